@@ -1,0 +1,321 @@
+package runner
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"krabby.dev/krabby/compute/policy"
+	"krabby.dev/krabby/hal/client"
+	"krabby.dev/krabby/hal/message"
+	"krabby.dev/krabby/hal/robot"
+	"krabby.dev/krabby/hal/wire"
+)
+
+// rig is a loop whose surroundings a test plays: it is the link, the builder and the model.
+type rig struct {
+	runner *Runner
+
+	fresh   bool // An observation is there to be polled.
+	session uint64
+	age     time.Duration
+	pollErr error
+	sent    []message.JointCommand
+	sendErr error
+
+	lastActions [][]float32 // As given to Build.
+	buildErr    error
+	input       []float32
+	output      []float32
+	infer       func() error
+}
+
+func (r *rig) Poll(o *message.Observation) (time.Duration, error) {
+	if r.pollErr != nil {
+		return 0, r.pollErr
+	}
+	if !r.fresh {
+		return 0, client.ErrNone
+	}
+	r.fresh = false
+	o.Sequence++
+	o.SessionID = r.session
+	return r.age, nil
+}
+
+func (r *rig) Send(c *message.JointCommand) error {
+	if r.sendErr != nil {
+		return r.sendErr
+	}
+	var kept message.JointCommand
+	kept.CopyFrom(c)
+	r.sent = append(r.sent, kept)
+	return nil
+}
+
+func (r *rig) Build(dst []float32, _ *message.Observation, _ message.NavigationCommand, lastAction []float32) error {
+	r.lastActions = append(r.lastActions, slices.Clone(lastAction))
+	return r.buildErr
+}
+
+func (r *rig) Input() []float32  { return r.input }
+func (r *rig) Output() []float32 { return r.output }
+func (r *rig) Run() error {
+	if r.infer != nil {
+		return r.infer()
+	}
+	return nil
+}
+
+func testPolicy() *policy.Policy {
+	g := robot.Go1()
+	return &policy.Policy{
+		Robot: g,
+		Manifest: policy.Manifest{
+			DefaultPoseRad: g.DefaultPoseRad, ActionScale: 0.5, ControlRateHz: 50,
+			Observation: policy.Observation{Size: 48},
+		},
+	}
+}
+
+// play makes a loop in a bubble of virtual time. Its first tick has been, without an observation, when test begins.
+func play(t *testing.T, test func(t *testing.T, r *rig)) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.wait(1)
+		test(t, r)
+	})
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	r := &rig{session: 1, input: make([]float32, 48), output: make([]float32, 12)}
+	var err error
+	if r.runner, err = New(testPolicy(), r, r, r); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// tick makes one tick pass, with a new observation.
+func (r *rig) tick() {
+	r.fresh = true
+	r.wait(1)
+}
+
+// wait makes so many ticks pass, 20 ms apart.
+func (r *rig) wait(ticks int) {
+	for range ticks {
+		r.runner.tick(0)
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+func TestOneObservationLeadsToOneAction(t *testing.T) {
+	play(t, func(t *testing.T, r *rig) {
+		for i := range 10 {
+			r.output[0] = float32(i) / 100
+			r.tick()
+			r.wait(1) // Nothing new at this tick.
+		}
+		if len(r.sent) != 10 {
+			t.Fatalf("%d commands for 10 observations", len(r.sent))
+		}
+		for i, c := range r.sent {
+			if c.ObservationSequence != uint64(i+1) {
+				t.Errorf("command %d answers observation %d, want %d", i, c.ObservationSequence, i+1)
+			}
+			if want := 0.1 + 0.5*float64(float32(i)/100); c.TargetRad[0] != want || c.TargetRad[2] != -1.8 || c.Kp[0] != 35 || c.Kd[0] != 0.5 {
+				t.Errorf("command %d = %+v, want first target %v", i, c, want)
+			}
+		}
+		st := r.runner.Stats()
+		want := map[Cause]uint64{NoObservation: 1, NotNew: 10}
+		if st.Ticks != 21 || st.ObservationsRead != 10 || st.Actions != 10 || !maps.Equal(st.NoAction, want) || st.MissedDeadlines != 0 {
+			t.Errorf("stats = %+v, want 21 ticks, 10 observations, 10 actions, no action %v", st, want)
+		}
+		if st.Action.Distinct != 10 || !st.Action.Finite || st.Action.Min != 0 || st.Action.Max != 0.09 || st.Action.First[0] != 0 || st.Action.Last[0] != 0.09 {
+			t.Errorf("action summary = %+v", st.Action)
+		}
+		if st.RateHz != 50 {
+			t.Errorf("rate = %v Hz, want 50", st.RateHz)
+		}
+	})
+}
+
+func TestWhatIsWrongLeadsToNoActionAndIsCounted(t *testing.T) {
+	broken := errors.New("broken")
+	tests := []struct {
+		cause Cause
+		set   func(*rig)
+		unset func(*rig)
+		read  uint64 // Observations read that led to nothing.
+	}{
+		{Malformed, func(r *rig) { r.pollErr = wire.Checksum }, func(r *rig) { r.pollErr = nil }, 0},
+		{Malformed, func(r *rig) { r.pollErr = client.ErrOld }, func(r *rig) { r.pollErr = nil }, 0},
+		{Invalid, func(r *rig) { r.pollErr = &message.FieldError{} }, func(r *rig) { r.pollErr = nil }, 0},
+		{Transport, func(r *rig) { r.pollErr = broken }, func(r *rig) { r.pollErr = nil }, 0},
+		{Stale, func(r *rig) { r.age = 101 * time.Millisecond }, func(r *rig) { r.age = 100 * time.Millisecond }, 1},
+		{BuildFailed, func(r *rig) { r.buildErr = broken }, func(r *rig) { r.buildErr = nil }, 1},
+		{InferenceFailed, func(r *rig) { r.infer = func() error { return broken } }, func(r *rig) { r.infer = nil }, 1},
+		{Panicked, func(r *rig) { r.infer = func() error { panic("oops") } }, func(r *rig) { r.infer = nil }, 1},
+		{NotFinite, func(r *rig) { r.output[11] = float32(math.NaN()) }, func(r *rig) { r.output[11] = 0 }, 1},
+		{NotFinite, func(r *rig) { r.output[0] = float32(math.Inf(-1)) }, func(r *rig) { r.output[0] = 0 }, 1},
+		{SendFailed, func(r *rig) { r.sendErr = broken }, func(r *rig) { r.sendErr = nil }, 1},
+	}
+	for _, tt := range tests {
+		t.Run(string(tt.cause), func(t *testing.T) {
+			play(t, func(t *testing.T, r *rig) {
+				tt.set(r)
+				r.tick()
+				if len(r.sent) != 0 {
+					t.Errorf("%d commands sent, want none", len(r.sent))
+				}
+				tt.unset(r)
+				r.tick()
+				if len(r.sent) != 1 {
+					t.Errorf("%d commands sent once all is well, want 1", len(r.sent))
+				}
+				st := r.runner.Stats()
+				want := map[Cause]uint64{NoObservation: 1, tt.cause: 1}
+				if !maps.Equal(st.NoAction, want) || st.ObservationsRead != tt.read+1 || st.Actions != 1 {
+					t.Errorf("stats = %+v, want no action %v, %d observations read, 1 action", st, want, tt.read+1)
+				}
+				if finite := tt.cause != NotFinite; st.Action.Finite != finite {
+					t.Errorf("finite = %v, want %v", st.Action.Finite, finite)
+				}
+			})
+		})
+	}
+}
+
+func TestTargetsAreClippedToTheJoints(t *testing.T) {
+	play(t, func(t *testing.T, r *rig) {
+		r.output[0], r.output[2] = 100, -100
+		r.tick()
+		if got := r.sent[0].TargetRad; got[0] != 0.863 || got[2] != -2.818 || got[1] != 0.9 {
+			t.Errorf("targets = %v, want the limits 0.863 and -2.818 for the first and third", got)
+		}
+		if st := r.runner.Stats(); st.Clipped != 1 || st.Action.Max != 100 {
+			t.Errorf("%d clipped, largest action %v; want 1 and 100: the policy's own", st.Clipped, st.Action.Max)
+		}
+	})
+}
+
+func TestTheLastActionIsThatWhichWasSentInThisSession(t *testing.T) {
+	play(t, func(t *testing.T, r *rig) {
+		r.output[0] = 1
+		r.tick()
+		r.output[0], r.sendErr = 2, errors.New("broken")
+		r.tick()
+		r.output[0], r.sendErr = 3, nil
+		r.tick()
+		r.tick()
+		r.session = 2
+		r.tick()
+		var got []float32
+		for _, last := range r.lastActions {
+			got = append(got, last[0])
+		}
+		if want := []float32{0, 1, 1, 3, 0}; !slices.Equal(got, want) {
+			t.Errorf("last actions = %v, want %v", got, want)
+		}
+	})
+}
+
+func TestTheLoopKeepsItsDeadlines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.fresh = true
+		r.infer = func() error { time.Sleep(25 * time.Millisecond); return nil } // More than a period, once.
+		ctx, cancel := context.WithTimeout(t.Context(), 990*time.Millisecond)
+		defer cancel()
+		r.runner.Run(ctx)
+		st := r.runner.Stats()
+		if st.MissedDeadlines != 1 {
+			t.Errorf("%d missed deadlines, want 1", st.MissedDeadlines)
+		}
+		if st.Ticks != 50 || math.Abs(st.RateHz-50) > 1e-9 {
+			t.Errorf("%d ticks at %v Hz in 990 ms, want 50 at 50", st.Ticks, st.RateHz)
+		}
+		if got := st.StepLatency.P50; math.Abs(got-25000) > 25 {
+			t.Errorf("median step latency = %v µs, want 25000", got)
+		}
+	})
+}
+
+func TestStatsAreReadableAsJSON(t *testing.T) {
+	play(t, func(t *testing.T, r *rig) {
+		content, err := json.Marshal(r.runner.Stats())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{`"ticks":1`, `"no_action":{"no_observation":1}`, `"step_latency_us":{"p50":0,`, `"first":[]`, `"rate_measured_hz":0`} {
+			if !strings.Contains(string(content), want) {
+				t.Errorf("JSON = %s, want %s in it", content, want)
+			}
+		}
+	})
+}
+
+func TestAStepDoesNotAllocate(t *testing.T) {
+	r := &rig{session: 1, input: make([]float32, 48), output: make([]float32, 12)}
+	loop, err := New(testPolicy(), r, builderFunc(func([]float32) {}), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	loop.link = quietLink{r}
+	if n := testing.AllocsPerRun(100, func() {
+		r.fresh = true
+		loop.tick(0)
+	}); n != 0 {
+		t.Errorf("%v allocations a tick, want 0", n)
+	}
+	if st := loop.Stats(); st.Actions == 0 || st.Actions != st.Ticks {
+		t.Errorf("%d actions in %d ticks, want one each", st.Actions, st.Ticks)
+	}
+}
+
+// quietLink is a rig's link that keeps nothing.
+type quietLink struct{ *rig }
+
+func (quietLink) Send(*message.JointCommand) error { return nil }
+
+type builderFunc func([]float32)
+
+func (f builderFunc) Build(dst []float32, _ *message.Observation, _ message.NavigationCommand, _ []float32) error {
+	f(dst)
+	return nil
+}
+
+func TestPartsThatDoNotFitAreRefused(t *testing.T) {
+	tests := []struct {
+		name          string
+		input, output int
+		opt           Option
+		want          string
+	}{
+		{"input", 47, 12, nil, "model input of 47 values: expected 48"},
+		{"output", 48, 18, nil, "model output of 18 values: expected 12"},
+		{"rate", 48, 12, WithRate(0), "rate of 0 Hz"},
+		{"age", 48, 12, WithMaxObservationAge(-1), "observation age of -1ns"},
+		{"command", 48, 12, WithCommand(message.NavigationCommand{VxMps: math.NaN()}), "vx_mps: found NaN"},
+	}
+	for _, tt := range tests {
+		r := &rig{input: make([]float32, tt.input), output: make([]float32, tt.output)}
+		var opts []Option
+		if tt.opt != nil {
+			opts = append(opts, tt.opt)
+		}
+		if _, err := New(testPolicy(), r, r, r, opts...); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: error = %v, want %q in it", tt.name, err, tt.want)
+		}
+	}
+}

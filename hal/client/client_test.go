@@ -1,0 +1,201 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"math"
+	"testing"
+	"time"
+
+	"krabby.dev/krabby/hal/bus"
+	"krabby.dev/krabby/hal/message"
+	"krabby.dev/krabby/hal/robot"
+	"krabby.dev/krabby/hal/wire"
+)
+
+// link is a bus that a test plays.
+type link struct {
+	frame   []byte
+	recvErr error
+	sent    []message.JointCommand
+	sendErr error
+}
+
+func (l *link) TryReceive() ([]byte, error) {
+	if l.recvErr != nil {
+		return nil, l.recvErr
+	}
+	if l.frame == nil {
+		return nil, bus.ErrEmpty
+	}
+	frame := l.frame
+	l.frame = nil
+	return frame, nil
+}
+
+func (l *link) Receive(ctx context.Context) ([]byte, error) {
+	if l.frame == nil && l.recvErr == nil {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return l.TryReceive()
+}
+
+func (l *link) Send(frame []byte) error {
+	if l.sendErr != nil {
+		return l.sendErr
+	}
+	var c message.JointCommand
+	if err := wire.DecodeJointCommand(&c, frame); err != nil {
+		return err
+	}
+	l.sent = append(l.sent, c)
+	return nil
+}
+
+func (l *link) observe(t *testing.T, session, sequence uint64, change func(*message.Observation)) {
+	t.Helper()
+	o := message.NewObservation(robot.Go1())
+	o.SessionID, o.Sequence = session, sequence
+	if change != nil {
+		change(o)
+	}
+	frame, err := wire.AppendObservation(nil, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.frame = frame
+}
+
+func TestPollGivesTheObservationAndItsAge(t *testing.T) {
+	l := &link{}
+	c := New(robot.Go1(), l, l)
+	madeNs := c.clock.NowNs() - int64(time.Hour)
+	l.observe(t, 1, 5, func(o *message.Observation) { o.MonotonicNs, o.PositionRad[3] = madeNs, 0.5 })
+	var o message.Observation
+	age, err := c.Poll(&o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if age < time.Hour || age > time.Hour+time.Minute || o.Sequence != 5 || o.PositionRad[3] != 0.5 {
+		t.Errorf("observation %d with position %v, %v old; want 5, 0.5, 1h", o.Sequence, o.PositionRad[3], age)
+	}
+	if _, err := c.Poll(&o); !errors.Is(err, ErrNone) {
+		t.Errorf("the next Poll = %v, want ErrNone", err)
+	}
+}
+
+func TestLatestWaits(t *testing.T) {
+	l := &link{}
+	c := New(robot.Go1(), l, l)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	var o message.Observation
+	if _, err := c.Latest(ctx, &o); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Latest = %v, want the context's error", err)
+	}
+	l.observe(t, 1, 1, nil)
+	if _, err := c.Latest(t.Context(), &o); err != nil || o.Sequence != 1 {
+		t.Errorf("Latest = observation %d, %v; want 1", o.Sequence, err)
+	}
+	l.recvErr = bus.ErrClosed
+	if _, err := c.Latest(t.Context(), &o); !errors.Is(err, bus.ErrClosed) {
+		t.Errorf("Latest = %v, want ErrClosed", err)
+	}
+}
+
+func TestBadObservationsAreRefusedByCause(t *testing.T) {
+	l := &link{}
+	c := New(robot.Go1(), l, l)
+	var o message.Observation
+	l.observe(t, 1, 10, nil)
+	if _, err := c.Poll(&o); err != nil {
+		t.Fatal(err)
+	}
+	steps := []struct {
+		name  string
+		cause string
+		put   func()
+		is    func(error) bool
+	}{
+		{"garbage", "magic", func() { l.frame = []byte("garbage that is long enough") }, func(err error) bool { return errors.Is(err, wire.Magic) }},
+		{"a flipped bit", "checksum", func() { l.observe(t, 1, 11, nil); l.frame[50] ^= 1 }, func(err error) bool { return errors.Is(err, wire.Checksum) }},
+		{"a NaN", "invalid", func() { l.observe(t, 1, 11, func(o *message.Observation) { o.EffortNm[0] = math.NaN() }) }, isFieldError},
+		{"another robot", "invalid", func() { l.observe(t, 1, 11, func(o *message.Observation) { o.Resize(18, 6) }) }, isFieldError},
+		{"the same again", "old", func() { l.observe(t, 1, 10, nil) }, func(err error) bool { return errors.Is(err, ErrOld) }},
+		{"an earlier one", "old", func() { l.observe(t, 1, 9, nil) }, func(err error) bool { return errors.Is(err, ErrOld) }},
+		{"a broken bus", "transport", func() { l.recvErr = errors.New("broken") }, func(err error) bool { return errors.Is(err, l.recvErr) }},
+	}
+	want := map[string]uint64{}
+	for _, s := range steps {
+		s.put()
+		want[s.cause]++
+		if _, err := c.Poll(&o); !s.is(err) {
+			t.Errorf("%s: error = %v", s.name, err)
+		}
+	}
+	l.recvErr = nil
+	if got := c.Stats(); !maps.Equal(got.Refused, want) || got.Observations != 1 {
+		t.Errorf("stats = %+v, want 1 observation and refused %v", got, want)
+	}
+}
+
+func isFieldError(err error) bool {
+	_, ok := errors.AsType[*message.FieldError](err)
+	return ok
+}
+
+func TestSkippedObservationsAreCountedWithinASession(t *testing.T) {
+	l := &link{}
+	c := New(robot.Go1(), l, l)
+	var o message.Observation
+	for _, next := range []struct{ session, sequence uint64 }{{1, 100}, {1, 103}, {1, 104}, {2, 1}, {2, 2}} {
+		l.observe(t, next.session, next.sequence, nil)
+		if _, err := c.Poll(&o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := c.Stats(); got.Observations != 5 || got.Skipped != 2 {
+		t.Errorf("stats = %+v, want 5 observations and 2 skipped", got)
+	}
+}
+
+func TestSentCommandsAreStamped(t *testing.T) {
+	l := &link{}
+	c := New(robot.Go1(), l, l, WithValidity(30*time.Millisecond))
+	cmd := message.NewJointCommand(robot.Go1())
+	if err := c.Send(cmd); !errors.Is(err, ErrNoSession) {
+		t.Errorf("Send before any observation = %v, want ErrNoSession", err)
+	}
+	l.observe(t, 77, 1, nil)
+	var o message.Observation
+	if _, err := c.Poll(&o); err != nil {
+		t.Fatal(err)
+	}
+	before := c.clock.NowNs()
+	for range 2 {
+		cmd.ObservationSequence = 5
+		if err := c.Send(cmd); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after := c.clock.NowNs()
+	for i, got := range l.sent {
+		if got.Sequence != uint64(i+1) || got.SessionID != 77 || got.ObservationSequence != 5 ||
+			got.MonotonicNs < before || got.MonotonicNs > after || got.ExpiresNs != got.MonotonicNs+int64(30*time.Millisecond) {
+			t.Errorf("command %d = %+v", i, got)
+		}
+	}
+	l.sendErr = bus.ErrNoPeer
+	if err := c.Send(cmd); !errors.Is(err, bus.ErrNoPeer) {
+		t.Errorf("Send = %v, want ErrNoPeer", err)
+	}
+	cmd.Kp = nil
+	if err := c.Send(cmd); !errors.Is(err, wire.Shape) {
+		t.Errorf("Send of a misshapen command = %v, want wire.Shape", err)
+	}
+	if got := c.Stats(); got.Sent != 2 || got.Unsent != 3 {
+		t.Errorf("stats = %+v, want 2 sent and 3 unsent", got)
+	}
+}

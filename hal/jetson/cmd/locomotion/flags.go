@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"krabby.dev/krabby/compute/joystick"
+	"krabby.dev/krabby/hal/message"
+)
+
+// flags is the command line.
+type flags struct {
+	Duration    time.Duration `default:"0s" help:"How long to run, for example 5s; 0 means until SIGINT or SIGTERM."`
+	Rate        float64       `default:"0" placeholder:"HZ" help:"Rate of the policy; 0 means the rate it was trained for (go1_joystick: 50)."`
+	HALRate     float64       `name:"hal-rate" default:"100" placeholder:"HZ" help:"Rate at which the robot is read and written."`
+	Policy      string        `default:"/opt/krabby/policies/go1_joystick" env:"KRABBY_POLICY" placeholder:"DIR" help:"Folder of the policy."`
+	Robot       string        `default:"go1" help:"Robot to drive; the policy must be made for it."`
+	Backend     string        `default:"synthetic" enum:"synthetic" help:"What stands behind the hardware abstraction layer: ${enum}."`
+	Command     velocity      `default:"0.5,0,0" placeholder:"VX,VY,YAW" help:"Velocity to walk with, forward and left in m/s and yaw in rad/s; write --command=-0.5,0,0 for a negative one."`
+	ONNXRuntime string        `name:"onnxruntime" default:"/opt/krabby/lib/libonnxruntime.so.1" env:"KRABBY_ONNXRUNTIME" placeholder:"FILE" help:"ONNX Runtime library."`
+	LogLevel    slog.Level    `default:"info" placeholder:"LEVEL" help:"Least level to log: debug, info, warn or error."`
+}
+
+// parse reads the command line. It says whether help was asked for, and then wrote it to stdout.
+func parse(args []string, stdout io.Writer) (f flags, helped bool, err error) {
+	parser, err := kong.New(&f,
+		kong.Name("locomotion"),
+		kong.Description("Runs a legged robot with a trained policy."),
+		kong.Writers(stdout, io.Discard),
+		kong.Exit(func(int) { helped = true }), // Called for --help only.
+	)
+	if err != nil {
+		return f, false, err
+	}
+	if _, err := parser.Parse(args); err != nil && !helped {
+		return f, false, err
+	}
+	return f, helped, nil
+}
+
+// Validate checks what the types of the flags do not.
+func (f *flags) Validate() error {
+	if f.Duration < 0 {
+		return fmt.Errorf("--duration: found %v, expected 0s or more", f.Duration)
+	}
+	if !(f.Rate >= 0 && f.Rate <= 1000) {
+		return fmt.Errorf("--rate: found %v, expected 0 to 1000 Hz", f.Rate)
+	}
+	if !(f.HALRate > 0 && f.HALRate <= 10000) {
+		return fmt.Errorf("--hal-rate: found %v, expected more than 0 and at most 10000 Hz", f.HALRate)
+	}
+	return nil
+}
+
+// velocity is a navigation command on the command line.
+type velocity message.NavigationCommand
+
+// UnmarshalText reads "VX,VY,YAW".
+func (v *velocity) UnmarshalText(text []byte) error {
+	parts := strings.Split(string(text), ",")
+	if len(parts) != 3 {
+		return fmt.Errorf("found %q, expected three numbers VX,VY,YAW", text)
+	}
+	for i, to := range []*float64{&v.VxMps, &v.VyMps, &v.YawRateRadPerSec} {
+		value, err := strconv.ParseFloat(strings.TrimSpace(parts[i]), 64)
+		if err != nil {
+			return fmt.Errorf("found %q, expected three numbers VX,VY,YAW", text)
+		}
+		*to = value
+	}
+	return joystick.CheckCommand(message.NavigationCommand(*v))
+}

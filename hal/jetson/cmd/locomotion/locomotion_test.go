@@ -1,0 +1,224 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"krabby.dev/krabby/compute/policy"
+	"krabby.dev/krabby/compute/policy/policytest"
+	"krabby.dev/krabby/compute/runner"
+	"krabby.dev/krabby/hal/server"
+)
+
+// asCommand makes the test binary be the command, so that tests can start and signal a real process.
+const asCommand = "KRABBY_TEST_AS_LOCOMOTION"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		main() // Does not return.
+	}
+	os.Exit(m.Run())
+}
+
+// realFlags names the real policy and library.
+func realFlags(t *testing.T) []string {
+	t.Helper()
+	return []string{"--policy=" + policytest.Policy(t), "--onnxruntime=" + policytest.Library(t)}
+}
+
+func TestHelpNamesEveryFlag(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"--help"}, &stdout, &stderr); code != exitOK || stderr.Len() != 0 {
+		t.Errorf("exit code %d and %q on stderr, want 0 and nothing", code, &stderr)
+	}
+	for _, flag := range []string{
+		"--help", "--duration", "--rate", "--hal-rate", "--policy", "--robot", "--backend", "--command", "--onnxruntime", "--log-level",
+	} {
+		if !strings.Contains(stdout.String(), flag) {
+			t.Errorf("help does not name %s:\n%s", flag, &stdout)
+		}
+	}
+}
+
+// checkRefusal runs the command and wants exit code 2, one line on stderr that has every part, and nothing else.
+func checkRefusal(t *testing.T, args []string, parts ...string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), args, &stdout, &stderr); code != exitUsage {
+		t.Errorf("exit code %d, want %d", code, exitUsage)
+	}
+	line := stderr.String()
+	if strings.Count(line, "\n") != 1 || !strings.HasPrefix(line, "locomotion: ") || !strings.HasSuffix(line, "\n") || stdout.Len() != 0 {
+		t.Errorf("stderr %q, stdout %q; want one line that begins with locomotion: and nothing", line, &stdout)
+	}
+	for _, part := range parts {
+		if !strings.Contains(line, part) {
+			t.Errorf("stderr = %q, want %q in it", line, part)
+		}
+	}
+}
+
+func TestWrongFlagsAreRefused(t *testing.T) {
+	tests := []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"--speed=3"}, []string{"unknown flag --speed"}},
+		{[]string{"walk"}, []string{"unexpected argument walk"}},
+		{[]string{"--duration=soon"}, []string{"--duration", "soon"}},
+		{[]string{"--duration=-1s"}, []string{"--duration: found -1s, expected 0s or more"}},
+		{[]string{"--rate=fast"}, []string{"--rate", "fast"}},
+		{[]string{"--rate=-50"}, []string{"--rate: found -50, expected 0 to 1000 Hz"}},
+		{[]string{"--rate=NaN"}, []string{"--rate: found NaN, expected 0 to 1000 Hz"}},
+		{[]string{"--hal-rate=0"}, []string{"--hal-rate: found 0, expected more than 0"}},
+		{[]string{"--robot=spot"}, []string{"--robot", `"spot"`, "go1"}},
+		{[]string{"--backend=lunar"}, []string{"--backend", `"lunar"`, `"synthetic"`}},
+		{[]string{"--command=1,2"}, []string{"--command", `"1,2"`, "VX,VY,YAW"}},
+		{[]string{"--command=1,x,0"}, []string{"--command", `"1,x,0"`}},
+		{[]string{"--command=9,0,0"}, []string{"--command", "vx_mps: found 9, expected -1.5 to 1.5"}},
+		{[]string{"--log-level=loud"}, []string{"--log-level", "loud"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.args[0], func(t *testing.T) { checkRefusal(t, tt.args, tt.want...) })
+	}
+}
+
+func TestAMissingPolicyIsRefused(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "nowhere")
+	checkRefusal(t, []string{"--policy=" + dir}, filepath.Join(dir, policy.ManifestFile), "found no such file")
+}
+
+func TestACorruptPolicyIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{policy.ManifestFile, policy.ModelFile} {
+		content, err := os.ReadFile(filepath.Join(policytest.Policy(t), name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name == policy.ModelFile {
+			content[len(content)/2] ^= 1
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const want = "386cde6a1eac679e2f2a313ade2b395d9f26905b151ee3b019c2c4163d49b6f2"
+	checkRefusal(t, []string{"--policy=" + dir}, filepath.Join(dir, policy.ModelFile), "sha256: found ", "expected "+want)
+}
+
+func TestAMissingLibraryIsRefused(t *testing.T) {
+	library := filepath.Join(t.TempDir(), "libonnxruntime.so")
+	checkRefusal(t, []string{"--policy=" + policytest.Policy(t), "--onnxruntime=" + library}, library)
+}
+
+func TestARunDrivesTheRobotWithThePolicy(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	args := append(realFlags(t), "--duration=2s")
+	if code := run(t.Context(), args, &stdout, &stderr); code != exitOK {
+		t.Fatalf("exit code %d, stderr:\n%s", code, &stderr)
+	}
+	got := decode(t, &stdout)
+	if got.Policy != "go1_joystick" || got.Robot != "go1" || got.Backend != "synthetic" || got.RateRequestedHz != 50 {
+		t.Errorf("report = %+v", got)
+	}
+	if got.DurationS < 2 {
+		t.Errorf("duration = %v s, want at least 2", got.DurationS)
+	}
+	// How many ticks there are depends on the machine; what each leads to does not.
+	if got.Actions == 0 || got.Actions+got.NoAction[runner.Stale] != got.ObservationsRead {
+		t.Errorf("%d actions for %d observations of which %d were stale, want one for each of the others",
+			got.Actions, got.ObservationsRead, got.NoAction[runner.Stale])
+	}
+	sum := got.Actions
+	for _, n := range got.NoAction {
+		sum += n
+	}
+	if sum != got.Ticks {
+		t.Errorf("%d actions and no action %v make %d ticks, want %d", got.Actions, got.NoAction, sum, got.Ticks)
+	}
+	if a := got.Action; !a.Finite || a.Min >= a.Max || len(a.First) != 12 || len(a.Last) != 12 || slices.Equal(a.First, a.Last) ||
+		slices.Equal(a.First, make([]float32, 12)) || a.Distinct != got.Actions {
+		t.Errorf("action summary = %+v, want finite, not zero, and a new action for each of %d observations", a, got.Actions)
+	}
+	if s := got.Server; s.Published == 0 || s.Applied == 0 || s.Applied > got.Actions || s.WriteErrors != 0 {
+		t.Errorf("server = %+v, want some published and applied", s)
+	}
+	for cause, n := range got.Server.Refused {
+		if cause != string(server.Stale) && cause != string(server.Expired) { // Those depend on the machine too.
+			t.Errorf("%d commands refused: %s", n, cause)
+		}
+	}
+	if got.StepLatency.P50 <= 0 || got.StepLatency.Max < got.StepLatency.P50 || got.ObservationAge.P50 <= 0 {
+		t.Errorf("step latency %+v, observation age %+v", got.StepLatency, got.ObservationAge)
+	}
+	if !strings.Contains(stderr.String(), "level=INFO msg=running") {
+		t.Errorf("stderr = %q, want the log", &stderr)
+	}
+}
+
+func decode(t *testing.T, r io.Reader) report {
+	t.Helper()
+	d := json.NewDecoder(r)
+	d.DisallowUnknownFields()
+	var got report
+	if err := d.Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		t.Errorf("more than one JSON object on stdout: %v", err)
+	}
+	return got
+}
+
+func TestASignalEndsTheRunWithin200ms(t *testing.T) {
+	const limit = 200 * time.Millisecond
+	for _, sig := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+		t.Run(sig.String(), func(t *testing.T) {
+			executable, err := os.Executable()
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command(executable, realFlags(t)...)
+			// Under the race detector a process sleeps a second before it exits, unless told not to.
+			cmd.Env = append(os.Environ(), asCommand+"=1", "GORACE=atexit_sleep_ms=0")
+			var stdout bytes.Buffer
+			cmd.Stdout = &stdout
+			stderr, err := cmd.StderrPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := stderr.Read(make([]byte, 1)); err != nil { // The log says that it runs.
+				t.Fatal(err)
+			}
+			time.Sleep(300 * time.Millisecond) // Let it act some times.
+			start := time.Now()
+			if err := cmd.Process.Signal(sig); err != nil {
+				t.Fatal(err)
+			}
+			rest, _ := io.ReadAll(stderr)
+			err = cmd.Wait()
+			took := time.Since(start)
+			if err != nil {
+				t.Fatalf("exit: %v, stderr:\n%s", err, rest)
+			}
+			if took > limit {
+				t.Errorf("it took %v to end, want at most %v", took, limit)
+			}
+			if got := decode(t, &stdout); got.Actions == 0 {
+				t.Errorf("report = %+v, want actions", got)
+			}
+		})
+	}
+}

@@ -1,0 +1,21 @@
+// Command locomotion runs a robot: the server of its hardware abstraction layer, the client, and a policy's inference,
+// in one process. It runs until --duration is over or it gets SIGINT or SIGTERM, and then writes a report as one JSON
+// object to standard output. Logs go to standard error.
+//
+// The exit code is 0 after a run, 2 where the command line, the policy or the library is wrong (with one line on
+// standard error and no run), and 1 where the run itself failed.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}

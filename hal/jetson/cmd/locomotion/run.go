@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"krabby.dev/krabby/compute/joystick"
+	"krabby.dev/krabby/compute/onnx"
+	"krabby.dev/krabby/compute/policy"
+	"krabby.dev/krabby/compute/runner"
+	"krabby.dev/krabby/hal/bus"
+	"krabby.dev/krabby/hal/client"
+	"krabby.dev/krabby/hal/message"
+	"krabby.dev/krabby/hal/robot"
+	"krabby.dev/krabby/hal/server"
+	"krabby.dev/krabby/hal/synthetic"
+)
+
+// The exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1 // The run failed.
+	exitUsage  = 2 // There was no run: what the caller gave is wrong.
+)
+
+const (
+	observations = "inproc://hal_observation"
+	commands     = "inproc://hal_commands"
+)
+
+// report is what a run leaves on standard output.
+type report struct {
+	Policy          string  `json:"policy"`
+	Robot           string  `json:"robot"`
+	Backend         string  `json:"backend"`
+	RateRequestedHz float64 `json:"rate_requested_hz"`
+	DurationS       float64 `json:"duration_s"`
+	runner.Stats
+	Server server.Stats `json:"server"`
+	Client client.Stats `json:"client"`
+}
+
+// run is the program. It ends when ctx is done.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	f, helped, err := parse(args, stdout)
+	if err != nil {
+		return fail(stderr, exitUsage, err)
+	}
+	if helped {
+		return exitOK
+	}
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: f.LogLevel}))
+
+	inference, err := open(f)
+	if err != nil {
+		return fail(stderr, exitUsage, err)
+	}
+	r, err := locomote(ctx, f, inference, log)
+	if err := errors.Join(err, inference.Close()); err != nil {
+		return fail(stderr, exitFailed, err)
+	}
+	if err := json.NewEncoder(stdout).Encode(r); err != nil {
+		return fail(stderr, exitFailed, fmt.Errorf("writing the report: %w", err))
+	}
+	return exitOK
+}
+
+// fail says what is wrong on one line.
+func fail(stderr io.Writer, code int, err error) int {
+	fmt.Fprintln(stderr, "locomotion:", strings.Join(strings.Fields(err.Error()), " "))
+	return code
+}
+
+// inference is everything that turns observations into actions.
+type inference struct {
+	policy  *policy.Policy
+	builder *joystick.Builder
+	runtime *onnx.Runtime
+	session *onnx.Session
+}
+
+// open checks what the flags name and makes it ready. Every error is the caller's to mend.
+func open(f flags) (_ *inference, err error) {
+	i := &inference{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, i.Close())
+		}
+	}()
+	if _, err := robot.ByName(f.Robot); err != nil {
+		return nil, fmt.Errorf("--robot: %w", err)
+	}
+	if i.policy, err = policy.Load(f.Policy); err != nil {
+		return nil, err
+	}
+	if i.policy.Robot.Name != f.Robot {
+		return nil, fmt.Errorf("--robot: found %q, expected %q, the robot of the policy in %s", f.Robot, i.policy.Robot.Name, f.Policy)
+	}
+	if i.builder, err = joystick.New(i.policy); err != nil {
+		return nil, err
+	}
+	if i.runtime, err = onnx.Open(f.ONNXRuntime); err != nil {
+		return nil, err
+	}
+	if i.session, err = i.runtime.NewSession(i.policy); err != nil {
+		return nil, err
+	}
+	return i, nil
+}
+
+// Close frees what was opened.
+func (i *inference) Close() error {
+	var errs []error
+	if i.session != nil {
+		errs = append(errs, i.session.Close())
+	}
+	if i.runtime != nil {
+		errs = append(errs, i.runtime.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// locomote runs both sides until the duration is over or ctx is done.
+func locomote(ctx context.Context, f flags, i *inference, log *slog.Logger) (_ *report, err error) {
+	b, err := bus.NewContext()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+
+	hal, err := newServer(f, i.policy.Robot, b, log.With("part", "server"))
+	if err != nil {
+		return nil, err
+	}
+	link, err := newClient(i.policy.Robot, b)
+	if err != nil {
+		return nil, err
+	}
+	rateHz := f.Rate
+	if rateHz == 0 {
+		rateHz = i.policy.ControlRateHz
+	}
+	if rateHz != i.policy.ControlRateHz {
+		log.Warn("the policy was trained for another rate", "rate_hz", rateHz, "trained_hz", i.policy.ControlRateHz)
+	}
+	loop, err := runner.New(i.policy, link, i.builder, i.session,
+		runner.WithRate(rateHz),
+		runner.WithCommand(message.NavigationCommand(f.Command)),
+		runner.WithLogger(log.With("part", "policy")),
+	)
+	if err != nil {
+		return nil, err
+	}
+
+	if f.Duration > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, f.Duration)
+		defer cancel()
+	}
+	log.Info("running", "policy", i.policy.Name, "robot", i.policy.Robot.Name, "backend", f.Backend,
+		"rate_hz", rateHz, "hal_rate_hz", f.HALRate, "onnxruntime", i.runtime.Version())
+	start := time.Now()
+	var both sync.WaitGroup
+	both.Go(func() { hal.Run(ctx) })
+	both.Go(func() {
+		// The policy's deadlines lie between the server's, where the newest observation is there and not just coming.
+		select {
+		case <-time.After(time.Duration(float64(time.Second) / f.HALRate / 4)):
+			loop.Run(ctx)
+		case <-ctx.Done():
+		}
+	})
+	both.Wait()
+	duration := time.Since(start)
+	log.Info("stopped", "after", duration.Round(time.Millisecond))
+
+	return &report{
+		Policy:          i.policy.Name,
+		Robot:           i.policy.Robot.Name,
+		Backend:         f.Backend,
+		RateRequestedHz: rateHz,
+		DurationS:       duration.Seconds(),
+		Stats:           loop.Stats(),
+		Server:          hal.Stats(),
+		Client:          link.Stats(),
+	}, nil
+}
+
+func newServer(f flags, r *robot.Robot, b *bus.Context, log *slog.Logger) (*server.Server, error) {
+	out, err := b.NewPublisher(observations)
+	if err != nil {
+		return nil, err
+	}
+	in, err := b.NewReceiver(commands)
+	if err != nil {
+		return nil, err
+	}
+	// The flag's enum allows only this backend.
+	backend := synthetic.New(r, time.Duration(float64(time.Second)/f.HALRate))
+	return server.New(r, backend, out, in, server.WithRate(f.HALRate), server.WithLogger(log))
+}
+
+func newClient(r *robot.Robot, b *bus.Context) (*client.Client, error) {
+	in, err := b.NewSubscriber(observations)
+	if err != nil {
+		return nil, err
+	}
+	out, err := b.NewSender(commands)
+	if err != nil {
+		return nil, err
+	}
+	return client.New(r, in, out), nil
+}

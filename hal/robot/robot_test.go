@@ -1,0 +1,89 @@
+package robot
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestEveryRobotIsConsistent(t *testing.T) {
+	for _, name := range Names() {
+		t.Run(name, func(t *testing.T) {
+			r, err := ByName(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Name != name {
+				t.Errorf("ByName(%q).Name = %q", name, r.Name)
+			}
+			n := len(r.Joints)
+			if len(r.DefaultPoseRad) != n || len(r.Kp) != n || len(r.Kd) != n {
+				t.Fatalf("%d joints, %d default positions, %d kp, %d kd", n, len(r.DefaultPoseRad), len(r.Kp), len(r.Kd))
+			}
+			seen := map[string]bool{}
+			for i, j := range r.Joints {
+				if seen[j.Name] {
+					t.Errorf("joint %q appears twice", j.Name)
+				}
+				seen[j.Name] = true
+				if !j.Contains(r.DefaultPoseRad[i]) {
+					t.Errorf("%s: default pose %v rad is outside [%v, %v]", j.Name, r.DefaultPoseRad[i], j.LowerRad, j.UpperRad)
+				}
+				if j.VelocityLimitRadPerSec <= 0 || j.EffortLimitNm <= 0 || r.Kp[i] <= 0 || r.Kd[i] <= 0 {
+					t.Errorf("%s: limits and gains must be positive: %+v kp %v kd %v", j.Name, j, r.Kp[i], r.Kd[i])
+				}
+			}
+		})
+	}
+}
+
+func TestGo1IsTheModelFiles(t *testing.T) {
+	r := Go1()
+	wantNames := []string{
+		"FR_hip_joint", "FR_thigh_joint", "FR_calf_joint", "FL_hip_joint", "FL_thigh_joint", "FL_calf_joint",
+		"RR_hip_joint", "RR_thigh_joint", "RR_calf_joint", "RL_hip_joint", "RL_thigh_joint", "RL_calf_joint",
+	}
+	if got := r.JointNames(); !slices.Equal(got, wantNames) {
+		t.Errorf("joints = %v, want %v", got, wantNames)
+	}
+	wantPose := []float64{0.1, 0.9, -1.8, -0.1, 0.9, -1.8, 0.1, 0.9, -1.8, -0.1, 0.9, -1.8}
+	if !slices.Equal(r.DefaultPoseRad, wantPose) {
+		t.Errorf("default pose = %v, want %v", r.DefaultPoseRad, wantPose)
+	}
+}
+
+func TestRobotsAreNotShared(t *testing.T) {
+	Go1().Joints[0].UpperRad = 99
+	if got := Go1().Joints[0].UpperRad; got != 0.863 {
+		t.Errorf("a caller's change reached another caller: upper limit = %v, want 0.863", got)
+	}
+}
+
+func TestUnknownRobotNamesTheKnownOnes(t *testing.T) {
+	_, err := ByName("spot")
+	if err == nil || !strings.Contains(err.Error(), `"spot"`) || !strings.Contains(err.Error(), "go1") {
+		t.Errorf("ByName(spot) error = %v, want one that names spot and go1", err)
+	}
+}
+
+func TestJointRange(t *testing.T) {
+	j := Joint{LowerRad: -1, UpperRad: 2}
+	for _, tt := range []struct {
+		in, clamped float64
+		contained   bool
+	}{
+		{0, 0, true}, {-1, -1, true}, {2, 2, true}, {-1.5, -1, false}, {3, 2, false},
+		{math.Inf(1), 2, false}, {math.Inf(-1), -1, false},
+	} {
+		if got := j.Clamp(tt.in); got != tt.clamped {
+			t.Errorf("Clamp(%v) = %v, want %v", tt.in, got, tt.clamped)
+		}
+		if got := j.Contains(tt.in); got != tt.contained {
+			t.Errorf("Contains(%v) = %v, want %v", tt.in, got, tt.contained)
+		}
+	}
+	if !math.IsNaN(j.Clamp(math.NaN())) || j.Contains(math.NaN()) {
+		t.Error("NaN must stay NaN and lie in no range")
+	}
+}

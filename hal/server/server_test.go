@@ -1,0 +1,481 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"krabby.dev/krabby/hal/bus"
+	"krabby.dev/krabby/hal/message"
+	"krabby.dev/krabby/hal/robot"
+	"krabby.dev/krabby/hal/wire"
+)
+
+const session = 42
+
+// rig is a server whose surroundings a test plays: it is the backend and both ends of the bus.
+type rig struct {
+	t      *testing.T
+	server *Server
+	start  time.Time
+	next   time.Time // When the next tick is due.
+
+	read      func(*message.Observation) error
+	writeErr  error
+	publErr   error
+	published []message.Observation
+	written   []message.JointCommand
+	writtenAt []time.Duration
+	frames    [][]byte
+	recvErr   error
+}
+
+func (r *rig) Read(_ context.Context, o *message.Observation) error {
+	if r.read != nil {
+		return r.read(o)
+	}
+	copy(o.PositionRad, r.server.gate.robot.DefaultPoseRad)
+	return nil
+}
+
+func (r *rig) Write(_ context.Context, c *message.JointCommand) error {
+	if r.writeErr != nil {
+		return r.writeErr
+	}
+	var kept message.JointCommand
+	kept.CopyFrom(c)
+	r.written = append(r.written, kept)
+	r.writtenAt = append(r.writtenAt, time.Since(r.start))
+	return nil
+}
+
+func (r *rig) Publish(frame []byte) error {
+	if r.publErr != nil {
+		return r.publErr
+	}
+	var o message.Observation
+	if err := wire.DecodeObservation(&o, frame); err != nil {
+		r.t.Errorf("published a malformed frame: %v", err)
+	}
+	r.published = append(r.published, o)
+	return nil
+}
+
+func (r *rig) TryReceive() ([]byte, error) {
+	if r.recvErr != nil {
+		return nil, r.recvErr
+	}
+	if len(r.frames) == 0 {
+		return nil, bus.ErrEmpty
+	}
+	frame := r.frames[0]
+	r.frames = r.frames[1:]
+	return frame, nil
+}
+
+// send puts a good command, made now and then changed, before the server's next tick.
+func (r *rig) send(change func(*message.JointCommand)) {
+	r.t.Helper()
+	c := message.NewJointCommand(robot.Go1())
+	c.SessionID = session
+	c.MonotonicNs = r.server.clock.NowNs()
+	c.ExpiresNs = c.MonotonicNs + int64(100*time.Millisecond)
+	if change != nil {
+		change(c)
+	}
+	frame, err := wire.AppendJointCommand(nil, c)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.frames = append(r.frames, frame)
+}
+
+// ticks makes n more ticks pass, 10 ms apart.
+func (r *rig) ticks(n int) {
+	for range n {
+		time.Sleep(r.next.Sub(time.Now()))
+		r.server.tick(r.t.Context(), 0)
+		r.next = r.next.Add(10 * time.Millisecond)
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// play makes a server in a bubble where time is virtual and passes only while everybody sleeps. Its first tick, at 0 ms,
+// has been when test begins, at 5 ms, and test acts halfway between two ticks.
+func play(t *testing.T, test func(t *testing.T, r *rig)) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.ticks(1)
+		test(t, r)
+	})
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	r := &rig{t: t, start: time.Now(), next: time.Now()}
+	s, err := New(robot.Go1(), r, r, r, WithSession(session))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.server = s
+	return r
+}
+
+// run runs the server itself for so long.
+func (r *rig) run(d time.Duration) {
+	ctx, cancel := context.WithTimeout(r.t.Context(), d)
+	defer cancel()
+	r.server.Run(ctx)
+}
+
+func TestObservationsArePublishedAtTheRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.run(995 * time.Millisecond)
+		if len(r.published) != 100 {
+			t.Fatalf("%d observations in 1 s at 100 Hz, want 100", len(r.published))
+		}
+		for i, o := range r.published {
+			if o.Sequence != uint64(i+1) || o.SessionID != session {
+				t.Errorf("observation %d has sequence %d and session %d, want %d and %d", i, o.Sequence, o.SessionID, i+1, session)
+			}
+			if i > 0 && o.MonotonicNs-r.published[i-1].MonotonicNs != int64(10*time.Millisecond) {
+				t.Errorf("observation %d was read %d ns after the one before, want 10 ms", i, o.MonotonicNs-r.published[i-1].MonotonicNs)
+			}
+		}
+		if st := r.server.Stats(); st.Ticks != 100 || st.Published != 100 || st.MissedDeadlines != 0 || len(st.Unpublished) != 0 {
+			t.Errorf("stats = %+v", st)
+		}
+	})
+}
+
+func TestWithoutACommandNothingIsEverWritten(t *testing.T) {
+	play(t, func(t *testing.T, r *rig) {
+		r.ticks(100)
+		if len(r.written) != 0 || r.server.Stats().Holds != 0 {
+			t.Errorf("%d writes and %d holds, want none", len(r.written), r.server.Stats().Holds)
+		}
+	})
+}
+
+func TestACommandIsAppliedAtTheNextTickAndKeptUp(t *testing.T) {
+	play(t, func(t *testing.T, r *rig) {
+		r.send(func(c *message.JointCommand) { c.Sequence, c.TargetRad[0] = 7, 0.25 })
+		r.ticks(3)
+		if len(r.written) != 3 {
+			t.Fatalf("%d writes in 3 ticks, want 3", len(r.written))
+		}
+		if r.writtenAt[0] != 10*time.Millisecond {
+			t.Errorf("first write after %v, want 10ms", r.writtenAt[0])
+		}
+		for _, c := range r.written {
+			if c.Sequence != 7 || c.TargetRad[0] != 0.25 || c.Kp[0] != 35 {
+				t.Errorf("written command = %+v", c)
+			}
+		}
+		if st := r.server.Stats(); st.Applied != 1 || len(st.Refused) != 0 {
+			t.Errorf("stats = %+v, want 1 applied, none refused", st)
+		}
+	})
+}
+
+func TestTheGateRefuses(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*message.JointCommand)
+		want   Cause
+	}{
+		{"another session", func(c *message.JointCommand) { c.SessionID++ }, Session},
+		{"too few joints", func(c *message.JointCommand) { c.Resize(11) }, Shape},
+		{"too many joints", func(c *message.JointCommand) { c.Resize(18) }, Shape},
+		{"a NaN target", func(c *message.JointCommand) { c.TargetRad[4] = math.NaN() }, NotFinite},
+		{"an infinite target", func(c *message.JointCommand) { c.TargetRad[4] = math.Inf(1) }, NotFinite},
+		{"a NaN gain", func(c *message.JointCommand) { c.Kd[11] = math.NaN() }, NotFinite},
+		{"a negative gain", func(c *message.JointCommand) { c.Kp[0] = -1 }, Gain},
+		{"a target just above the range", func(c *message.JointCommand) { c.TargetRad[0] = math.Nextafter(0.863, 1) }, JointLimit},
+		{"a target just below the range", func(c *message.JointCommand) { c.TargetRad[11] = math.Nextafter(-2.818, -3) }, JointLimit},
+		{"a command of the future", func(c *message.JointCommand) { c.MonotonicNs += int64(time.Second) }, Future},
+		{"a command of an hour ago", func(c *message.JointCommand) { c.MonotonicNs -= int64(time.Hour) }, Stale},
+		{"a command just too old", func(c *message.JointCommand) { c.MonotonicNs -= int64(96 * time.Millisecond) }, Stale},
+		{"an expired command", func(c *message.JointCommand) { c.ExpiresNs = c.MonotonicNs }, Expired},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			play(t, func(t *testing.T, r *rig) {
+				r.send(tt.change)
+				r.ticks(1)
+				if len(r.written) != 0 {
+					t.Errorf("%d writes, want none", len(r.written))
+				}
+				if got, want := r.server.Stats().Refused, (map[string]uint64{string(tt.want): 1}); !maps.Equal(got, want) {
+					t.Errorf("refused = %v, want %v", got, want)
+				}
+				r.send(nil)
+				r.ticks(1)
+				if len(r.written) != 1 {
+					t.Errorf("%d writes after a good command, want 1", len(r.written))
+				}
+			})
+		})
+	}
+}
+
+func TestTheGateLetsTheEdgesThrough(t *testing.T) {
+	for name, change := range map[string]func(*message.JointCommand){
+		"upper limit": func(c *message.JointCommand) { c.TargetRad[0] = 0.863 },
+		"lower limit": func(c *message.JointCommand) { c.TargetRad[0] = -0.863 },
+		"age":         func(c *message.JointCommand) { c.MonotonicNs -= int64(95 * time.Millisecond) },
+		"expiry":      func(c *message.JointCommand) { c.ExpiresNs = c.MonotonicNs + int64(5*time.Millisecond) },
+		"no gains":    func(c *message.JointCommand) { clear(c.Kp); clear(c.Kd) },
+	} {
+		play(t, func(t *testing.T, r *rig) {
+			r.send(change) // Half a period, 5 ms, before the tick.
+			r.ticks(1)
+			if st := r.server.Stats(); st.Applied != 1 {
+				t.Errorf("%s: stats = %+v, want 1 applied", name, st)
+			}
+		})
+	}
+}
+
+func TestMalformedFramesAreCountedByCause(t *testing.T) {
+	play(t, func(t *testing.T, r *rig) {
+		r.send(nil)
+		flipped := slices.Clone(r.frames[0])
+		flipped[30] ^= 1
+		r.frames = [][]byte{nil, []byte("hello, this is not a frame"), flipped}
+		r.ticks(1)
+		want := map[string]uint64{"short": 1, "magic": 1, "checksum": 1}
+		if got := r.server.Stats().Refused; !maps.Equal(got, want) {
+			t.Errorf("refused = %v, want %v", got, want)
+		}
+		r.send(nil)
+		r.ticks(1)
+		if len(r.written) != 1 {
+			t.Errorf("%d writes after a good command, want 1", len(r.written))
+		}
+	})
+}
+
+func TestTheNewestOfSeveralCommandsIsApplied(t *testing.T) {
+	play(t, func(t *testing.T, r *rig) {
+		for sequence, ageMs := range []int64{3, 1, 2} {
+			r.send(func(c *message.JointCommand) {
+				c.Sequence = uint64(sequence)
+				c.MonotonicNs -= ageMs * int64(time.Millisecond)
+			})
+		}
+		r.ticks(1)
+		if len(r.written) != 1 || r.written[0].Sequence != 1 {
+			t.Errorf("written = %+v, want the command made last", r.written)
+		}
+		if st := r.server.Stats(); st.Applied != 1 || st.Refused[string(Superseded)] != 2 {
+			t.Errorf("stats = %+v, want 1 applied and 2 superseded", st)
+		}
+	})
+}
+
+func TestAnExpiredCommandIsHeldUntilTheNextOne(t *testing.T) {
+	tests := []struct {
+		name      string
+		expiresMs int64
+		holdsAt   time.Duration // Of the first tick that holds; the command is made at 5 ms.
+	}{
+		{"at its own expiry", 30, 40 * time.Millisecond},
+		{"at the age limit where its expiry is later", 10_000, 110 * time.Millisecond},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			play(t, func(t *testing.T, r *rig) {
+				r.send(func(c *message.JointCommand) {
+					c.TargetRad[0] = 0.25
+					c.ExpiresNs = c.MonotonicNs + tt.expiresMs*int64(time.Millisecond)
+				})
+				before := int(tt.holdsAt/(10*time.Millisecond)) - 1
+				r.ticks(before)
+				if got := r.server.Stats().Holds; got != 0 {
+					t.Fatalf("%d holds %v after the start, want none", got, time.Since(r.start))
+				}
+				r.ticks(1)
+				if got := r.server.Stats().Holds; got != 1 {
+					t.Fatalf("%d holds %v after the start, want 1", got, time.Since(r.start))
+				}
+				r.ticks(100)
+				if got := r.server.Stats().Holds; got != 1 {
+					t.Errorf("%d holds a second later, want still 1", got)
+				}
+				if last := r.written[len(r.written)-1]; len(r.written) != before+101 || last.TargetRad[0] != 0.25 {
+					t.Errorf("%d writes, the last with target %v; want %d, 0.25", len(r.written), last.TargetRad[0], before+101)
+				}
+				r.send(func(c *message.JointCommand) { c.TargetRad[0] = 0.5 })
+				r.ticks(1)
+				if last := r.written[len(r.written)-1]; last.TargetRad[0] != 0.5 {
+					t.Errorf("target after the next command = %v, want 0.5", last.TargetRad[0])
+				}
+			})
+		})
+	}
+}
+
+func TestABadCommandDoesNotProlongAGoodOne(t *testing.T) {
+	play(t, func(t *testing.T, r *rig) {
+		r.send(nil)
+		for range 20 {
+			r.ticks(1)
+			r.send(func(c *message.JointCommand) { c.TargetRad[0] = math.NaN() })
+		}
+		if got := r.server.Stats().Holds; got != 1 {
+			t.Errorf("%d holds, want 1", got)
+		}
+	})
+}
+
+func TestNoErrorEndsTheLoop(t *testing.T) {
+	broken := errors.New("broken")
+	tests := []struct {
+		name        string
+		breaks      func(*rig)
+		mends       func(*rig)
+		unpublished map[string]uint64
+		refused     map[string]uint64
+		writeErrors uint64
+	}{
+		{
+			name:        "backend that cannot be read",
+			breaks:      func(r *rig) { r.read = func(*message.Observation) error { return broken } },
+			mends:       func(r *rig) { r.read = nil },
+			unpublished: map[string]uint64{"read": 3},
+		},
+		{
+			name: "backend that reads nonsense",
+			breaks: func(r *rig) {
+				r.read = func(o *message.Observation) error { o.PositionRad[0] = math.NaN(); return nil }
+			},
+			mends:       func(r *rig) { r.read = nil },
+			unpublished: map[string]uint64{"invalid": 3},
+		},
+		{
+			name:        "backend that reads too little",
+			breaks:      func(r *rig) { r.read = func(o *message.Observation) error { o.Contacts = nil; return nil } },
+			mends:       func(r *rig) { r.read = nil },
+			unpublished: map[string]uint64{"invalid": 3},
+		},
+		{
+			name:        "publisher that fails",
+			breaks:      func(r *rig) { r.publErr = broken },
+			mends:       func(r *rig) { r.publErr = nil },
+			unpublished: map[string]uint64{"transport": 3},
+		},
+		{
+			name:    "receiver that fails",
+			breaks:  func(r *rig) { r.recvErr = broken },
+			mends:   func(r *rig) { r.recvErr = nil },
+			refused: map[string]uint64{"transport": 3},
+		},
+		{
+			name:        "backend that cannot be written",
+			breaks:      func(r *rig) { r.writeErr = broken; r.send(nil) },
+			mends:       func(r *rig) { r.writeErr = nil },
+			writeErrors: 3,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			play(t, func(t *testing.T, r *rig) {
+				tt.breaks(r)
+				r.ticks(3)
+				tt.mends(r)
+				published := len(r.published)
+				r.send(nil)
+				r.ticks(1)
+				st := r.server.Stats()
+				if !maps.Equal(st.Unpublished, tt.unpublished) || !maps.Equal(st.Refused, tt.refused) || st.WriteErrors != tt.writeErrors {
+					t.Errorf("stats = %+v, want unpublished %v, refused %v, %d write errors", st, tt.unpublished, tt.refused, tt.writeErrors)
+				}
+				if st.Applied != 1 || len(r.published) != published+1 {
+					t.Errorf("afterwards %d commands applied and %d observations published, want 1 and 1", st.Applied, len(r.published)-published)
+				}
+			})
+		})
+	}
+}
+
+func TestASlowBackendMissesDeadlinesButKeepsTheGrid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.read = func(*message.Observation) error {
+			r.read = nil
+			time.Sleep(23 * time.Millisecond)
+			return nil
+		}
+		r.run(95 * time.Millisecond)
+		if st := r.server.Stats(); st.MissedDeadlines != 2 || st.Ticks != 9 {
+			t.Errorf("%d missed deadlines and %d ticks in 95 ms, want 2 and 9", st.MissedDeadlines, st.Ticks)
+		}
+	})
+}
+
+func TestSessionsDiffer(t *testing.T) {
+	if a, b := newSessionID(), newSessionID(); a == b || a == 0 || b == 0 {
+		t.Errorf("session ids %d and %d", a, b)
+	}
+}
+
+func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
+	for _, tt := range []struct {
+		opt  Option
+		want string
+	}{
+		{WithRate(0), "rate of 0 Hz"},
+		{WithRate(math.NaN()), "rate of NaN Hz"},
+		{WithRate(-1), "rate of -1 Hz"},
+		{WithMaxCommandAge(0), "command age of 0s"},
+	} {
+		if _, err := New(robot.Go1(), nil, nil, nil, tt.opt); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("error = %v, want %q in it", err, tt.want)
+		}
+	}
+}
+
+// quiet is surroundings that keep nothing; every tick brings the same good command.
+type quiet struct {
+	frame []byte
+	taken bool
+}
+
+func (q *quiet) Read(context.Context, *message.Observation) error   { q.taken = false; return nil }
+func (q *quiet) Write(context.Context, *message.JointCommand) error { return nil }
+func (q *quiet) Publish([]byte) error                               { return nil }
+func (q *quiet) TryReceive() ([]byte, error) {
+	if q.taken {
+		return nil, bus.ErrEmpty
+	}
+	q.taken = true
+	return q.frame, nil
+}
+
+func TestATickDoesNotAllocate(t *testing.T) {
+	q := &quiet{}
+	s, err := New(robot.Go1(), q, q, q, WithSession(session), WithMaxCommandAge(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := message.NewJointCommand(robot.Go1())
+	c.SessionID, c.MonotonicNs, c.ExpiresNs = session, s.clock.NowNs(), math.MaxInt64
+	if q.frame, err = wire.AppendJointCommand(nil, c); err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	if n := testing.AllocsPerRun(100, func() { s.tick(ctx, 0) }); n != 0 {
+		t.Errorf("%v allocations a tick, want 0", n)
+	}
+	if st := s.Stats(); st.Applied != st.Ticks || st.Published != st.Ticks {
+		t.Errorf("stats = %+v, want a command applied and an observation published at each tick", st)
+	}
+}

@@ -1,0 +1,385 @@
+// Package oci_test checks the images as they are built: what their configuration says, and that the program inside runs
+// from the image's own files. It reads image layouts; it must not import the runtime that it runs.
+package oci_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/bazelbuild/rules_go/go/runfiles"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
+	"golang.org/x/sys/unix"
+)
+
+// expectation is what testdata/<image>.json says of an image.
+type expectation struct {
+	Architecture string            `json:"architecture"`
+	OS           string            `json:"os"`
+	User         string            `json:"user"`
+	Workdir      string            `json:"workdir"`
+	Entrypoint   []string          `json:"entrypoint"`
+	Cmd          []string          `json:"cmd"`
+	Env          []string          `json:"env"`
+	Labels       map[string]string `json:"labels"`
+	// Layers are the targets that made them, the lowest first.
+	Layers []string `json:"layers"`
+}
+
+func TestImageIsAsDeclared(t *testing.T) {
+	image := readImage(t, "IMAGE")
+	if err := validate.Image(image); err != nil {
+		t.Errorf("the image is not valid: %v", err)
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := expectation{
+		Architecture: config.Architecture,
+		OS:           config.OS,
+		User:         config.Config.User,
+		Workdir:      config.Config.WorkingDir,
+		Entrypoint:   config.Config.Entrypoint,
+		Cmd:          config.Config.Cmd,
+		Env:          config.Config.Env,
+		Labels:       config.Config.Labels,
+	}
+	for _, step := range config.History {
+		got.Layers = append(got.Layers, strings.TrimPrefix(step.CreatedBy, "oci_image tar "))
+	}
+	golden, err := os.ReadFile(runfile(t, "EXPECTATION"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want expectation
+	if err := json.Unmarshal(golden, &want); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("the image's configuration is\n%s\nexpected\n%s", indent(t, got), indent(t, want))
+	}
+	if !config.Created.IsZero() && config.Created.Unix() != 0 {
+		t.Errorf("created is %v: the time of a build must not be in the image", config.Created)
+	}
+}
+
+func TestImageHasWhatRobotProgramsExpect(t *testing.T) {
+	root := unpack(t, readImage(t, "IMAGE"))
+	for path, want := range map[string]string{
+		"etc/passwd":                         "krabby:x:10001:10001:",
+		"etc/group":                          "krabby:x:10001:",
+		"etc/ssl/certs/ca-certificates.crt":  "-----BEGIN CERTIFICATE-----",
+		"usr/share/zoneinfo/Europe/Berlin":   "TZif",
+		"etc/localtime":                      "TZif",
+		"usr/lib/os-release":                 "VERSION_CODENAME=bookworm",
+		"var/lib/dpkg/status.d/libc6":        "Package: libc6",
+		"opt/krabby/lib/libonnxruntime.so.1": "\x7fELF",
+	} {
+		// Absolute links are the image's, so they are followed by os.Root.
+		content, err := readInRoot(root, path)
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+		} else if !bytes.Contains(content, []byte(want)) {
+			t.Errorf("%s does not contain %q", path, want)
+		}
+	}
+	workspace, err := os.Stat(filepath.Join(root, "workspace"))
+	if err != nil || !workspace.IsDir() {
+		t.Errorf("/workspace: found %v (%v), expected a folder", workspace, err)
+	}
+}
+
+// report is what locomotion prints when it ends; docs of hal/jetson/cmd/locomotion define it.
+type report struct {
+	Policy           string           `json:"policy"`
+	Robot            string           `json:"robot"`
+	RateMeasuredHz   float64          `json:"rate_measured_hz"`
+	DurationS        float64          `json:"duration_s"`
+	Ticks            int64            `json:"ticks"`
+	ObservationsRead int64            `json:"observations_read"`
+	Actions          int64            `json:"actions"`
+	NoAction         map[string]int64 `json:"no_action"`
+	MissedDeadlines  int64            `json:"missed_deadlines"`
+	Action           struct {
+		Finite   bool      `json:"finite"`
+		Min      float64   `json:"min"`
+		Max      float64   `json:"max"`
+		First    []float64 `json:"first"`
+		Last     []float64 `json:"last"`
+		Distinct int64     `json:"distinct"`
+	} `json:"action"`
+	Server struct {
+		Applied int64            `json:"applied"`
+		Refused map[string]int64 `json:"refused"`
+	} `json:"server"`
+}
+
+func TestImageRunsThePolicy(t *testing.T) {
+	image := readImage(t, "IMAGE")
+	config, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := unpack(t, image)
+	stdout := runEmulated(t, root, config, "--duration=5s")
+
+	var got report
+	if err := json.Unmarshal(stdout, &got); err != nil {
+		t.Fatalf("the report is not JSON: %v\n%s", err, stdout)
+	}
+	t.Logf("report: %s", stdout)
+
+	if got.Policy != "go1_joystick" || got.Robot != "go1" {
+		t.Errorf("policy %q for robot %q, expected go1_joystick for go1", got.Policy, got.Robot)
+	}
+	stale := got.NoAction["stale"]
+	if got.Actions == 0 || got.ObservationsRead != got.Actions+stale {
+		t.Errorf("%d observations read, %d actions, %d stale: every fresh observation must lead to exactly one action",
+			got.ObservationsRead, got.Actions, stale)
+	}
+	// At 50 Hz, or honestly slower: emulation on a busy machine may miss deadlines, but then it counts them.
+	switch onTime := math.Abs(got.RateMeasuredHz-50) <= 5; {
+	case onTime:
+		t.Logf("checked: the policy ran at %.2f Hz, within 10 %% of 50 Hz", got.RateMeasuredHz)
+	case got.MissedDeadlines > 0:
+		t.Logf("checked: too slow here (%.2f Hz, %d deadlines missed), but one action for each observation",
+			got.RateMeasuredHz, got.MissedDeadlines)
+	default:
+		t.Errorf("rate %.2f Hz without a missed deadline, expected 50 Hz +-10 %%", got.RateMeasuredHz)
+	}
+	if !got.Action.Finite {
+		t.Errorf("an action is not finite")
+	}
+	if got.Action.Min >= 0 || got.Action.Max <= 0 {
+		t.Errorf("actions between %v and %v, expected some on each side of zero", got.Action.Min, got.Action.Max)
+	}
+	if len(got.Action.First) != 12 || reflect.DeepEqual(got.Action.First, got.Action.Last) {
+		t.Errorf("first action %v, last action %v: expected 12 joints and a change with the observation", got.Action.First, got.Action.Last)
+	}
+	if got.Action.Distinct < got.Actions*9/10 {
+		t.Errorf("%d distinct of %d actions: actions must follow the observations", got.Action.Distinct, got.Actions)
+	}
+	if got.Server.Applied == 0 || len(got.Server.Refused) != 0 {
+		t.Errorf("server applied %d commands and refused %v", got.Server.Applied, got.Server.Refused)
+	}
+}
+
+func TestImageSaysWhatIsWrong(t *testing.T) {
+	image := readImage(t, "IMAGE")
+	config, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := unpack(t, image)
+	if err := os.WriteFile(filepath.Join(root, "opt/krabby/policies/go1_joystick/policy.onnx"), []byte("not a model"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr, code := emulate(t, root, config, "--duration=1s")
+	if code != 2 || len(stdout) != 0 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "policy.onnx") {
+		t.Errorf("with a damaged policy: exit code %d, stdout %q, stderr %q; expected 2, nothing, one line naming policy.onnx", code, stdout, stderr)
+	}
+}
+
+func runEmulated(t *testing.T, root string, config *v1.ConfigFile, args ...string) []byte {
+	t.Helper()
+	stdout, stderr, code := emulate(t, root, config, args...)
+	if code != 0 {
+		t.Fatalf("%v %v: exit code %d\n%s", config.Config.Entrypoint, args, code, stderr)
+	}
+	return stdout
+}
+
+// emulate runs the image's entry point as a container engine would (its root file system, user, environment and
+// working directory), on an emulated processor of the image's architecture.
+func emulate(t *testing.T, root string, config *v1.ConfigFile, args ...string) (stdout []byte, stderr string, code int) {
+	t.Helper()
+	const qemu = "/qemu" // inside root
+	if err := copyFile(runfile(t, "QEMU"), filepath.Join(root, qemu), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var user int
+	if _, err := fmt.Sscanf(config.Config.User, "%d", &user); err != nil {
+		t.Fatalf("user %q is not a number", config.Config.User)
+	}
+	argv := append(append([]string{enterCommand, root, config.Config.WorkingDir, qemu}, config.Config.Entrypoint...), args...)
+	command := exec.CommandContext(ctx, self, argv...)
+	command.Env = config.Config.Env
+	command.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: user, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: user, HostID: os.Getgid(), Size: 1}},
+		AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SYS_CHROOT},
+	}
+	var out, diagnostics bytes.Buffer
+	command.Stdout, command.Stderr = &out, &diagnostics
+	err = command.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("cannot run %v in %s: %v", argv, root, err)
+	}
+	return out.Bytes(), diagnostics.String(), command.ProcessState.ExitCode()
+}
+
+// enterCommand makes the test's own executable the first process of a container.
+const enterCommand = "enter"
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 4 && os.Args[1] == enterCommand {
+		fmt.Fprintln(os.Stderr, enter(os.Args[2], os.Args[3], os.Args[4:]))
+		os.Exit(125)
+	}
+	os.Exit(m.Run())
+}
+
+// enter gives an unpacked image its /proc and /dev, makes it the root and replaces this process by argv. It runs in
+// user and mount namespaces of its own, and gives up its powers before argv starts.
+func enter(root, workdir string, argv []string) error {
+	if err := unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("making mounts private: %w", err)
+	}
+	for _, dir := range []string{"proc", "dev"} {
+		if err := unix.Mount("/"+dir, filepath.Join(root, dir), "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+			return fmt.Errorf("mounting /%s: %w", dir, err)
+		}
+	}
+	if err := unix.Chroot(root); err != nil {
+		return fmt.Errorf("changing the root to %s: %w", root, err)
+	}
+	if err := unix.Chdir(workdir); err != nil {
+		return fmt.Errorf("changing to the working directory %s: %w", workdir, err)
+	}
+	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
+		return fmt.Errorf("giving up capabilities: %w", err)
+	}
+	return fmt.Errorf("starting %s: %w", argv[0], unix.Exec(argv[0], argv, os.Environ()))
+}
+
+// unpack writes the image's file system into a folder, as the user who runs the test owns it.
+func unpack(t *testing.T, image v1.Image) string {
+	t.Helper()
+	dir := t.TempDir()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	files := mutate.Extract(image)
+	defer files.Close()
+	for reader := tar.NewReader(files); ; {
+		header, err := reader.Next()
+		if err == io.EOF {
+			return dir
+		}
+		if err != nil {
+			t.Fatalf("reading the image's layers: %v", err)
+		}
+		if err := place(root, header, reader); err != nil {
+			t.Fatalf("unpacking %s: %v", header.Name, err)
+		}
+	}
+}
+
+func place(root *os.Root, header *tar.Header, content io.Reader) error {
+	name := filepath.Clean(header.Name)
+	if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	switch header.Typeflag {
+	case tar.TypeDir:
+		if err := root.Mkdir(name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		return nil
+	case tar.TypeSymlink:
+		return root.Symlink(header.Linkname, name)
+	case tar.TypeLink:
+		return root.Link(filepath.Clean(header.Linkname), name)
+	case tar.TypeReg:
+		file, err := root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, header.FileInfo().Mode().Perm()|0o200)
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(file, content)
+		return errors.Join(err, file.Close())
+	default:
+		return fmt.Errorf("entry of type %q, expected a file, folder or link", header.Typeflag)
+	}
+}
+
+// readInRoot reads a file of an unpacked image; an absolute link in it points into the image.
+func readInRoot(root, path string) ([]byte, error) {
+	if target, err := os.Readlink(filepath.Join(root, path)); err == nil && filepath.IsAbs(target) {
+		path = target
+	}
+	return os.ReadFile(filepath.Join(root, path))
+}
+
+func copyFile(from, to string, mode fs.FileMode) error {
+	content, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, content, mode)
+}
+
+func readImage(t *testing.T, variable string) v1.Image {
+	t.Helper()
+	index, err := layout.ImageIndexFromPath(runfile(t, variable))
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(manifest.Manifests) != 1 {
+		t.Fatalf("the layout has %d images, expected one", len(manifest.Manifests))
+	}
+	image, err := index.Image(manifest.Manifests[0].Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return image
+}
+
+func runfile(t *testing.T, variable string) string {
+	t.Helper()
+	path, err := runfiles.Rlocation(os.Getenv(variable))
+	if err != nil {
+		t.Fatalf("%s=%q: %v", variable, os.Getenv(variable), err)
+	}
+	return path
+}
+
+func indent(t *testing.T, value any) []byte {
+	t.Helper()
+	text, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}

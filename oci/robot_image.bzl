@@ -1,0 +1,60 @@
+"""One robot image: a base, and above it what changes rarely below what changes often."""
+
+load("@rules_oci//oci:defs.bzl", "oci_image", "oci_load")
+load("//tools/layer:layer.bzl", "layer")
+
+# The user that robot programs run as; //oci/base:passwd names it.
+USER = "10001"
+
+def robot_image(name, base, platform, entrypoint, policies, title, description):
+    """Makes the image `name`, and `name.load`, which loads it as `title` into the container engine of this machine.
+
+    Layers, least changed first: the base's, ONNX Runtime, the policies, the program.
+
+    Args:
+      name: name of the image.
+      base: the image to build on.
+      platform: platform that the programs are built for.
+      entrypoint: the program to run, which goes to /usr/bin.
+      policies: policies to bring along, each as /opt/krabby/policies/<name of the target>.
+      title: name of the image for people and container engines.
+      description: one sentence for the image's labels.
+    """
+    layer(
+        name = name + "_onnxruntime",
+        files = {"//third_party/onnxruntime:libonnxruntime": "/opt/krabby/lib/libonnxruntime.so.1"},
+        platform = platform,
+    )
+    layer(
+        name = name + "_policies",
+        files = {policy: "/opt/krabby/policies/{}/".format(native.package_relative_label(policy).name) for policy in policies},
+        platform = platform,
+    )
+    program = native.package_relative_label(entrypoint).name
+    layer(
+        name = name + "_program",
+        executables = {entrypoint: "/usr/bin/" + program},
+        platform = platform,
+    )
+    oci_image(
+        name = name,
+        base = base,
+        entrypoint = ["/usr/bin/" + program],
+        labels = {
+            "org.opencontainers.image.description": description,
+            "org.opencontainers.image.licenses": "Apache-2.0",
+            "org.opencontainers.image.title": title,
+        },
+        tars = [
+            name + "_onnxruntime",
+            name + "_policies",
+            name + "_program",
+        ],
+        user = USER,
+        workdir = "/workspace",
+    )
+    oci_load(
+        name = name + ".load",
+        image = name,
+        repo_tags = [title + ":latest"],
+    )

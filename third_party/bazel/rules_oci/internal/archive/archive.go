@@ -1,0 +1,214 @@
+// Package archive writes an image as one tar stream that container runtimes
+// load: Docker's `save` format or an OCI layout.
+//
+// It must never import a package that reaches the network or seek in its
+// output, which may be a pipe.
+package archive
+
+import (
+	"archive/tar"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// Format is the shape of the tar stream.
+type Format string
+
+// The formats that runtimes read. Docker reads the OCI one only with its
+// containerd image store.
+const (
+	Docker Format = "docker"
+	OCI    Format = "oci"
+)
+
+// Write streams img, known by tags, to w. The bytes depend on the image and
+// the tags alone.
+func Write(w io.Writer, f Format, img v1.Image, tags []string) error {
+	refs := make([]name.Tag, len(tags))
+	for i, t := range tags {
+		ref, err := name.NewTag(t)
+		if err != nil {
+			return fmt.Errorf("repo tag %q: %w", t, err)
+		}
+		refs[i] = ref
+	}
+	tw := tar.NewWriter(w)
+	blobs, err := writeBlobs(tw, f, img)
+	if err != nil {
+		return err
+	}
+	switch f {
+	case Docker:
+		err = writeDockerManifest(tw, blobs, refs)
+	case OCI:
+		err = writeIndex(tw, img, refs)
+	default:
+		err = fmt.Errorf("unknown format %q; known: %s, %s", f, Docker, OCI)
+	}
+	if err != nil {
+		return err
+	}
+	return tw.Close()
+}
+
+// blobs are the paths of an image's parts inside the archive.
+type blobs struct {
+	config string
+	layers []string
+}
+
+func writeBlobs(tw *tar.Writer, f Format, img v1.Image) (blobs, error) {
+	var b blobs
+	for _, d := range []string{"blobs/", "blobs/sha256/"} {
+		if err := tw.WriteHeader(&tar.Header{Name: d, Typeflag: tar.TypeDir, Mode: 0o755, Format: tar.FormatUSTAR}); err != nil {
+			return b, err
+		}
+	}
+	configName, err := img.ConfigName()
+	if err != nil {
+		return b, err
+	}
+	config, err := img.RawConfigFile()
+	if err != nil {
+		return b, err
+	}
+	b.config = path(configName)
+	if err := writeFile(tw, b.config, config); err != nil {
+		return b, err
+	}
+	if f == OCI {
+		digest, err := img.Digest()
+		if err != nil {
+			return b, err
+		}
+		manifest, err := img.RawManifest()
+		if err != nil {
+			return b, err
+		}
+		if err := writeFile(tw, path(digest), manifest); err != nil {
+			return b, err
+		}
+	}
+	layers, err := img.Layers()
+	if err != nil {
+		return b, err
+	}
+	written := map[string]bool{}
+	for _, l := range layers {
+		digest, err := l.Digest()
+		if err != nil {
+			return b, err
+		}
+		p := path(digest)
+		b.layers = append(b.layers, p)
+		if written[p] {
+			continue
+		}
+		written[p] = true
+		if err := writeLayer(tw, p, l); err != nil {
+			return b, fmt.Errorf("layer %s: %w", digest, err)
+		}
+	}
+	return b, nil
+}
+
+func writeLayer(tw *tar.Writer, path string, l v1.Layer) error {
+	size, err := l.Size()
+	if err != nil {
+		return err
+	}
+	r, err := l.Compressed()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if err := tw.WriteHeader(header(path, size)); err != nil {
+		return err
+	}
+	_, err = io.Copy(tw, r)
+	return err
+}
+
+func writeDockerManifest(tw *tar.Writer, b blobs, refs []name.Tag) error {
+	repoTags := make([]string, len(refs))
+	for i, r := range refs {
+		repoTags[i] = familiar(r)
+	}
+	data, err := json.Marshal([]struct {
+		Config   string
+		RepoTags []string
+		Layers   []string
+	}{{b.config, repoTags, b.layers}})
+	if err != nil {
+		return err
+	}
+	return writeFile(tw, "manifest.json", data)
+}
+
+func writeIndex(tw *tar.Writer, img v1.Image, refs []name.Tag) error {
+	desc, err := partial.Descriptor(img)
+	if err != nil {
+		return err
+	}
+	desc.ArtifactType = "" // Of an image it would only repeat the config's type.
+	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
+	for _, r := range refs {
+		d := *desc.DeepCopy()
+		d.Annotations = map[string]string{
+			// The first is what the image specification names, and podman
+			// reads; the second is what containerd reads.
+			"org.opencontainers.image.ref.name": familiar(r),
+			"io.containerd.image.name":          qualified(r),
+		}
+		index.Manifests = append(index.Manifests, d)
+	}
+	if len(refs) == 0 {
+		index.Manifests = append(index.Manifests, *desc)
+	}
+	data, err := json.Marshal(index)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(tw, "index.json", data); err != nil {
+		return err
+	}
+	return writeFile(tw, "oci-layout", []byte(`{"imageLayoutVersion":"1.0.0"}`))
+}
+
+// familiar is the tag as a user wrote it, with ":latest" where there was none.
+func familiar(t name.Tag) string {
+	s := t.String()
+	if !strings.HasSuffix(s, ":"+t.TagStr()) {
+		s += ":" + t.TagStr()
+	}
+	return s
+}
+
+// qualified is the tag with its registry, by the name containerd uses.
+func qualified(t name.Tag) string {
+	if rest, ok := strings.CutPrefix(t.Name(), name.DefaultRegistry+"/"); ok {
+		return "docker.io/" + rest
+	}
+	return t.Name()
+}
+
+func path(h v1.Hash) string { return "blobs/" + h.Algorithm + "/" + h.Hex }
+
+func header(path string, size int64) *tar.Header {
+	return &tar.Header{Name: path, Typeflag: tar.TypeReg, Mode: 0o644, Size: size}
+}
+
+func writeFile(tw *tar.Writer, path string, data []byte) error {
+	if err := tw.WriteHeader(header(path, int64(len(data)))); err != nil {
+		return err
+	}
+	_, err := tw.Write(data)
+	return err
+}

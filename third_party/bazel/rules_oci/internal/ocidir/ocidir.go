@@ -1,0 +1,169 @@
+// Package ocidir reads and writes OCI image layouts as Bazel sees them:
+// directories that hold exactly one image.
+//
+// It must never import a package that reaches the network, and never write
+// anything into a layout that is not named by the image itself.
+package ocidir
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/partial"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+const (
+	markFile  = "oci-layout"
+	indexFile = "index.json"
+	mark      = `{"imageLayoutVersion":"1.0.0"}`
+)
+
+// Image returns the one image of the layout at dir. Nothing but index, manifest
+// and config is read: layers are opened when someone asks for their bytes.
+func Image(dir string) (v1.Image, error) {
+	switch info, err := os.Stat(dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%s does not exist; give the label of an oci_image or of an OCI layout directory", dir)
+	case err != nil:
+		return nil, err
+	case !info.IsDir():
+		return nil, fmt.Errorf("%s is a file, not an OCI layout directory; give the label of an oci_image", dir)
+	}
+	if _, err := os.Stat(filepath.Join(dir, markFile)); err != nil {
+		return nil, fmt.Errorf("%s is not an OCI layout (it has no file %s); give the label of an oci_image", dir, markFile)
+	}
+	index, err := layout.ImageIndexFromPath(dir)
+	if err != nil {
+		return nil, fmt.Errorf("read %s of the OCI layout %s: %w", indexFile, dir, err)
+	}
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		return nil, fmt.Errorf("read %s of the OCI layout %s: %w", indexFile, dir, err)
+	}
+	if n := len(manifest.Manifests); n != 1 {
+		return nil, fmt.Errorf("the OCI layout %s holds %d images, wanted exactly one", dir, n)
+	}
+	desc := manifest.Manifests[0]
+	if !desc.MediaType.IsImage() {
+		return nil, fmt.Errorf("the OCI layout %s holds a %s, wanted a single image (%s)", dir, desc.MediaType, types.OCIManifestSchema1)
+	}
+	img, err := index.Image(desc.Digest)
+	if err != nil {
+		return nil, fmt.Errorf("read the image %s of the OCI layout %s: %w", desc.Digest, dir, err)
+	}
+	if _, err := img.ConfigFile(); err != nil {
+		return nil, fmt.Errorf("read the config of the image %s of the OCI layout %s: %w", desc.Digest, dir, err)
+	}
+	return img, nil
+}
+
+// BlobDir is where the layout at dir keeps its blobs.
+func BlobDir(dir string) string { return filepath.Join(dir, "blobs", "sha256") }
+
+// Create makes the empty skeleton of a layout at dir, which may exist if it is
+// empty (Bazel makes the directories of its outputs beforehand).
+func Create(dir string) error {
+	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
+		return fmt.Errorf("%s is not empty; refusing to write an OCI layout over it", dir)
+	}
+	if err := os.MkdirAll(BlobDir(dir), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, markFile), []byte(mark), 0o644)
+}
+
+// Write completes the layout that Create began with img. Blobs that lie there
+// already, such as layers compressed in place, are kept.
+func Write(dir string, img v1.Image) error {
+	layers, err := img.Layers()
+	if err != nil {
+		return err
+	}
+	for _, l := range layers {
+		if err := writeLayer(dir, l); err != nil {
+			return err
+		}
+	}
+	config, err := img.RawConfigFile()
+	if err != nil {
+		return err
+	}
+	configName, err := img.ConfigName()
+	if err != nil {
+		return err
+	}
+	raw, err := img.RawManifest()
+	if err != nil {
+		return err
+	}
+	desc, err := partial.Descriptor(img)
+	if err != nil {
+		return err
+	}
+	for h, data := range map[v1.Hash][]byte{configName: config, desc.Digest: raw} {
+		if err := os.WriteFile(filepath.Join(BlobDir(dir), h.Hex), data, 0o644); err != nil {
+			return err
+		}
+	}
+
+	cf, err := img.ConfigFile()
+	if err != nil {
+		return err
+	}
+	desc.Platform = cf.Platform()
+	desc.ArtifactType = "" // Of an image it would only repeat the config's type.
+	index, err := json.Marshal(v1.IndexManifest{
+		SchemaVersion: 2,
+		MediaType:     types.OCIImageIndex,
+		Manifests:     []v1.Descriptor{*desc},
+	})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, indexFile), index, 0o644)
+}
+
+// writeLayer copies one blob. It copies rather than links: Bazel makes outputs
+// read-only, and through a hard link that would reach the input, which may be
+// a source file. Between two plain files Go lets the kernel copy, which shares
+// the blocks where the file system can.
+func writeLayer(dir string, l v1.Layer) (err error) {
+	digest, err := l.Digest()
+	if err != nil {
+		return err
+	}
+	size, err := l.Size()
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(BlobDir(dir), digest.Hex)
+	if info, err := os.Stat(path); err == nil && info.Size() == size {
+		return nil
+	}
+	src, err := l.Compressed()
+	if err != nil {
+		return fmt.Errorf("open layer %s: %w", digest, err)
+	}
+	defer src.Close()
+	dst, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dst.Close()) }()
+	n, err := io.Copy(dst, src)
+	if err != nil {
+		return fmt.Errorf("copy layer %s: %w", digest, err)
+	}
+	if n != size {
+		return fmt.Errorf("layer %s has %d bytes, its manifest says %d", digest, n, size)
+	}
+	return nil
+}

@@ -1,0 +1,73 @@
+// Command oci does the work behind the rules of this module: it assembles an
+// image layout and feeds one to a container runtime. Starlark writes its
+// parameters as JSON; nothing else decides on the bytes it writes.
+//
+// It exits with 2 when it was called wrongly and with 1 when the work failed.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+type cli struct {
+	Image imageCmd `cmd:"" help:"Assemble an image as an OCI layout directory."`
+	Load  loadCmd  `cmd:"" help:"Load an image into a container runtime, or write it as one tar file."`
+}
+
+// streams are where a command speaks.
+type streams struct{ out, err io.Writer }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args, streams{os.Stdout, os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+func run(ctx context.Context, argv []string, std streams) int {
+	args := argv[1:]
+	// `bazel run` starts an oci_load as a symlink to this binary with its
+	// parameters beside it: no shell is needed in between.
+	if params := argv[0] + ".json"; isFile(params) {
+		args = append([]string{"load", "--params", params, "--runfiles", runfilesDir(argv[0])}, args...)
+	}
+
+	exit := -1
+	parser, err := kong.New(&cli{},
+		kong.Name("oci"),
+		kong.Description("Assembles and loads OCI images for the rules of rules_oci."),
+		kong.Writers(std.out, std.err),
+		kong.Exit(func(code int) { exit = code }),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(std),
+	)
+	if err != nil {
+		fmt.Fprintf(std.err, "oci: %v\n", err)
+		return 1
+	}
+	c, err := parser.Parse(args)
+	if exit >= 0 { // --help has spoken.
+		return exit
+	}
+	if err != nil {
+		fmt.Fprintf(std.err, "oci: %v (see --help)\n", err)
+		return 2
+	}
+	if err := c.Run(); err != nil {
+		fmt.Fprintf(std.err, "oci %s: %v\n", c.Command(), err)
+		return 1
+	}
+	return 0
+}
+
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
+}

@@ -1,0 +1,6 @@
+#!/bin/bash
+# zig's llvm-ar. Filled in by toolchain.bzl.
+export ZIG_GLOBAL_CACHE_DIR=/tmp/zig-cache ZIG_LOCAL_CACHE_DIR=/tmp/zig-cache
+root=${0%/{SELF}}
+[[ $root != "$0" ]] || root=$PWD
+exec "$root/{ZIG}" ar "$@"

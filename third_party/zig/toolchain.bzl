@@ -1,0 +1,255 @@
+"""A C and C++ toolchain out of the ziglang wheel, for one architecture and one version of glibc.
+
+Everything that a compiler or linker reads is an input of the action: zig itself, its headers, and a sysroot of runtime
+libraries that is built once for each architecture. Nothing is kept between actions.
+"""
+
+load("@bazel_tools//tools/build_defs/cc:action_names.bzl", "ACTION_NAMES")
+load(
+    "@bazel_tools//tools/cpp:cc_toolchain_config_lib.bzl",
+    "action_config",
+    "feature",
+    "flag_group",
+    "flag_set",
+    "tool",
+)
+
+_LOADERS = {
+    "aarch64": "/lib/ld-linux-aarch64.so.1",
+    "x86_64": "/lib64/ld-linux-x86-64.so.2",
+}
+
+_EMULATIONS = {
+    "aarch64": "aarch64linux",
+    "x86_64": "elf_x86_64",
+}
+
+_COMPILE_ACTIONS = [
+    ACTION_NAMES.assemble,
+    ACTION_NAMES.c_compile,
+    ACTION_NAMES.cpp_compile,
+    ACTION_NAMES.preprocess_assemble,
+]
+
+_LINK_ACTIONS = [
+    ACTION_NAMES.cpp_link_dynamic_library,
+    ACTION_NAMES.cpp_link_executable,
+    ACTION_NAMES.cpp_link_nodeps_dynamic_library,
+]
+
+# Bazel's own features with the flags of each action, which a toolchain with its own tools must ask for.
+_COMPILE_FEATURES = [
+    "compiler_input_flags",
+    "compiler_output_flags",
+    "unfiltered_compile_flags",
+    "user_compile_flags",
+]
+
+_LINK_FEATURES = [
+    "libraries_to_link",
+    "library_search_directories",
+    "linker_param_file",
+    "output_execpath_flags",
+    "user_link_flags",
+]
+
+def _sysroot_impl(ctx):
+    output = ctx.actions.declare_directory(ctx.label.name)
+    ctx.actions.run(
+        executable = ctx.executable._script,
+        arguments = [ctx.file._zig.path, ctx.attr.target, output.path],
+        inputs = depset([ctx.file._zig], transitive = [ctx.attr._sources.files]),
+        outputs = [output],
+        mnemonic = "ZigSysroot",
+        progress_message = "Building the C and C++ runtime for " + ctx.attr.target,
+    )
+    return [DefaultInfo(files = depset([output]))]
+
+_sysroot = rule(
+    implementation = _sysroot_impl,
+    doc = "Runtime libraries and start files to link with, as one directory.",
+    attrs = {
+        "target": attr.string(mandatory = True, doc = "zig's name of the target, such as aarch64-linux-gnu.2.35."),
+        "_script": attr.label(default = ":sysroot.sh", allow_single_file = True, executable = True, cfg = "exec"),
+        "_sources": attr.label(default = "@ziglang//:runtime_sources"),
+        "_zig": attr.label(default = "@ziglang//:ziglang/zig", allow_single_file = True),
+    },
+)
+
+def _tool_impl(ctx):
+    sysroot = ctx.file.sysroot
+    output = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.expand_template(
+        template = ctx.file.template,
+        output = output,
+        is_executable = True,
+        substitutions = {
+            "{EMULATION}": _EMULATIONS[ctx.attr.architecture],
+            "{GLIBC}": ctx.attr.glibc,
+            "{LOADER}": _LOADERS[ctx.attr.architecture],
+            "{SELF}": output.path,
+            "{SYSROOT}": sysroot.path,
+            "{TARGET}": ctx.attr.architecture + "-linux-gnu",
+            "{ZIG}": ctx.file._zig.path,
+        },
+    )
+    return [DefaultInfo(files = depset([output]), executable = output)]
+
+_tool = rule(
+    implementation = _tool_impl,
+    doc = "A driver script with the paths and names of one target filled in.",
+    attrs = {
+        "architecture": attr.string(mandatory = True, values = _LOADERS.keys(), doc = "Architecture to build for."),
+        "glibc": attr.string(mandatory = True, doc = "Newest version of glibc whose symbols may be used."),
+        "sysroot": attr.label(mandatory = True, allow_single_file = True, doc = "Directory made by sysroot.sh."),
+        "template": attr.label(mandatory = True, allow_single_file = True, doc = "The script."),
+        "_zig": attr.label(default = "@ziglang//:ziglang/zig", allow_single_file = True),
+    },
+)
+
+def _flags(name, actions, flags):
+    return feature(
+        name = name,
+        enabled = True,
+        flag_sets = [flag_set(actions = actions, flag_groups = [flag_group(flags = flags)])],
+    )
+
+def _config_impl(ctx):
+    cc = tool(tool = ctx.file.cc)
+    ar = tool(tool = ctx.file.ar)
+    return cc_common.create_cc_toolchain_config_info(
+        ctx = ctx,
+        toolchain_identifier = "zig-" + ctx.attr.architecture,
+        target_system_name = ctx.attr.architecture + "-linux-gnu",
+        target_cpu = ctx.attr.architecture,
+        target_libc = "glibc_" + ctx.attr.glibc,
+        compiler = "clang",
+        abi_version = "unknown",
+        abi_libc_version = "unknown",
+        # Where cc.sh shows zig its headers.
+        cxx_builtin_include_directories = ["/tmp/zig"],
+        action_configs = [
+            action_config(action_name = name, enabled = True, tools = [cc], implies = _COMPILE_FEATURES)
+            for name in _COMPILE_ACTIONS
+        ] + [
+            action_config(
+                action_name = name,
+                enabled = True,
+                tools = [cc],
+                implies = _LINK_FEATURES + ([] if name == ACTION_NAMES.cpp_link_executable else ["shared_flag"]),
+            )
+            for name in _LINK_ACTIONS
+        ] + [
+            action_config(
+                action_name = ACTION_NAMES.cpp_link_static_library,
+                enabled = True,
+                tools = [ar],
+                implies = ["archiver_flags", "linker_param_file"],
+            ),
+            action_config(action_name = ACTION_NAMES.strip, enabled = True, tools = [ar]),
+        ],
+        features = [
+            feature(name = "supports_pic", enabled = True),
+            _flags("reproducible", _COMPILE_ACTIONS, [
+                "-Wno-builtin-macro-redefined",
+                "-D__DATE__=\"redacted\"",
+                "-D__TIME__=\"redacted\"",
+                "-D__TIMESTAMP__=\"redacted\"",
+            ]),
+            _flags("optimized", _COMPILE_ACTIONS, ["-O2", "-DNDEBUG", "-g0", "-ffunction-sections", "-fdata-sections"]),
+            _flags("small", _LINK_ACTIONS, ["-Wl,--gc-sections", "-Wl,-s"]),
+        ],
+    )
+
+_config = rule(
+    implementation = _config_impl,
+    doc = "What Bazel must know of the toolchain.",
+    attrs = {
+        "ar": attr.label(mandatory = True, allow_single_file = True, cfg = "exec", doc = "Archiver."),
+        "architecture": attr.string(mandatory = True, doc = "Architecture to build for."),
+        "cc": attr.label(mandatory = True, allow_single_file = True, cfg = "exec", doc = "Compiler driver."),
+        "glibc": attr.string(mandatory = True, doc = "Newest version of glibc whose symbols may be used."),
+    },
+    provides = [CcToolchainConfigInfo],
+)
+
+def zig_toolchain(name, glibc, target_compatible_with):
+    """Declares a C and C++ toolchain that runs on x86_64 Linux.
+
+    Args:
+      name: architecture to build for, aarch64 or x86_64; also the name of the toolchain target.
+      glibc: newest version of glibc whose symbols may be used, such as 2.35.
+      target_compatible_with: constraints of the platforms that it builds for.
+    """
+    _sysroot(
+        name = name + "_sysroot",
+        target = "{}-linux-gnu.{}".format(name, glibc),
+    )
+    for tool_name in ["cc", "ar"]:
+        _tool(
+            name = "{}_{}".format(name, tool_name),
+            architecture = name,
+            glibc = glibc,
+            sysroot = name + "_sysroot",
+            template = tool_name + ".sh",
+        )
+    _config(
+        name = name + "_config",
+        ar = name + "_ar",
+        architecture = name,
+        cc = name + "_cc",
+        glibc = glibc,
+    )
+    native.filegroup(
+        name = name + "_link",
+        srcs = [
+            name + "_cc",
+            name + "_sysroot",
+            "@ziglang//:ziglang/zig",
+        ],
+    )
+    native.filegroup(
+        name = name + "_compile",
+        srcs = [
+            name + "_cc",
+            "@ziglang//:{}_headers".format(name),
+            "@ziglang//:ziglang/zig",
+        ],
+    )
+    native.filegroup(
+        name = name + "_archive",
+        srcs = [
+            name + "_ar",
+            "@ziglang//:ziglang/zig",
+        ],
+    )
+    native.filegroup(
+        name = name + "_all",
+        srcs = [
+            name + "_archive",
+            name + "_compile",
+            name + "_link",
+        ],
+    )
+    native.cc_toolchain(
+        name = name + "_cc_toolchain",
+        all_files = name + "_all",
+        ar_files = name + "_archive",
+        as_files = name + "_compile",
+        compiler_files = name + "_compile",
+        dwp_files = name + "_archive",
+        linker_files = name + "_link",
+        objcopy_files = name + "_archive",
+        strip_files = name + "_archive",
+        toolchain_config = name + "_config",
+    )
+    native.toolchain(
+        name = name,
+        exec_compatible_with = [
+            "@platforms//cpu:x86_64",
+            "@platforms//os:linux",
+        ],
+        target_compatible_with = target_compatible_with,
+        toolchain = name + "_cc_toolchain",
+        toolchain_type = "@bazel_tools//tools/cpp:toolchain_type",
+    )

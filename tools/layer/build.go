@@ -1,0 +1,217 @@
+package main
+
+import (
+	"bufio"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+
+	"krabby.dev/krabby/tools/layer/glob"
+	"krabby.dev/krabby/tools/layer/tree"
+)
+
+// gzipLevel decides on the bytes of every compressed layer; another level means
+// other digests.
+const gzipLevel = 6
+
+type buildCmd struct {
+	Params string `required:"" placeholder:"FILE" help:"JSON that describes the layer."`
+	Output string `required:"" placeholder:"FILE" help:"The tar to write."`
+}
+
+// Run makes the layer. Errors begin with the label, since the reader knows
+// their BUILD file and not our paths.
+func (c *buildCmd) Run() error {
+	p, err := readParams(c.Params)
+	if err != nil {
+		return err
+	}
+	if err := p.write(c.Output); err != nil {
+		return fmt.Errorf("%s: %w", p.Label, err)
+	}
+	return nil
+}
+
+func (p *params) write(output string) error {
+	t, err := p.tree()
+	if err != nil {
+		return err
+	}
+	f, err := os.Create(output)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(p.pack(f, t), f.Close()); err != nil {
+		os.Remove(output)
+		return err
+	}
+	return nil
+}
+
+func (p *params) pack(w io.Writer, t *tree.Tree) error {
+	buffered := bufio.NewWriterSize(w, 1<<20)
+	switch p.Compression {
+	case "":
+		if err := t.WriteTar(buffered); err != nil {
+			return err
+		}
+	case "gzip":
+		// One thread, and no name or time in the header.
+		zw, err := gzip.NewWriterLevel(buffered, gzipLevel)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(t.WriteTar(zw), zw.Close()); err != nil {
+			return err
+		}
+	default:
+		return fmt.Errorf("compression %q is not known; known: \"\" and \"gzip\"", p.Compression)
+	}
+	return buffered.Flush()
+}
+
+// tree gathers everything the parameters name.
+func (p *params) tree() (*tree.Tree, error) {
+	t := new(tree.Tree)
+	if p.UsrMerge {
+		if err := t.MergeUsr(); err != nil {
+			return nil, err
+		}
+	}
+	owner, err := parseOwner(p.Owner)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.addDebs(t); err != nil {
+		return nil, err
+	}
+	for _, f := range p.Trees {
+		mode, err := parseMode(f.Mode)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Label, err)
+		}
+		if err := addTree(t, f, tree.Entry{Mode: mode, Owner: owner, Source: f.Label}); err != nil {
+			return nil, err
+		}
+	}
+	for _, f := range p.Files {
+		mode, err := parseMode(f.Mode)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Label, err)
+		}
+		content, err := tree.OnDisk(f.Path)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Label, err)
+		}
+		if err := t.Add(f.Dest, tree.Entry{Kind: tree.File, Mode: mode, Owner: owner, Content: content, Source: f.Label}); err != nil {
+			return nil, err
+		}
+	}
+	for _, s := range p.Symlinks {
+		if s.Target == "" {
+			return nil, fmt.Errorf("symlinks: %s has no target", s.Path)
+		}
+		if err := t.Add(s.Path, tree.Entry{Kind: tree.Symlink, Owner: owner, Target: s.Target, Source: "symlinks"}); err != nil {
+			return nil, err
+		}
+	}
+	if err := p.addDirectories(t); err != nil {
+		return nil, err
+	}
+	return t, p.setModes(t)
+}
+
+func (p *params) addDirectories(t *tree.Tree) error {
+	for _, d := range p.Directories {
+		mode, err := parseMode(d.Mode)
+		if err != nil {
+			return fmt.Errorf("directories: %s: %w", d.Path, err)
+		}
+		owner, err := parseOwner(d.Owner)
+		if err != nil {
+			return fmt.Errorf("directories: %s: %w", d.Path, err)
+		}
+		if err := t.Add(d.Path, tree.Entry{Kind: tree.Dir, Mode: mode, Owner: owner, Source: "directories", Override: true}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *params) setModes(t *tree.Tree) error {
+	for _, m := range p.Modes {
+		mode, err := parseMode(m.Mode)
+		if err != nil {
+			return fmt.Errorf("modes: %s: %w", m.Pattern, err)
+		}
+		set, err := glob.Compile([]string{m.Pattern})
+		if err != nil {
+			return fmt.Errorf("modes: %w", err)
+		}
+		if err := t.SetModes(set.Match, mode); err != nil {
+			return fmt.Errorf("modes: %s: %w", m.Pattern, err)
+		}
+	}
+	return nil
+}
+
+// addTree adds all that lies below a directory. Links are followed: in Bazel's
+// sandbox every input is a link, and one made by a rule cannot be told from it.
+func addTree(t *tree.Tree, f file, file tree.Entry) error {
+	entries, err := os.ReadDir(f.Path)
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.Label, err)
+	}
+	if err := t.Add(f.Dest, tree.Entry{Kind: tree.Dir, Mode: 0o755, Owner: file.Owner, Source: f.Label}); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		child := f
+		child.Path, child.Dest = filepath.Join(f.Path, e.Name()), path.Join(f.Dest, e.Name())
+		info, err := os.Stat(child.Path)
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.Label, err)
+		}
+		if info.IsDir() {
+			if err := addTree(t, child, file); err != nil {
+				return err
+			}
+			continue
+		}
+		entry := file
+		entry.Kind = tree.File
+		if entry.Content, err = tree.OnDisk(child.Path); err != nil {
+			return fmt.Errorf("%s: %w", f.Label, err)
+		}
+		if err := t.Add(child.Dest, entry); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type listCmd struct {
+	Layer string `arg:"" placeholder:"FILE" help:"A tar, plain or gzip."`
+}
+
+// Run lists the layer.
+func (c *listCmd) Run(w io.Writer) error {
+	f, err := os.Open(c.Layer)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	r := bufio.NewReader(f)
+	if magic, err := r.Peek(2); err != nil || magic[0] != 0x1f || magic[1] != 0x8b {
+		return tree.List(w, r)
+	}
+	zr, err := gzip.NewReader(r)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Layer, err)
+	}
+	return tree.List(w, zr)
+}

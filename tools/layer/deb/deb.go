@@ -1,0 +1,173 @@
+// Package deb reads Debian binary packages: the control stanza and the files,
+// as data. It runs no maintainer script.
+//
+// It must never import a package that touches the file system; whoever calls
+// decides where files go.
+package deb
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/ulikunitz/xz"
+)
+
+// Package is what a reader needs to know before the files come.
+type Package struct {
+	Name    string // The field Package.
+	Version string
+	Control []byte // The whole stanza, ending with one newline.
+}
+
+// Read reads the package in r from end to end. It calls begin once, when the
+// control stanza is known, and then file for each entry of the data archive in
+// order. A file's content must be read, if at all, before file returns.
+func Read(r io.Reader, begin func(Package) error, file func(*tar.Header, io.Reader) error) error {
+	members, err := newArReader(r)
+	if err != nil {
+		return err
+	}
+	name, body, err := members.next()
+	if err != nil {
+		return noMember("debian-binary", err)
+	}
+	if name != "debian-binary" {
+		return fmt.Errorf("first member is %q, wanted \"debian-binary\"", name)
+	}
+	version, err := io.ReadAll(io.LimitReader(body, 16))
+	if err != nil {
+		return fmt.Errorf("debian-binary: %w", err)
+	}
+	if !bytes.HasPrefix(version, []byte("2.")) {
+		return fmt.Errorf("package format is %q, only 2.x is known", version)
+	}
+
+	pkg, err := readControl(members)
+	if err != nil {
+		return err
+	}
+	if err := begin(pkg); err != nil {
+		return err
+	}
+	return readData(members, file)
+}
+
+func readControl(members *arReader) (Package, error) {
+	var pkg Package
+	plain, err := member(members, "control.tar")
+	if err != nil {
+		return pkg, err
+	}
+	err = walk(plain, func(h *tar.Header, r io.Reader) error {
+		if path.Clean(h.Name) != "control" {
+			return nil
+		}
+		stanza, err := io.ReadAll(r)
+		if err != nil {
+			return err
+		}
+		pkg.Control = append(bytes.TrimRight(stanza, "\n"), '\n')
+		return nil
+	})
+	if err != nil {
+		return pkg, fmt.Errorf("control.tar: %w", err)
+	}
+	for line := range strings.Lines(string(pkg.Control)) {
+		key, value, _ := strings.Cut(line, ":")
+		switch value = strings.TrimSpace(value); key {
+		case "Package":
+			pkg.Name = value
+		case "Version":
+			pkg.Version = value
+		}
+	}
+	// The name becomes a file name.
+	if pkg.Name == "" || strings.ContainsAny(pkg.Name, "/ \x00") || pkg.Name[0] == '.' {
+		return pkg, fmt.Errorf("control.tar: the field Package is %q, no name for a package", pkg.Name)
+	}
+	return pkg, nil
+}
+
+func readData(members *arReader, file func(*tar.Header, io.Reader) error) error {
+	plain, err := member(members, "data.tar")
+	if err != nil {
+		return err
+	}
+	if err := walk(plain, file); err != nil {
+		return fmt.Errorf("data.tar: %w", err)
+	}
+	return nil
+}
+
+// walk calls f for each entry, and then reads to the end, where compressed
+// formats keep their checksums.
+func walk(r io.Reader, f func(*tar.Header, io.Reader) error) error {
+	tr := tar.NewReader(r)
+	for {
+		h, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if err := f(h, tr); err != nil {
+			return err
+		}
+	}
+	_, err := io.Copy(io.Discard, r)
+	return err
+}
+
+// member moves on to the member called want with any compression and returns
+// its plain bytes. Members whose names begin with "_" are to be ignored, says
+// deb(5).
+func member(members *arReader, want string) (io.Reader, error) {
+	for {
+		name, body, err := members.next()
+		if err != nil {
+			return nil, noMember(want, err)
+		}
+		if strings.HasPrefix(name, "_") {
+			continue
+		}
+		ext, ok := strings.CutPrefix(name, want)
+		if !ok {
+			return nil, fmt.Errorf("member %q where %s was wanted", name, want)
+		}
+		plain, err := decompress(ext, body)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		return plain, nil
+	}
+}
+
+func noMember(want string, err error) error {
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("the package ends before its member %s", want)
+	}
+	return fmt.Errorf("looking for the member %s: %w", want, err)
+}
+
+func decompress(ext string, r io.Reader) (io.Reader, error) {
+	switch ext {
+	case "":
+		return r, nil
+	case ".gz":
+		return gzip.NewReader(r)
+	case ".xz":
+		return xz.NewReader(r)
+	case ".zst":
+		return zstd.NewReader(r, zstd.WithDecoderConcurrency(1))
+	default:
+		return nil, fmt.Errorf("compression %q is not known; known: .gz, .xz, .zst and none", ext)
+	}
+}

@@ -1,0 +1,71 @@
+// Package glob matches slash-separated paths against patterns: "*" and "?"
+// stay within one name, "**" spans any number of names, and a trailing "/**"
+// also matches the directory itself.
+//
+// It must never look at a file system.
+package glob
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// Set matches a path when any of its patterns does.
+type Set []*regexp.Regexp
+
+// Compile reads patterns. A leading slash makes no difference.
+func Compile(patterns []string) (Set, error) {
+	set := make(Set, len(patterns))
+	for i, p := range patterns {
+		trimmed := strings.TrimPrefix(p, "/")
+		if trimmed == "" || strings.ContainsAny(trimmed, "[]{}\\") {
+			return nil, fmt.Errorf("pattern %q: only *, ** and ? are special, and it cannot be empty", p)
+		}
+		re, err := regexp.Compile(translate(trimmed))
+		if err != nil {
+			return nil, fmt.Errorf("pattern %q: %w", p, err)
+		}
+		set[i] = re
+	}
+	return set, nil
+}
+
+// Match reports whether a pattern covers path, which has no leading slash.
+func (s Set) Match(path string) bool {
+	for _, re := range s {
+		if re.MatchString(path) {
+			return true
+		}
+	}
+	return false
+}
+
+func translate(pattern string) string {
+	var b strings.Builder
+	b.WriteString("^")
+	for p := pattern; p != ""; {
+		switch {
+		case p == "/**":
+			b.WriteString("(?:/.*)?")
+			p = ""
+		case strings.HasPrefix(p, "**/"):
+			b.WriteString("(?:.*/)?")
+			p = p[3:]
+		case strings.HasPrefix(p, "**"):
+			b.WriteString(".*")
+			p = p[2:]
+		case p[0] == '*':
+			b.WriteString("[^/]*")
+			p = p[1:]
+		case p[0] == '?':
+			b.WriteString("[^/]")
+			p = p[1:]
+		default:
+			b.WriteString(regexp.QuoteMeta(p[:1]))
+			p = p[1:]
+		}
+	}
+	b.WriteString("$")
+	return b.String()
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"krabby.dev/krabby/tools/layer/tree"
+)
+
+// params is what layer.bzl writes.
+type params struct {
+	Label       string      `json:"label"`
+	Owner       string      `json:"owner,omitempty"` // Of files, trees and links: "uid:gid".
+	UsrMerge    bool        `json:"usr_merge,omitempty"`
+	Compression string      `json:"compression,omitempty"` // "" or "gzip".
+	Files       []file      `json:"files,omitempty"`
+	Trees       []file      `json:"trees,omitempty"`
+	Modes       []modeRule  `json:"modes,omitempty"`
+	Symlinks    []symlink   `json:"symlinks,omitempty"`
+	Directories []directory `json:"directories,omitempty"`
+	Debs        []source    `json:"debs,omitempty"`
+	DebInclude  []string    `json:"deb_include,omitempty"` // Globs that win over DebExclude.
+	DebExclude  []string    `json:"deb_exclude,omitempty"`
+	CABundle    bool        `json:"ca_bundle,omitempty"` // What ca-certificates' postinst makes.
+}
+
+// source is an input: where it lies now, and the label that made it, which the
+// reader of an error message knows.
+type source struct {
+	Path  string `json:"path"`
+	Label string `json:"label"`
+}
+
+// file is a file, or a directory with all it holds, and where it goes.
+type file struct {
+	source
+	Dest string `json:"dest"`
+	Mode string `json:"mode"` // Octal, of files; directories get 0755.
+}
+
+type modeRule struct {
+	Pattern string `json:"pattern"`
+	Mode    string `json:"mode"`
+}
+
+type symlink struct {
+	Path   string `json:"path"`
+	Target string `json:"target"`
+}
+
+type directory struct {
+	Path  string `json:"path"`
+	Mode  string `json:"mode"`
+	Owner string `json:"owner,omitempty"`
+}
+
+// readParams decodes the JSON at path. A field we do not know means that
+// Starlark and this tool have parted, which must not pass in silence.
+func readParams(path string) (*params, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	var p params
+	if err := d.Decode(&p); err != nil {
+		return nil, fmt.Errorf("parameters %s: %w", path, err)
+	}
+	return &p, nil
+}
+
+func parseMode(s string) (int64, error) {
+	m, err := strconv.ParseInt(s, 8, 64)
+	if err != nil || m < 0 || m > 0o7777 {
+		return 0, fmt.Errorf("mode %q is not octal between 0000 and 7777", s)
+	}
+	return m, nil
+}
+
+// parseOwner reads "uid:gid"; "" is root.
+func parseOwner(s string) (tree.Owner, error) {
+	if s == "" {
+		return tree.Owner{}, nil
+	}
+	u, g, ok := strings.Cut(s, ":")
+	uid, errU := strconv.ParseUint(u, 10, 31)
+	gid, errG := strconv.ParseUint(g, 10, 31)
+	if !ok || errU != nil || errG != nil {
+		return tree.Owner{}, fmt.Errorf("owner %q is not of the form uid:gid with two numbers", s)
+	}
+	return tree.Owner{UID: int(uid), GID: int(gid)}, nil
+}
