@@ -1,8 +1,10 @@
 """Packages and sources of Debian bookworm, pinned in lock.json by pool path and sha256.
 
 Only bookworm's main component is locked: it is frozen, so what is pinned stays on the mirrors, where a security update
-would replace its predecessor. The mirror is the one this machine's apt uses, or DEBIAN_MIRROR. `bazel run //tools/pin`
-writes the lock.
+would replace its predecessor. The mirror is the one this machine's apt uses, or DEBIAN_MIRROR.
+
+`bazel run //tools/pin -- deb` writes the lock. Fields that are not read here are for it and for readers: the version, and
+what an unpacked entry is: a package and its architecture, or a source package.
 """
 
 load("//third_party/bazel:fetch.bzl", "fetch", "run")

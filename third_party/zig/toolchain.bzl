@@ -53,6 +53,19 @@ _LINK_FEATURES = [
     "user_link_flags",
 ]
 
+# While rules_go builds its linter it marks everything below, this toolchain included, which would then be built twice.
+_unmarked = transition(
+    implementation = lambda _settings, _attr: {
+        "@rules_go//go/private:bootstrap_nogo": False,
+        "@rules_go//go/private:request_nogo": False,
+    },
+    inputs = [],
+    outputs = [
+        "@rules_go//go/private:bootstrap_nogo",
+        "@rules_go//go/private:request_nogo",
+    ],
+)
+
 def _sysroot_impl(ctx):
     output = ctx.actions.declare_directory(ctx.label.name)
     ctx.actions.run(
@@ -67,6 +80,7 @@ def _sysroot_impl(ctx):
 
 _sysroot = rule(
     implementation = _sysroot_impl,
+    cfg = _unmarked,
     doc = "Runtime libraries and start files to link with, as one directory.",
     attrs = {
         "target": attr.string(mandatory = True, doc = "zig's name of the target, such as aarch64-linux-gnu.2.35."),
