@@ -60,7 +60,8 @@ configure_apt() {
   for package in "${left_out[@]}"; do
     printf 'Package: %s\nStatus: install ok installed\nMaintainer: nobody\nArchitecture: amd64\nVersion: 99\nDescription: left out\n\n' "$package"
   done >"$apt/status"
-  printf 'deb [signed-by=%s] %s %s main\n' "$keyring" "$mirror" "$suite" >"$apt/sources.list"
+  # Frozen mirrors are usual in factories, so the signature must be right but may be old; find_suite checks the version.
+  printf 'deb [signed-by=%s check-valid-until=no] %s %s main\n' "$keyring" "$mirror" "$suite" >"$apt/sources.list"
   {
     apt-config dump --format '%F "%v";%n' Acquire
     cat <<CONFIG
@@ -107,8 +108,11 @@ find_suite() {
 }
 
 download() {
-  local apt=$1 total size
-  total=$(apt-get -y --print-uris install "${packages[@]}" | grep -c "^'") || die "apt cannot resolve: ${packages[*]}"
+  local apt=$1 uris total size
+  # What an earlier run downloaded is not listed again.
+  uris=$(apt-get -y --print-uris install "${packages[@]}" 2>"$apt/log") ||
+    die "apt cannot resolve ${packages[*]}: $(grep -m1 '^E:' "$apt/log" || tail -n1 "$apt/log")"
+  total=$(grep -c "^'" <<<"$uris" || true)
   apt-get -y --download-only install "${packages[@]}" >"$apt/log" 2>&1 &
   local pid=$!
   while kill -0 "$pid" 2>/dev/null; do
