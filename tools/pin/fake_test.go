@@ -1,0 +1,133 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// fakes are the package clients as far as pin uses them. They answer from the
+// folder FAKE_ANSWERS and never touch a network.
+var fakes = map[string]func(args []string) int{
+	"apt-config": func([]string) int { fmt.Println(`Acquire::http::Proxy "http://proxy.test";`); return 0 },
+	"apt-get":    fakeAptGet,
+	"go":         fakeGo,
+	"python3":    fakePython,
+}
+
+const fakeMirror = "http://mirror.test/debian"
+
+func answer(name string) string {
+	data, err := os.ReadFile(filepath.Join(os.Getenv("FAKE_ANSWERS"), name))
+	if err != nil {
+		return ""
+	}
+	return string(data)
+}
+
+func failing(format string, args ...any) int {
+	fmt.Fprintf(os.Stderr, format+"\n", args...)
+	return 100
+}
+
+// fakeAptGet knows the lines of the files amd64, arm64 and sources, in the form
+// of --print-uris, once update has run with a configuration of its own.
+func fakeAptGet(args []string) int {
+	if args[0] == "indextargets" {
+		fmt.Print(answer("indextargets"))
+		return 0
+	}
+	config, err := os.ReadFile(os.Getenv("APT_CONFIG"))
+	if err != nil {
+		return failing("E: apt-get %v would use the machine's own configuration", args)
+	}
+	lists := filepath.Join(regexp.MustCompile(`Dir::State "(.*)";`).FindStringSubmatch(string(config))[1], "lists/fetched")
+	if args[0] == "update" {
+		if reason := answer("update-fails"); reason != "" {
+			return failing("W: something else\nE: %s\nE: Some index files failed", reason)
+		}
+		list, err := os.ReadFile(filepath.Join(filepath.Dir(os.Getenv("APT_CONFIG")), "sources.list"))
+		if err != nil || !strings.Contains(string(list), "[signed-by=") || !strings.Contains(string(config), "http://proxy.test") {
+			return failing("E: unsigned, or without the machine's proxy: %s %v", list, err)
+		}
+		if err := os.WriteFile(lists, list, 0o644); err != nil {
+			return failing("E: %v", err)
+		}
+		return 0
+	}
+	if _, err := os.Stat(lists); err != nil {
+		return failing("E: no package lists")
+	}
+	fmt.Println("Reading package lists...")
+	if i := slices.Index(args, "source"); i > 0 {
+		return printURIs("sources", args[i+1:])
+	}
+	_, architecture, _ := strings.Cut(args[1], "APT::Architecture=")
+	return printURIs(architecture, args[slices.Index(args, "download")+1:])
+}
+
+func printURIs(list string, names []string) int {
+	for line := range strings.Lines(answer(list)) {
+		for _, name := range names {
+			if strings.Contains(line, "' "+name+"_") || strings.HasSuffix(line, "/"+name+"\n") {
+				fmt.Print(line)
+			}
+		}
+	}
+	for _, name := range names {
+		if !strings.Contains(answer(list), name) {
+			return failing("E: Unable to locate package %s", name)
+		}
+	}
+	return 0
+}
+
+func fakeGo(args []string) int {
+	if found := answer(args[len(args)-1]); found != "" {
+		fmt.Println(found)
+		return 0
+	}
+	fmt.Printf("{\"Error\": \"%s: not found\"}\n", args[len(args)-1])
+	return 1
+}
+
+// fakePython has in the file index, by requirement and platform, the names of
+// wheels that are their own content.
+func fakePython(args []string) int {
+	if answer("no-pip") != "" {
+		return failing("/usr/bin/python3: No module named pip")
+	}
+	if args[2] == "--version" {
+		return 0
+	}
+	dest, want := "", ""
+	for _, a := range args {
+		if d, ok := strings.CutPrefix(a, "--dest="); ok {
+			dest = d
+		}
+		if p, ok := strings.CutPrefix(a, "--platform="); ok {
+			want = args[len(args)-1] + " " + p + " "
+		}
+	}
+	for line := range strings.Lines(answer("index")) {
+		if wheels, ok := strings.CutPrefix(line, want); ok {
+			for _, w := range strings.Fields(wheels) {
+				if err := os.WriteFile(filepath.Join(dest, w), []byte(w), 0o644); err != nil {
+					return failing("ERROR: %v", err)
+				}
+			}
+			return 0
+		}
+	}
+	return failing("WARNING: something else\nERROR: No matching distribution found for %s", args[len(args)-1])
+}
+
+func sha256Hex(content string) string {
+	sum := sha256.Sum256([]byte(content))
+	return hex.EncodeToString(sum[:])
+}
