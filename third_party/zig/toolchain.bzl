@@ -14,6 +14,9 @@ load(
     "tool",
 )
 
+# Parts of the toolchain run on the machine that builds; nothing wants them built for another.
+_INTERNAL = ["manual"]
+
 _LOADERS = {
     "aarch64": "/lib/ld-linux-aarch64.so.1",
     "x86_64": "/lib64/ld-linux-x86-64.so.2",
@@ -197,6 +200,7 @@ def zig_toolchain(name, glibc, target_compatible_with):
     """
     _sysroot(
         name = name + "_sysroot",
+        tags = _INTERNAL,
         target = "{}-linux-gnu.{}".format(name, glibc),
     )
     for tool_name in ["cc", "ar"]:
@@ -205,10 +209,12 @@ def zig_toolchain(name, glibc, target_compatible_with):
             architecture = name,
             glibc = glibc,
             sysroot = name + "_sysroot",
+            tags = _INTERNAL,
             template = tool_name + ".sh",
         )
     _config(
         name = name + "_config",
+        tags = _INTERNAL,
         ar = name + "_ar",
         architecture = name,
         cc = name + "_cc",
@@ -216,6 +222,7 @@ def zig_toolchain(name, glibc, target_compatible_with):
     )
     native.filegroup(
         name = name + "_link",
+        tags = _INTERNAL,
         srcs = [
             name + "_cc",
             name + "_sysroot",
@@ -224,6 +231,7 @@ def zig_toolchain(name, glibc, target_compatible_with):
     )
     native.filegroup(
         name = name + "_compile",
+        tags = _INTERNAL,
         srcs = [
             name + "_cc",
             "@ziglang//:{}_headers".format(name),
@@ -232,6 +240,7 @@ def zig_toolchain(name, glibc, target_compatible_with):
     )
     native.filegroup(
         name = name + "_archive",
+        tags = _INTERNAL,
         srcs = [
             name + "_ar",
             "@ziglang//:ziglang/zig",
@@ -239,6 +248,7 @@ def zig_toolchain(name, glibc, target_compatible_with):
     )
     native.filegroup(
         name = name + "_all",
+        tags = _INTERNAL,
         srcs = [
             name + "_archive",
             name + "_compile",
@@ -247,6 +257,7 @@ def zig_toolchain(name, glibc, target_compatible_with):
     )
     native.cc_toolchain(
         name = name + "_cc_toolchain",
+        tags = _INTERNAL,
         all_files = name + "_all",
         ar_files = name + "_archive",
         as_files = name + "_compile",
