@@ -98,7 +98,8 @@ find_suite() {
   local apt=$1 mirror=$2 suite found seen=
   for suite in testing unstable; do
     configure_apt "$apt" "$mirror" "$suite"
-    apt-get update >"$apt/log" 2>&1 ||
+    # Without a second try: a silent mirror is to be told within half a minute.
+    apt-get -o Acquire::Retries=0 update >"$apt/log" 2>&1 ||
       die "no package list from $mirror ($suite): $(grep -m1 '^[EW]:' "$apt/log" || tail -n1 "$apt/log"). Is the mirror in /etc/apt right, and the network up? DEBIAN_MIRROR names another"
     found=$(apt-cache policy bazel-bootstrap | sed -n 's/^  Candidate: \([0-9.]*\).*/\1/p')
     [[ $found != "$bazel_version" ]] || return 0

@@ -33,7 +33,7 @@ def _download(rctx, path):
         what = path,
         arguments = [
             "/usr/lib/apt/apt-helper",
-            "-o=Acquire::Retries=2",
+            "-o=Acquire::Retries=1",
             "-o=Acquire::http::Timeout=10",
             "-o=APT::Sandbox::User=root",
             "-o=Dir::State::status=/dev/null",

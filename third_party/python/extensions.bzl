@@ -22,7 +22,7 @@ def _wheel_impl(rctx):
                 "--quiet",
                 "--disable-pip-version-check",
                 "--no-cache-dir",
-                "--retries=2",
+                "--retries=1",
                 "--timeout=10",
                 "--no-deps",
                 "--only-binary=:all:",
