@@ -6,7 +6,7 @@ load("//tools/layer:layer.bzl", "layer")
 # The user that robot programs run as; //oci/base:passwd names it.
 USER = "10001"
 
-def robot_image(name, base, platform, entrypoint, policies, title, description):
+def robot_image(name, base, platform, entrypoint, policies, title, description, cmd = []):
     """Makes the image `name`, and `name.load`, which loads it as `title` into the container engine of this machine.
 
     Layers, least changed first: the base's, ONNX Runtime, the policies, the program.
@@ -19,6 +19,7 @@ def robot_image(name, base, platform, entrypoint, policies, title, description):
       policies: policies to bring along, each as /opt/krabby/policies/<name of the target>.
       title: name of the image for people and container engines.
       description: one sentence for the image's labels.
+      cmd: the program's arguments, unless the container is started with others.
     """
     layer(
         name = name + "_onnxruntime",
@@ -39,6 +40,7 @@ def robot_image(name, base, platform, entrypoint, policies, title, description):
     oci_image(
         name = name,
         base = base,
+        cmd = cmd,
         entrypoint = ["/usr/bin/" + program],
         labels = {
             "org.opencontainers.image.description": description,

@@ -16,4 +16,7 @@ UNUSED = [
     "usr/share/zoneinfo/right/**",
 ]
 
-ARCHITECTURES = ["arm64"]
+ARCHITECTURES = [
+    "amd64",
+    "arm64",
+]

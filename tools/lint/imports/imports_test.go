@@ -34,7 +34,11 @@ var krabby = imports.Table{
 			Tests:    []string{"hal/server", "hal/synthetic"},
 		},
 
-		// Programs.
+		// Programs, and what they have in common.
+		{Packages: "compute/inprocess", Imports: []string{
+			"compute/joystick", "compute/onnx", "compute/policy", "compute/runner",
+			"hal/bus", "hal/client", "hal/message", "hal/robot", "hal/server", "hal/synthetic",
+		}},
 		{Packages: "hal/jetson/cmd/...", Imports: []string{"hal/...", "compute/...", "gameloop/..."}},
 		{Packages: "hal/isaac/cmd/...", Imports: []string{"hal/...", "compute/...", "gameloop/..."}},
 		{Packages: "hal/mujoco/cmd/...", Imports: []string{"hal/...", "compute/...", "gameloop/..."}},

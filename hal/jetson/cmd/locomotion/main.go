@@ -8,9 +8,12 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
+
+	"krabby.dev/krabby/compute/inprocess"
 )
 
 func main() {
@@ -18,4 +21,11 @@ func main() {
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	return inprocess.Main(ctx, inprocess.Program{
+		Name:        "locomotion",
+		Description: "Runs a legged robot with a trained policy.",
+	}, args, stdout, stderr)
 }

@@ -1,4 +1,4 @@
-package main
+package inprocess
 
 import (
 	"fmt"
@@ -28,10 +28,10 @@ type flags struct {
 }
 
 // parse reads the command line. It says whether help was asked for, and then wrote it to stdout.
-func parse(args []string, stdout io.Writer) (f flags, helped bool, err error) {
+func parse(program Program, args []string, stdout io.Writer) (f flags, helped bool, err error) {
 	parser, err := kong.New(&f,
-		kong.Name("locomotion"),
-		kong.Description("Runs a legged robot with a trained policy."),
+		kong.Name(program.Name),
+		kong.Description(program.Description),
 		kong.Writers(stdout, io.Discard),
 		kong.Exit(func(int) { helped = true }), // Called for --help only.
 	)

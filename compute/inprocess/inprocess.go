@@ -1,4 +1,9 @@
-package main
+// Package inprocess runs a robot and a policy in one process: the server of the hardware abstraction layer on a backend,
+// the client, and the policy's inference, over inproc ZeroMQ. It is what the programs have in common, from the command
+// line to the report; a program is a name, a description and, if it likes, a verdict on the report.
+//
+// It must never be imported by anything but programs and what judges their reports.
+package inprocess
 
 import (
 	"context"
@@ -25,18 +30,26 @@ import (
 
 // The exit codes.
 const (
-	exitOK     = 0
-	exitFailed = 1 // The run failed.
-	exitUsage  = 2 // There was no run: what the caller gave is wrong.
+	ExitOK     = 0
+	ExitFailed = 1 // The run failed, or the verdict on it was bad.
+	ExitUsage  = 2 // There was no run: what the caller gave is wrong.
 )
+
+// Program is what sets one program apart from another.
+type Program struct {
+	Name        string
+	Description string
+	// Verdict, if any, judges the report of a run; its error, a line for each complaint, makes the exit code ExitFailed.
+	Verdict func(*Report) error
+}
 
 const (
 	observations = "inproc://hal_observation"
 	commands     = "inproc://hal_commands"
 )
 
-// report is what a run leaves on standard output.
-type report struct {
+// Report is what a run leaves on standard output.
+type Report struct {
 	Policy          string  `json:"policy"`
 	Robot           string  `json:"robot"`
 	Backend         string  `json:"backend"`
@@ -47,35 +60,39 @@ type report struct {
 	Client client.Stats `json:"client"`
 }
 
-// run is the program. It ends when ctx is done.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	f, helped, err := parse(args, stdout)
+// Main is the whole program, with an exit code: it runs until its --duration is over or ctx is done, and writes its
+// report as one JSON object to stdout, its log and its errors to stderr.
+func Main(ctx context.Context, program Program, args []string, stdout, stderr io.Writer) int {
+	fail := func(code int, err error) int {
+		fmt.Fprintf(stderr, "%s: %s\n", program.Name, strings.Join(strings.Fields(err.Error()), " "))
+		return code
+	}
+	f, helped, err := parse(program, args, stdout)
 	if err != nil {
-		return fail(stderr, exitUsage, err)
+		return fail(ExitUsage, err)
 	}
 	if helped {
-		return exitOK
+		return ExitOK
 	}
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: f.LogLevel}))
 
 	inference, err := open(f)
 	if err != nil {
-		return fail(stderr, exitUsage, err)
+		return fail(ExitUsage, err)
 	}
 	r, err := locomote(ctx, f, inference, log)
 	if err := errors.Join(err, inference.Close()); err != nil {
-		return fail(stderr, exitFailed, err)
+		return fail(ExitFailed, err)
 	}
 	if err := json.NewEncoder(stdout).Encode(r); err != nil {
-		return fail(stderr, exitFailed, fmt.Errorf("writing the report: %w", err))
+		return fail(ExitFailed, fmt.Errorf("writing the report: %w", err))
 	}
-	return exitOK
-}
-
-// fail says what is wrong on one line.
-func fail(stderr io.Writer, code int, err error) int {
-	fmt.Fprintln(stderr, "locomotion:", strings.Join(strings.Fields(err.Error()), " "))
-	return code
+	if program.Verdict != nil {
+		if err := program.Verdict(r); err != nil {
+			return fail(ExitFailed, err)
+		}
+	}
+	return ExitOK
 }
 
 // inference is everything that turns observations into actions.
@@ -128,7 +145,7 @@ func (i *inference) Close() error {
 }
 
 // locomote runs both sides until the duration is over or ctx is done.
-func locomote(ctx context.Context, f flags, i *inference, log *slog.Logger) (_ *report, err error) {
+func locomote(ctx context.Context, f flags, i *inference, log *slog.Logger) (_ *Report, err error) {
 	b, err := bus.NewContext()
 	if err != nil {
 		return nil, err
@@ -159,6 +176,7 @@ func locomote(ctx context.Context, f flags, i *inference, log *slog.Logger) (_ *
 		return nil, err
 	}
 
+	start := time.Now()
 	if f.Duration > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, f.Duration)
@@ -166,7 +184,6 @@ func locomote(ctx context.Context, f flags, i *inference, log *slog.Logger) (_ *
 	}
 	log.Info("running", "policy", i.policy.Name, "robot", i.policy.Robot.Name, "backend", f.Backend,
 		"rate_hz", rateHz, "hal_rate_hz", f.HALRate, "onnxruntime", i.runtime.Version())
-	start := time.Now()
 	var both sync.WaitGroup
 	both.Go(func() { hal.Run(ctx) })
 	both.Go(func() {
@@ -181,7 +198,7 @@ func locomote(ctx context.Context, f flags, i *inference, log *slog.Logger) (_ *
 	duration := time.Since(start)
 	log.Info("stopped", "after", duration.Round(time.Millisecond))
 
-	return &report{
+	return &Report{
 		Policy:          i.policy.Name,
 		Robot:           i.policy.Robot.Name,
 		Backend:         f.Backend,

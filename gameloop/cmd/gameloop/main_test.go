@@ -1,0 +1,39 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"krabby.dev/krabby/compute/inprocess"
+	"krabby.dev/krabby/compute/policy/policytest"
+)
+
+func realFlags(t *testing.T) []string {
+	t.Helper()
+	return []string{"--policy=" + policytest.Policy(t), "--onnxruntime=" + policytest.Library(t)}
+}
+
+func TestTheRealPolicyPasses(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	// A slow HAL and policy, so that a busy machine keeps the rate.
+	args := append(realFlags(t), "--duration=2s", "--rate=10", "--hal-rate=20")
+	if code := run(t.Context(), args, &stdout, &stderr); code != inprocess.ExitOK {
+		t.Errorf("exit code %d, stderr:\n%s\nreport: %s", code, &stderr, &stdout)
+	}
+}
+
+func TestAPolicyThatSeesNothingNewFails(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	// The robot is read once in the whole run.
+	args := append(realFlags(t), "--duration=1s", "--hal-rate=0.1", "--log-level=error")
+	if code := run(t.Context(), args, &stdout, &stderr); code != inprocess.ExitFailed {
+		t.Errorf("exit code %d, want %d; report: %s", code, inprocess.ExitFailed, &stdout)
+	}
+	if line := stderr.String(); strings.Count(line, "\n") != 1 || !strings.HasPrefix(line, "gameloop: ") {
+		t.Errorf("stderr = %q, want one line that begins with gameloop:", line)
+	}
+	if stdout.Len() == 0 {
+		t.Error("no report")
+	}
+}
