@@ -6,6 +6,8 @@ package onnx
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 
 	ort "github.com/yalue/onnxruntime_go"
@@ -22,7 +24,15 @@ func Open(library string) (*Runtime, error) {
 	if ort.IsInitialized() {
 		return nil, errors.New("onnx: ONNX Runtime is already open in this process")
 	}
-	ort.SetSharedLibraryPath(library)
+	// The loader would look for a name without a folder in the system's, not in the working directory.
+	path, err := filepath.Abs(library)
+	if err != nil {
+		return nil, fmt.Errorf("onnx: finding ONNX Runtime at %s: %w", library, err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("onnx: %s: found no such file, expected the ONNX Runtime library", library)
+	}
+	ort.SetSharedLibraryPath(path)
 	// Errors come back as Go errors; the library's own log would repeat them on standard error.
 	if err := ort.InitializeEnvironment(ort.WithLogLevelFatal()); err != nil {
 		return nil, fmt.Errorf("onnx: loading ONNX Runtime from %s: %w", library, err)

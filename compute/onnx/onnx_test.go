@@ -149,3 +149,15 @@ func TestALibraryThatDoesNotLoadIsNamed(t *testing.T) {
 		t.Errorf("no ELF file: error = %v, want one that names %s", err, path)
 	}
 }
+
+func TestALibraryIsFoundInTheWorkingDirectory(t *testing.T) {
+	library := policytest.Library(t)
+	t.Chdir(filepath.Dir(library))
+	r, err := Open(filepath.Base(library))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+}
