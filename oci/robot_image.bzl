@@ -1,13 +1,27 @@
 """One robot image: a base, and above it what changes rarely below what changes often."""
 
-load("@rules_oci//oci:defs.bzl", "oci_image", "oci_load")
+load("@rules_oci//oci:defs.bzl", "oci_image", "oci_load", "oci_push")
 load("//tools/layer:layer.bzl", "layer")
 
 # The user that robot programs run as; //oci/base:passwd names it.
 USER = "10001"
 
+def push(name, image, title):
+    """Makes a target that pushes to a registry on this machine, or where `--repository` says.
+
+    Args:
+      name: name of the target.
+      image: the image or index.
+      title: its name in the registry.
+    """
+    oci_push(
+        name = name,
+        image = image,
+        repository = "localhost:5000/" + title,
+    )
+
 def robot_image(name, base, platform, entrypoint, policies, title, description, cmd = []):
-    """Makes the image `name`, and `name.load`, which loads it as `title` into the container engine of this machine.
+    """Makes the image `name`, `name.load`, which loads it as `title` into the container engine of this machine, and `name.push`.
 
     Layers, least changed first: the base's, ONNX Runtime, the policies, the program.
 
@@ -59,4 +73,9 @@ def robot_image(name, base, platform, entrypoint, policies, title, description, 
         name = name + ".load",
         image = name,
         repo_tags = [title + ":latest"],
+    )
+    push(
+        name = name + ".push",
+        image = name,
+        title = title,
     )

@@ -1,11 +1,12 @@
 // Package ocidir reads and writes OCI image layouts as Bazel sees them:
-// directories that hold exactly one image.
+// directories that hold exactly one image, or one index over several.
 //
 // It must never import a package that reaches the network, and never write
 // anything into a layout that is not named by the image itself.
 package ocidir
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,38 +30,78 @@ const (
 // Image returns the one image of the layout at dir. Nothing but index, manifest
 // and config is read: layers are opened when someone asks for their bytes.
 func Image(dir string) (v1.Image, error) {
-	switch info, err := os.Stat(dir); {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("%s does not exist; give the label of an oci_image or of an OCI layout directory", dir)
-	case err != nil:
+	index, desc, err := only(dir)
+	if err != nil {
 		return nil, err
-	case !info.IsDir():
-		return nil, fmt.Errorf("%s is a file, not an OCI layout directory; give the label of an oci_image", dir)
 	}
-	if _, err := os.Stat(filepath.Join(dir, markFile)); err != nil {
-		return nil, fmt.Errorf("%s is not an OCI layout (it has no file %s); give the label of an oci_image", dir, markFile)
-	}
-	index, err := layout.ImageIndexFromPath(dir)
-	if err != nil {
-		return nil, fmt.Errorf("read %s of the OCI layout %s: %w", indexFile, dir, err)
-	}
-	manifest, err := index.IndexManifest()
-	if err != nil {
-		return nil, fmt.Errorf("read %s of the OCI layout %s: %w", indexFile, dir, err)
-	}
-	if n := len(manifest.Manifests); n != 1 {
-		return nil, fmt.Errorf("the OCI layout %s holds %d images, wanted exactly one", dir, n)
-	}
-	desc := manifest.Manifests[0]
 	if !desc.MediaType.IsImage() {
 		return nil, fmt.Errorf("the OCI layout %s holds a %s, wanted a single image (%s)", dir, desc.MediaType, types.OCIManifestSchema1)
 	}
-	img, err := index.Image(desc.Digest)
+	return image(dir, index, desc.Digest)
+}
+
+// Artifact is what a layout may hold: a v1.Image or a v1.ImageIndex.
+type Artifact interface {
+	Digest() (v1.Hash, error)
+	MediaType() (types.MediaType, error)
+	RawManifest() ([]byte, error)
+}
+
+// Open returns what the layout at dir holds.
+func Open(dir string) (Artifact, error) {
+	index, desc, err := only(dir)
 	if err != nil {
-		return nil, fmt.Errorf("read the image %s of the OCI layout %s: %w", desc.Digest, dir, err)
+		return nil, err
+	}
+	switch {
+	case desc.MediaType.IsImage():
+		return image(dir, index, desc.Digest)
+	case desc.MediaType.IsIndex():
+		inner, err := index.ImageIndex(desc.Digest)
+		if err != nil {
+			return nil, fmt.Errorf("read the index %s of the OCI layout %s: %w", desc.Digest, dir, err)
+		}
+		return inner, nil
+	default:
+		return nil, fmt.Errorf("the OCI layout %s holds a %s, wanted an image or an index", dir, desc.MediaType)
+	}
+}
+
+// only returns the index of the layout at dir and the one thing that it names.
+func only(dir string) (v1.ImageIndex, v1.Descriptor, error) {
+	none := v1.Descriptor{}
+	switch info, err := os.Stat(dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, none, fmt.Errorf("%s does not exist; give the label of an oci_image or of an OCI layout directory", dir)
+	case err != nil:
+		return nil, none, err
+	case !info.IsDir():
+		return nil, none, fmt.Errorf("%s is a file, not an OCI layout directory; give the label of an oci_image", dir)
+	}
+	if _, err := os.Stat(filepath.Join(dir, markFile)); err != nil {
+		return nil, none, fmt.Errorf("%s is not an OCI layout (it has no file %s); give the label of an oci_image", dir, markFile)
+	}
+	index, err := layout.ImageIndexFromPath(dir)
+	if err != nil {
+		return nil, none, fmt.Errorf("read %s of the OCI layout %s: %w", indexFile, dir, err)
+	}
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		return nil, none, fmt.Errorf("read %s of the OCI layout %s: %w", indexFile, dir, err)
+	}
+	if n := len(manifest.Manifests); n != 1 {
+		return nil, none, fmt.Errorf("the OCI layout %s holds %d images, wanted exactly one", dir, n)
+	}
+	return index, manifest.Manifests[0], nil
+}
+
+func image(dir string, index v1.ImageIndex, digest v1.Hash) (v1.Image, error) {
+	img, err := index.Image(digest)
+	if err != nil {
+		return nil, fmt.Errorf("read the image %s of the OCI layout %s: %w", digest, dir, err)
 	}
 	if _, err := img.ConfigFile(); err != nil {
-		return nil, fmt.Errorf("read the config of the image %s of the OCI layout %s: %w", desc.Digest, dir, err)
+		return nil, fmt.Errorf("read the config of the image %s of the OCI layout %s: %w", digest, dir, err)
 	}
 	return img, nil
 }
@@ -83,52 +124,89 @@ func Create(dir string) error {
 // Write completes the layout that Create began with img. Blobs that lie there
 // already, such as layers compressed in place, are kept.
 func Write(dir string, img v1.Image) error {
-	layers, err := img.Layers()
+	desc, err := writeImage(dir, img)
 	if err != nil {
 		return err
 	}
+	return writeIndexFile(dir, desc)
+}
+
+// WriteIndex completes the layout that Create began with an index over images,
+// in their order, each with its platform.
+func WriteIndex(dir string, images []v1.Image) error {
+	descs := make([]v1.Descriptor, len(images))
+	for i, img := range images {
+		desc, err := writeImage(dir, img)
+		if err != nil {
+			return err
+		}
+		descs[i] = *desc
+	}
+	raw, err := marshalIndex(descs)
+	if err != nil {
+		return err
+	}
+	digest, size, err := v1.SHA256(bytes.NewReader(raw))
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(BlobDir(dir), digest.Hex), raw, 0o644); err != nil {
+		return err
+	}
+	return writeIndexFile(dir, &v1.Descriptor{MediaType: types.OCIImageIndex, Size: size, Digest: digest})
+}
+
+// writeImage writes the blobs of img and returns what an index says of it.
+func writeImage(dir string, img v1.Image) (*v1.Descriptor, error) {
+	layers, err := img.Layers()
+	if err != nil {
+		return nil, err
+	}
 	for _, l := range layers {
 		if err := writeLayer(dir, l); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	config, err := img.RawConfigFile()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	configName, err := img.ConfigName()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	raw, err := img.RawManifest()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	desc, err := partial.Descriptor(img)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for h, data := range map[v1.Hash][]byte{configName: config, desc.Digest: raw} {
 		if err := os.WriteFile(filepath.Join(BlobDir(dir), h.Hex), data, 0o644); err != nil {
-			return err
+			return nil, err
 		}
 	}
-
 	cf, err := img.ConfigFile()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	desc.Platform = cf.Platform()
 	desc.ArtifactType = "" // Of an image it would only repeat the config's type.
-	index, err := json.Marshal(v1.IndexManifest{
-		SchemaVersion: 2,
-		MediaType:     types.OCIImageIndex,
-		Manifests:     []v1.Descriptor{*desc},
-	})
+	return desc, nil
+}
+
+func writeIndexFile(dir string, desc *v1.Descriptor) error {
+	raw, err := marshalIndex([]v1.Descriptor{*desc})
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, indexFile), index, 0o644)
+	return os.WriteFile(filepath.Join(dir, indexFile), raw, 0o644)
+}
+
+func marshalIndex(descs []v1.Descriptor) ([]byte, error) {
+	return json.Marshal(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: descs})
 }
 
 // writeLayer copies one blob. It copies rather than links: Bazel makes outputs

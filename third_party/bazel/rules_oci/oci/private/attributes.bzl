@@ -91,3 +91,17 @@ def stable_name(label):
         A string such as `//oci:rootfs`.
     """
     return "//{}:{}".format(label.package, label.name)
+
+def rlocation(ctx, file):
+    """Names a file as a program that `bazel run` starts finds it.
+
+    Args:
+        ctx: rule context.
+        file: a File among the program's runfiles.
+
+    Returns:
+        Path of the file in the directory of the runfiles.
+    """
+    if file.short_path.startswith("../"):
+        return file.short_path[len("../"):]
+    return ctx.workspace_name + "/" + file.short_path

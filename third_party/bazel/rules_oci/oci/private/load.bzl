@@ -1,6 +1,6 @@
 """oci_load: wiring between BUILD files and the subcommand `load` of //oci/cmd/oci."""
 
-load(":attributes.bzl", "inline_or_file", "lines", "reject_unknown", "without_none")
+load(":attributes.bzl", "inline_or_file", "lines", "reject_unknown", "rlocation", "without_none")
 
 _ATTRS = {
     "format": attr.string(default = "docker", doc = "`docker` for what `docker save` writes, `oci` for an OCI layout, which docker reads only with its containerd image store.", values = ["docker", "oci"]),
@@ -10,11 +10,6 @@ _ATTRS = {
     "repo_tags_file": attr.label(allow_single_file = True, doc = "`repo_tags`. In a file, one a line, instead of inline."),
     "_tool": attr.label(cfg = "exec", default = Label("//oci/cmd/oci"), doc = "The program that does the work.", executable = True),
 }
-
-def _rlocation(ctx, file):
-    if file.short_path.startswith("../"):
-        return file.short_path[len("../"):]
-    return ctx.workspace_name + "/" + file.short_path
 
 def _write_params(ctx, name, path):
     """Describes the load to the tool, with the paths that `path` gives to files."""
@@ -53,7 +48,7 @@ def _oci_load_impl(ctx):
     # script is needed to bring the two together.
     program = ctx.actions.declare_file(ctx.label.name + "/load")
     ctx.actions.symlink(is_executable = True, output = program, target_file = ctx.executable._tool)
-    run_params = _write_params(ctx, "load", lambda file: _rlocation(ctx, file))
+    run_params = _write_params(ctx, "load", lambda file: rlocation(ctx, file))
 
     runfiles = ctx.runfiles(inputs + [run_params]).merge(ctx.attr._tool[DefaultInfo].default_runfiles)
     if ctx.attr.loader:

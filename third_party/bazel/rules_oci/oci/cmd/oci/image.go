@@ -57,14 +57,20 @@ func (c *imageCmd) build(p *imageParams) error {
 	if err := ocidir.Write(c.Output, img); err != nil {
 		return fmt.Errorf("write the layout: %w", err)
 	}
-	if c.Digest == "" {
+	return writeDigest(c.Digest, img)
+}
+
+// writeDigest leaves the digest of a manifest in a file, for rules that want
+// it without the image.
+func writeDigest(path string, of interface{ Digest() (v1.Hash, error) }) error {
+	if path == "" {
 		return nil
 	}
-	digest, err := img.Digest()
+	digest, err := of.Digest()
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(c.Digest, []byte(digest.String()+"\n"), 0o644)
+	return os.WriteFile(path, []byte(digest.String()+"\n"), 0o644)
 }
 
 func (p *imageParams) base() (v1.Image, error) {

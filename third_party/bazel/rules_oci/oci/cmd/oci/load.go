@@ -36,13 +36,11 @@ func (c *loadCmd) Run(ctx context.Context, std streams) error {
 }
 
 func (c *loadCmd) load(ctx context.Context, p *loadParams, std streams) error {
-	img, err := ocidir.Image(c.resolve(p.Image))
+	img, err := ocidir.Image(resolve(c.Runfiles, p.Image))
 	if err != nil {
 		return fmt.Errorf("image: %w", err)
 	}
-	if p.RepoTags != nil && p.RepoTags.File != "" {
-		p.RepoTags.File = c.resolve(p.RepoTags.File)
-	}
+	resolveFile(c.Runfiles, p.RepoTags)
 	tags, err := p.RepoTags.read()
 	if err != nil {
 		return fmt.Errorf("attribute repo_tags: %w", err)
@@ -75,32 +73,10 @@ func (c *loadCmd) runtime(p *loadParams) (runtimes.Runtime, error) {
 		}
 		return runtimes.Loader(path), nil
 	case p.Loader != "":
-		return runtimes.Loader(c.resolve(p.Loader)), nil
+		return runtimes.Loader(resolve(c.Runfiles, p.Loader)), nil
 	default:
 		return runtimes.Find(exec.LookPath)
 	}
-}
-
-// resolve turns a path of the parameters into one of this machine.
-func (c *loadCmd) resolve(path string) string {
-	if c.Runfiles == "" {
-		return path
-	}
-	return filepath.Join(c.Runfiles, path)
-}
-
-// runfilesDir is where Bazel has put the inputs of the program argv0: beside
-// it, or, when another target runs it, in that target's directory.
-func runfilesDir(argv0 string) string {
-	if dir := argv0 + ".runfiles"; isDir(dir) {
-		return dir
-	}
-	return os.Getenv("RUNFILES_DIR")
-}
-
-func isDir(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
 }
 
 // userPath makes a path from the command line absolute: `bazel run` starts us

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -18,7 +19,9 @@ import (
 
 type cli struct {
 	Image imageCmd `cmd:"" help:"Assemble an image as an OCI layout directory."`
+	Index indexCmd `cmd:"" help:"Assemble an index over images as an OCI layout directory."`
 	Load  loadCmd  `cmd:"" help:"Load an image into a container runtime, or write it as one tar file."`
+	Push  pushCmd  `cmd:"" help:"Push an image or index to a registry."`
 }
 
 // streams are where a command speaks.
@@ -33,16 +36,17 @@ func main() {
 
 func run(ctx context.Context, argv []string, std streams) int {
 	args := argv[1:]
-	// `bazel run` starts an oci_load as a symlink to this binary with its
-	// parameters beside it: no shell is needed in between.
+	// `bazel run` starts an oci_load or oci_push as a symlink to this binary,
+	// named after its command, with its parameters beside it: no shell is needed
+	// in between.
 	if params := argv[0] + ".json"; isFile(params) {
-		args = append([]string{"load", "--params", params, "--runfiles", runfilesDir(argv[0])}, args...)
+		args = append([]string{filepath.Base(argv[0]), "--params", params, "--runfiles", runfilesDir(argv[0])}, args...)
 	}
 
 	exit := -1
 	parser, err := kong.New(&cli{},
 		kong.Name("oci"),
-		kong.Description("Assembles and loads OCI images for the rules of rules_oci."),
+		kong.Description("Assembles, loads and pushes OCI images for the rules of rules_oci."),
 		kong.Writers(std.out, std.err),
 		kong.Exit(func(code int) { exit = code }),
 		kong.BindTo(ctx, (*context.Context)(nil)),

@@ -78,15 +78,15 @@ type result struct {
 	out, err string
 }
 
-// tool runs argv with the environment env added, in dir.
-func tool(t *testing.T, dir string, env []string, argv ...string) result {
+// tool runs the tool under the name program with the environment env added, in dir.
+func tool(t *testing.T, dir string, env []string, program string, args ...string) result {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(self, argv[1:]...)
-	cmd.Args[0] = argv[0]
+	cmd := exec.Command(self, args...)
+	cmd.Args[0] = program
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), append([]string{"OCI_TEST_ROLE=tool"}, env...)...)
 	var out, errs bytes.Buffer

@@ -47,6 +47,20 @@ type loadParams struct {
 	Loader   string `json:"loader,omitempty"`
 }
 
+// indexParams is what oci/private/index.bzl writes.
+type indexParams struct {
+	Label  string   `json:"label"`
+	Images []source `json:"images"`
+}
+
+// pushParams is what oci/private/push.bzl writes.
+type pushParams struct {
+	Label      string `json:"label"`
+	Image      string `json:"image"`
+	Repository *lines `json:"repository,omitempty"`
+	RemoteTags *lines `json:"remote_tags,omitempty"`
+}
+
 // lines are strings, given in a BUILD file or one per line in a file.
 type lines struct {
 	Values []string `json:"values,omitempty"`

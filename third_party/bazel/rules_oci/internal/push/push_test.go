@@ -1,0 +1,249 @@
+package push_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"krabby.dev/rules_oci/internal/push"
+)
+
+// server is a registry on this machine that remembers what was asked of it.
+type server struct {
+	repo name.Repository
+
+	mu       sync.Mutex
+	uploads  int      // Blobs that were sent.
+	puts     []string // References of the manifests that were sent, in order.
+	before   func(http.ResponseWriter, *http.Request) (answered bool)
+	password string // Where not empty, asked for by way of a bearer token.
+}
+
+func start(t *testing.T) *server {
+	t.Helper()
+	s := &server{}
+	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	listening := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		before, password := s.before, s.password
+		s.mu.Unlock()
+		if before != nil && before(w, r) || password != "" && !authorized(w, r, password) {
+			return
+		}
+		s.mu.Lock()
+		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/blobs/uploads/") {
+			s.uploads++
+		}
+		if _, reference, ok := strings.Cut(r.URL.Path, "/manifests/"); ok && r.Method == http.MethodPut {
+			s.puts = append(s.puts, reference)
+		}
+		s.mu.Unlock()
+		inner.ServeHTTP(w, r)
+	}))
+	t.Cleanup(listening.Close)
+	repo, err := name.NewRepository(strings.TrimPrefix(listening.URL, "http://") + "/robots/locomotion")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.repo = repo
+	return s
+}
+
+// authorized plays the token flow of the distribution specification: a challenge, a token for a password, the token.
+func authorized(w http.ResponseWriter, r *http.Request, password string) bool {
+	const token = "let-me-in"
+	if r.URL.Path == "/token" {
+		if _, given, ok := r.BasicAuth(); !ok || given != password {
+			http.Error(w, "wrong password", http.StatusUnauthorized)
+			return false
+		}
+		fmt.Fprintf(w, `{"token": %q}`, token)
+		return false
+	}
+	if r.Header.Get("Authorization") == "Bearer "+token {
+		return true
+	}
+	w.Header().Set("WWW-Authenticate", fmt.Sprintf(`Bearer realm="http://%s/token",service="test"`, r.Host))
+	http.Error(w, "who are you?", http.StatusUnauthorized)
+	return false
+}
+
+func image(t *testing.T, layers ...string) v1.Image {
+	t.Helper()
+	img := v1.Image(mutate.MediaType(empty.Image, types.OCIManifestSchema1))
+	for _, content := range layers {
+		var err error
+		if img, err = mutate.AppendLayers(img, static.NewLayer([]byte(content), types.OCILayer)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return img
+}
+
+func digest(t *testing.T, a push.Artifact) string {
+	t.Helper()
+	h, err := a.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h.String()
+}
+
+// keychain is a Keychain of one answer.
+type keychain struct {
+	auth authn.Authenticator
+	err  error
+}
+
+func (k keychain) Resolve(authn.Resource) (authn.Authenticator, error) { return k.auth, k.err }
+
+// impatient repeats at once.
+var impatient = push.WithBackoff(remote.Backoff{Duration: time.Millisecond, Factor: 1, Steps: 4})
+
+func anonymous() push.Option { return push.WithKeychain(keychain{auth: authn.Anonymous}) }
+
+func TestTheDigestIsThereBeforeTheTags(t *testing.T) {
+	s, img := start(t), image(t, "base", "program")
+	got, err := push.Push(context.Background(), img, s.repo, []string{"1.2", "latest"}, anonymous())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := s.repo.Digest(digest(t, img)); got != want {
+		t.Errorf("digest = %s, want %s", got, want)
+	}
+	if want := []string{digest(t, img), "1.2", "latest"}; !slices.Equal(s.puts, want) {
+		t.Errorf("manifests were sent as %q, want %q", s.puts, want)
+	}
+	tagged, err := remote.Image(s.repo.Tag("1.2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if digest(t, tagged) != digest(t, img) {
+		t.Errorf("tag 1.2 names %s, want %s", digest(t, tagged), digest(t, img))
+	}
+}
+
+func TestWhatTheRegistryHasIsNotSentAgain(t *testing.T) {
+	s := start(t)
+	if _, err := push.Push(context.Background(), image(t, "base", "old program"), s.repo, nil, anonymous()); err != nil {
+		t.Fatal(err)
+	}
+	s.uploads = 0
+	if _, err := push.Push(context.Background(), image(t, "base", "new program"), s.repo, nil, anonymous()); err != nil {
+		t.Fatal(err)
+	}
+	if want := 2; s.uploads != want { // The program and the config.
+		t.Errorf("%d blobs were sent, want %d", s.uploads, want)
+	}
+	s.uploads = 0
+	if _, err := push.Push(context.Background(), image(t, "base", "new program"), s.repo, nil, anonymous()); err != nil {
+		t.Fatal(err)
+	}
+	if s.uploads != 0 {
+		t.Errorf("%d blobs were sent of an image that is there", s.uploads)
+	}
+}
+
+func TestAnIndexFollowsItsImages(t *testing.T) {
+	s, arm, x86 := start(t), image(t, "arm"), image(t, "x86")
+	index := mutate.AppendManifests(mutate.IndexMediaType(empty.Index, types.OCIImageIndex), mutate.IndexAddendum{Add: arm}, mutate.IndexAddendum{Add: x86})
+	if _, err := push.Push(context.Background(), index, s.repo, []string{"latest"}, anonymous()); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.puts) != 4 || s.puts[2] != digest(t, index) || s.puts[3] != "latest" ||
+		!slices.Contains(s.puts[:2], digest(t, arm)) || !slices.Contains(s.puts[:2], digest(t, x86)) {
+		t.Errorf("manifests were sent as %q, want both images, the index, then latest", s.puts)
+	}
+}
+
+func TestABusyRegistryIsAskedAgain(t *testing.T) {
+	for _, code := range []int{http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable} {
+		t.Run(http.StatusText(code), func(t *testing.T) {
+			s := start(t)
+			busy := 2
+			s.before = func(w http.ResponseWriter, r *http.Request) bool {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				if busy == 0 || r.Method != http.MethodPut || !strings.Contains(r.URL.Path, "/manifests/") {
+					return false
+				}
+				busy--
+				w.WriteHeader(code)
+				return true
+			}
+			var notes bytes.Buffer
+			if _, err := push.Push(context.Background(), image(t, "base"), s.repo, nil, anonymous(), impatient, push.WithNotes(&notes)); err != nil {
+				t.Fatal(err)
+			}
+			if want := fmt.Sprintf("answers %d", code); strings.Count(notes.String(), want) != 2 {
+				t.Errorf("notes = %q, want %q twice", &notes, want)
+			}
+		})
+	}
+}
+
+func TestARegistryThatStaysBusyIsAnError(t *testing.T) {
+	s := start(t)
+	s.before = func(w http.ResponseWriter, r *http.Request) bool {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return true
+	}
+	_, err := push.Push(context.Background(), image(t, "base"), s.repo, nil, anonymous(), impatient)
+	if err == nil || !strings.Contains(err.Error(), s.repo.Name()) || !strings.Contains(err.Error(), "503") {
+		t.Errorf("error = %v, want one that names %s and 503", err, s.repo)
+	}
+}
+
+func TestATokenIsAskedForWithTheCredentials(t *testing.T) {
+	s := start(t)
+	s.password = "secret"
+	right := push.WithKeychain(keychain{auth: &authn.Basic{Username: "robot", Password: "secret"}})
+	if _, err := push.Push(context.Background(), image(t, "base"), s.repo, []string{"latest"}, right); err != nil {
+		t.Errorf("with the right password: %v", err)
+	}
+	wrong := push.WithKeychain(keychain{auth: &authn.Basic{Username: "robot", Password: "guess"}})
+	_, err := push.Push(context.Background(), image(t, "base"), s.repo, nil, wrong)
+	if err == nil || !strings.Contains(err.Error(), s.repo.Name()) || !strings.Contains(err.Error(), "401") {
+		t.Errorf("with a wrong password: error = %v, want one that names %s and 401", err, s.repo)
+	}
+}
+
+func TestAHelperThatFailsIsANote(t *testing.T) {
+	s := start(t)
+	var notes bytes.Buffer
+	ignorant := push.WithKeychain(keychain{err: errors.New("credentials not found")})
+	if _, err := push.Push(context.Background(), image(t, "base"), s.repo, nil, ignorant, push.WithNotes(&notes)); err != nil {
+		t.Errorf("of a registry that asks for no credentials: %v", err)
+	}
+	if want := "note: no credentials for " + s.repo.RegistryStr() + ": credentials not found"; !strings.Contains(notes.String(), want) {
+		t.Errorf("notes = %q, want %q", &notes, want)
+	}
+}
+
+func TestABadTagIsRefusedBeforeAnythingIsSent(t *testing.T) {
+	s := start(t)
+	_, err := push.Push(context.Background(), image(t, "base"), s.repo, []string{"latest", "not a tag"}, anonymous())
+	if err == nil || !strings.Contains(err.Error(), `"not a tag"`) || s.uploads != 0 || len(s.puts) != 0 {
+		t.Errorf("error = %v after %d blobs and %q, want one that names the tag, and nothing sent", err, s.uploads, s.puts)
+	}
+}
