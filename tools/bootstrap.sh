@@ -47,8 +47,14 @@ debian_mirror() {
     echo "${DEBIAN_MIRROR%/}"
     return
   fi
-  APT_CONFIG= apt-get indextargets --format '$(REPO_URI) $(SUITE) $(COMPONENT) $(ORIGIN)' 'Created-By: Packages' 2>/dev/null |
-    awk '$3 == "main" && $1 !~ /security/ && $1 ~ /debian\/?$/ { sub(/\/$/, "", $1); print $1; exit }'
+  local uri component
+  while read -r uri component; do
+    uri=${uri%/}
+    if [[ $component == main && $uri == */debian ]]; then
+      echo "$uri"
+      return
+    fi
+  done < <(APT_CONFIG= apt-get indextargets --format '$(REPO_URI) $(COMPONENT)' 'Created-By: Packages' 2>/dev/null)
 }
 
 # A complete apt configuration of our own, so that the host's sources, hooks and pins play no part; what the machine
@@ -189,7 +195,7 @@ bazel_modules() {
   local json version sum
   for entry in "${bazel_modules[@]}"; do
     name=${entry%%=*} path=${entry#*=}
-    version=$(awk -v path="$path" '$1 == path || $2 == path { print $NF == "indirect" ? $(NF - 2) : $NF; exit }' "$workspace/go.mod")
+    version=$(sed -n "s#.*$path \(v[^ ]*\).*#\1#p" "$workspace/go.mod")
     say "[4/4] $path $version from the Go module proxy"
     json=$("${go[@]}" --chdir /tmp go mod download -json "$path@$version") ||
       die "go cannot fetch $path@$version: is the proxy that 'go env GOPROXY' names reachable? $(sed -n 's/^\t"Error": //p' <<<"$json")"
