@@ -59,7 +59,7 @@ const (
 	Invalid Cause = "invalid"
 	// Transport: observations could not be received.
 	Transport Cause = "transport"
-	// Stale: the observation was older than the loop accepts.
+	// Stale: the observation was older than the loop accepts, or was made later than now.
 	Stale Cause = "stale"
 	// BuildFailed: the model's input could not be built.
 	BuildFailed Cause = "build"
@@ -72,6 +72,9 @@ const (
 	// Panicked: a part of the step panicked.
 	Panicked Cause = "panic"
 )
+
+// clockTolerance is how far the clocks of two processes on one machine may seem to differ.
+const clockTolerance = time.Millisecond
 
 // Option configures a Runner.
 type Option func(*Runner)
@@ -211,9 +214,10 @@ func (r *Runner) step() (s step, err error) {
 		r.seen, r.sessionID = true, r.observation.SessionID
 		clear(r.lastAction) // The policy's memory belongs to the life of the robot it acted on.
 	}
-	if s.age > r.maxAge {
+	// An age below zero is of a clock that is not ours, or of a time that no clock shows.
+	if s.age > r.maxAge || s.age < -clockTolerance {
 		s.cause = Stale
-		return s, fmt.Errorf("runner: observation %d is %v old, expected at most %v", r.observation.Sequence, s.age, r.maxAge)
+		return s, fmt.Errorf("runner: observation %d is %v old, expected 0 to %v", r.observation.Sequence, s.age, r.maxAge)
 	}
 	if err := r.builder.Build(r.model.Input(), r.observation, r.navigation, r.lastAction); err != nil {
 		s.cause = BuildFailed

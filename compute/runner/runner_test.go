@@ -163,6 +163,8 @@ func TestWhatIsWrongLeadsToNoActionAndIsCounted(t *testing.T) {
 		{Invalid, func(r *rig) { r.pollErr = &message.FieldError{} }, func(r *rig) { r.pollErr = nil }, 0},
 		{Transport, func(r *rig) { r.pollErr = broken }, func(r *rig) { r.pollErr = nil }, 0},
 		{Stale, func(r *rig) { r.age = 101 * time.Millisecond }, func(r *rig) { r.age = 100 * time.Millisecond }, 1},
+		{Stale, func(r *rig) { r.age = -2 * time.Millisecond }, func(r *rig) { r.age = -time.Millisecond }, 1},
+		{Stale, func(r *rig) { r.age = math.MinInt64 }, func(r *rig) { r.age = 0 }, 1},
 		{BuildFailed, func(r *rig) { r.buildErr = broken }, func(r *rig) { r.buildErr = nil }, 1},
 		{InferenceFailed, func(r *rig) { r.infer = func() error { return broken } }, func(r *rig) { r.infer = nil }, 1},
 		{Panicked, func(r *rig) { r.infer = func() error { panic("oops") } }, func(r *rig) { r.infer = nil }, 1},

@@ -29,7 +29,7 @@ const (
 	Stale Cause = "stale"
 	// Expired: the command's own expiry has passed.
 	Expired Cause = "expired"
-	// Superseded: nothing is wrong, but a newer command came with it.
+	// Superseded: nothing is wrong, but a newer command came with it or before it.
 	Superseded Cause = "superseded"
 	// Transport: the frame could not be received.
 	Transport Cause = "transport"
@@ -65,7 +65,8 @@ func (g *gate) check(c *message.JointCommand, nowNs int64) Cause {
 	switch {
 	case c.MonotonicNs > nowNs+int64(clockTolerance):
 		return Future
-	case nowNs-c.MonotonicNs > int64(g.maxAge):
+	// Not as a difference to the command's time, which may be anything and overflow.
+	case c.MonotonicNs < nowNs-int64(g.maxAge):
 		return Stale
 	case nowNs > c.ExpiresNs:
 		return Expired

@@ -279,6 +279,10 @@ func (s *Server) newest() bool {
 			s.refused(string(cause), nil)
 			continue
 		}
+		if s.state != idle && s.incoming.MonotonicNs < s.current.MonotonicNs {
+			s.refused(string(Superseded), nil)
+			continue
+		}
 		if found {
 			s.refused(string(Superseded), nil)
 			if s.incoming.MonotonicNs < s.candidate.MonotonicNs {

@@ -203,6 +203,9 @@ func TestTheGateRefuses(t *testing.T) {
 		{"a command of the future", func(c *message.JointCommand) { c.MonotonicNs += int64(time.Second) }, Future},
 		{"a command of an hour ago", func(c *message.JointCommand) { c.MonotonicNs -= int64(time.Hour) }, Stale},
 		{"a command just too old", func(c *message.JointCommand) { c.MonotonicNs -= int64(96 * time.Millisecond) }, Stale},
+		{"a command so old that its age overflows", func(c *message.JointCommand) {
+			c.MonotonicNs, c.ExpiresNs = math.MinInt64, math.MaxInt64
+		}, Stale},
 		{"an expired command", func(c *message.JointCommand) { c.ExpiresNs = c.MonotonicNs }, Expired},
 	}
 	for _, tt := range tests {
@@ -224,6 +227,25 @@ func TestTheGateRefuses(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAnOlderCommandDoesNotReplaceANewerOne(t *testing.T) {
+	play(t, func(t *testing.T, r *rig) {
+		r.send(func(c *message.JointCommand) { c.TargetRad[0] = 0.5 })
+		r.ticks(1)
+		// Young enough for the gate, but made before the one that is applied.
+		r.send(func(c *message.JointCommand) {
+			c.TargetRad[0] = -0.5
+			c.MonotonicNs -= int64(50 * time.Millisecond)
+		})
+		r.ticks(1)
+		if last := r.written[len(r.written)-1]; last.TargetRad[0] != 0.5 {
+			t.Errorf("target = %v, want 0.5 of the newer command", last.TargetRad[0])
+		}
+		if st := r.server.Stats(); st.Applied != 1 || st.Refused[string(Superseded)] != 1 {
+			t.Errorf("stats = %+v, want 1 applied, 1 superseded", st)
+		}
+	})
 }
 
 func TestTheGateLetsTheEdgesThrough(t *testing.T) {
