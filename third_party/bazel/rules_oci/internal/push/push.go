@@ -9,13 +9,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"slices"
+	"syscall"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
 // Artifact is what can be pushed: a v1.Image or a v1.ImageIndex.
@@ -82,6 +86,7 @@ func Push(ctx context.Context, a Artifact, repo name.Repository, tags []string, 
 		remote.WithTransport(noting{o.transport, o.notes}),
 		remote.WithRetryBackoff(o.backoff),
 		remote.WithRetryStatusCodes(tooBusy...),
+		remote.WithRetryPredicate(worthAnotherTry),
 		remote.WithJobs(2),
 	}
 	fmt.Fprintf(o.notes, "pushing %s\n", digest)
@@ -94,12 +99,12 @@ func Push(ctx context.Context, a Artifact, repo name.Repository, tags []string, 
 		err = errors.New("neither an image nor an index")
 	}
 	if err != nil {
-		return name.Digest{}, fmt.Errorf("%s: %w", digest, err)
+		return name.Digest{}, fmt.Errorf("%s: %w", digest, explain(repo, err))
 	}
 	for _, ref := range refs {
 		fmt.Fprintf(o.notes, "tagging %s\n", ref)
 		if err := remote.Tag(ref, a, with...); err != nil {
-			return name.Digest{}, fmt.Errorf("%s: %w", ref, err)
+			return name.Digest{}, fmt.Errorf("%s: %w", ref, explain(repo, err))
 		}
 	}
 	return digest, nil
@@ -121,7 +126,34 @@ func (f forgiving) Resolve(r authn.Resource) (authn.Authenticator, error) {
 	return auth, nil
 }
 
-// noting says of every answer that is worth another try that it came.
+// explain says what to do about an answer that its own words leave open.
+func explain(repo name.Repository, err error) error {
+	var answer *transport.Error
+	if errors.As(err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden) {
+		return fmt.Errorf("%w; see that docker's configuration has credentials for %s that may push there", err, repo.RegistryStr())
+	}
+	return err
+}
+
+// worthAnotherTry tells a registry that is busy or a connection that broke from a refusal. The library's own judgement
+// goes by the codes in the body of an answer, where registries differ; the status is what they agree on.
+func worthAnotherTry(err error) bool {
+	var answer *transport.Error
+	if errors.As(err, &answer) {
+		return slices.Contains(tooBusy, answer.StatusCode)
+	}
+	return broken(err)
+}
+
+// broken tells a connection that was closed midway from one that never came about.
+func broken(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+		errors.As(err, &timeout) && timeout.Timeout() && !errors.Is(err, context.DeadlineExceeded)
+}
+
+// noting says of every answer, or lack of one, that is worth another try that it came.
 type noting struct {
 	http.RoundTripper
 	notes io.Writer
@@ -130,12 +162,13 @@ type noting struct {
 func (n noting) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := n.RoundTripper.RoundTrip(request)
 	if err != nil {
+		if broken(err) {
+			fmt.Fprintf(n.notes, "note: the connection to %s broke: %v\n", request.URL.Host, err)
+		}
 		return nil, err
 	}
-	for _, code := range tooBusy {
-		if response.StatusCode == code {
-			fmt.Fprintf(n.notes, "note: %s answers %s\n", request.URL.Host, response.Status)
-		}
+	if slices.Contains(tooBusy, response.StatusCode) {
+		fmt.Fprintf(n.notes, "note: %s answers %s\n", request.URL.Host, response.Status)
 	}
 	return response, nil
 }

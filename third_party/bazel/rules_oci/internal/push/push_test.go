@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -109,6 +110,20 @@ func digest(t *testing.T, a push.Artifact) string {
 	return h.String()
 }
 
+func content(t *testing.T, l v1.Layer) string {
+	t.Helper()
+	r, err := l.Compressed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	data, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
 // keychain is a Keychain of one answer.
 type keychain struct {
 	auth authn.Authenticator
@@ -202,6 +217,66 @@ func TestABusyRegistryIsAskedAgain(t *testing.T) {
 	}
 }
 
+func TestAnUploadThatFailsMidwayIsSentAgainWhole(t *testing.T) {
+	tests := []struct {
+		name, want string
+		fail       func(http.ResponseWriter)
+	}{
+		{"too many requests, in a registry's own words", "answers 429", func(w http.ResponseWriter) {
+			w.WriteHeader(http.StatusTooManyRequests)
+			io.WriteString(w, `{"errors": [{"code": "SLOW_DOWN", "message": "please"}]}`)
+		}},
+		{"internal error", "answers 500", func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) }},
+		{"connection reset", "broke: ", func(w http.ResponseWriter) {
+			connection, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				panic(err)
+			}
+			connection.(*net.TCPConn).SetLinger(0) // Close with a reset.
+			connection.Close()
+		}},
+	}
+	for _, tt := range tests {
+		for _, method := range []string{http.MethodPost, http.MethodPatch, http.MethodPut} {
+			t.Run(tt.name+" of "+method, func(t *testing.T) {
+				s, failed := start(t), false
+				s.before = func(w http.ResponseWriter, r *http.Request) bool {
+					s.mu.Lock()
+					defer s.mu.Unlock()
+					if failed || r.Method != method {
+						return false
+					}
+					failed = true
+					io.Copy(io.Discard, r.Body) // What was sent is lost.
+					tt.fail(w)
+					return true
+				}
+				var notes bytes.Buffer
+				img := image(t, "base", "program")
+				if _, err := push.Push(context.Background(), img, s.repo, []string{"latest"}, anonymous(), impatient, push.WithNotes(&notes)); err != nil {
+					t.Fatal(err)
+				}
+				if !strings.Contains(notes.String(), tt.want) {
+					t.Errorf("notes = %q, want %q", &notes, tt.want)
+				}
+				there, err := remote.Image(s.repo.Tag("latest"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				layers, err := there.Layers()
+				if err != nil || len(layers) != 2 {
+					t.Fatalf("%d layers (%v), want 2", len(layers), err)
+				}
+				for i, want := range []string{"base", "program"} {
+					if got := content(t, layers[i]); got != want {
+						t.Errorf("layer %d holds %q, want %q", i, got, want)
+					}
+				}
+			})
+		}
+	}
+}
+
 func TestARegistryThatStaysBusyIsAnError(t *testing.T) {
 	s := start(t)
 	s.before = func(w http.ResponseWriter, r *http.Request) bool {
@@ -223,8 +298,8 @@ func TestATokenIsAskedForWithTheCredentials(t *testing.T) {
 	}
 	wrong := push.WithKeychain(keychain{auth: &authn.Basic{Username: "robot", Password: "guess"}})
 	_, err := push.Push(context.Background(), image(t, "base"), s.repo, nil, wrong)
-	if err == nil || !strings.Contains(err.Error(), s.repo.Name()) || !strings.Contains(err.Error(), "401") {
-		t.Errorf("with a wrong password: error = %v, want one that names %s and 401", err, s.repo)
+	if err == nil || !strings.Contains(err.Error(), s.repo.Name()) || !strings.Contains(err.Error(), "401") || !strings.Contains(err.Error(), "docker's configuration") {
+		t.Errorf("with a wrong password: error = %v, want one that names %s, 401 and where credentials come from", err, s.repo)
 	}
 }
 

@@ -112,6 +112,39 @@ func TestPushReadsRepositoryAndTagsFromFiles(t *testing.T) {
 	}
 }
 
+func TestPushGoesOnWithoutAHelperThatFails(t *testing.T) {
+	for name, script := range map[string]string{
+		"fails":         "#!/bin/sh\necho no such vault >&2\nexit 1\n",
+		"knows nothing": "#!/bin/sh\necho credentials not found in native keychain\nexit 1\n",
+		"is missing":    "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			address, home := startRegistry(t), t.TempDir()
+			if script != "" {
+				if err := os.WriteFile(filepath.Join(home, "docker-credential-vault"), []byte(script), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			config, err := json.Marshal(map[string]any{"credHelpers": map[string]string{address: "vault"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(home, "config.json"), config, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			dir, _ := build(t, scratch(t))
+			program := pushTarget(t, dir, pushParams{Repository: values(address + "/robot")})
+			r := tool(t, t.TempDir(), []string{"DOCKER_CONFIG=" + home, "PATH=" + home + ":/usr/bin:/bin"}, program)
+			if r.code != 0 || !strings.HasPrefix(r.out, address+"/robot@sha256:") {
+				t.Errorf("exit %d, stdout %q, stderr %q; want 0 and the digest", r.code, r.out, r.err)
+			}
+			if name != "knows nothing" && !strings.Contains(r.err, "note: no credentials for "+address) {
+				t.Errorf("stderr %q, want a note that names %s", r.err, address)
+			}
+		})
+	}
+}
+
 func TestPushSaysWhatIsWrong(t *testing.T) {
 	dir, _ := build(t, scratch(t))
 	gone := httptest.NewServer(nil)
