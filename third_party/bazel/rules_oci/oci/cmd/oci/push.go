@@ -18,6 +18,29 @@ type pushCmd struct {
 	Tag        []string `short:"t" placeholder:"TAG" help:"Another tag to put on what was pushed; may be given more than once."`
 }
 
+// Validate refuses flags that no registry would take, so that they count as a wrong call.
+func (c *pushCmd) Validate() error {
+	if c.Repository != "" {
+		if _, err := repository(c.Repository); err != nil {
+			return fmt.Errorf("--repository: %w", err)
+		}
+	}
+	for _, tag := range c.Tag {
+		if _, err := name.NewTag("registry.example/any:"+tag, name.StrictValidation); err != nil {
+			return fmt.Errorf("--tag %q: %w", tag, err)
+		}
+	}
+	return nil
+}
+
+func repository(where string) (name.Repository, error) {
+	repo, err := name.NewRepository(where)
+	if err != nil {
+		return repo, fmt.Errorf("repository %q: %w; write it as registry.example/path, without tag", where, err)
+	}
+	return repo, nil
+}
+
 // Run pushes, and prints the reference of what the registry has then.
 func (c *pushCmd) Run(ctx context.Context, std streams) error {
 	var p pushParams
@@ -42,9 +65,9 @@ func (c *pushCmd) push(ctx context.Context, p *pushParams, std streams) error {
 	if where == "" {
 		return errors.New("no repository: give the target the attribute repository, or me --repository")
 	}
-	repo, err := name.NewRepository(where)
+	repo, err := repository(where)
 	if err != nil {
-		return fmt.Errorf("repository %q: %w; write it as registry.example/path, without tag", where, err)
+		return err
 	}
 	tags, err := p.RemoteTags.read()
 	if err != nil {

@@ -159,7 +159,9 @@ func TestPushSaysWhatIsWrong(t *testing.T) {
 	}{
 		{"no repository", pushParams{}, 1, nil, "attribute repository, or me --repository"},
 		{"a repository with a tag", pushParams{Repository: values("registry.example/robot:1")}, 1, nil, `repository "registry.example/robot:1"`},
-		{"a bad tag", pushParams{Repository: values("registry.example/robot")}, 1, []string{"--tag=not a tag"}, `tag "not a tag"`},
+		{"a bad tag", pushParams{Repository: values("registry.example/robot"), RemoteTags: values("not a tag")}, 1, nil, `tag "not a tag"`},
+		{"a bad --tag", pushParams{Repository: values("registry.example/robot")}, 2, []string{"--tag=not a tag"}, `--tag "not a tag"`},
+		{"a bad --repository", pushParams{}, 2, []string{"--repository=registry.example/robot:1"}, `--repository: repository "registry.example/robot:1"`},
 		{"nobody there", pushParams{Repository: values(address + "/robot")}, 1, nil, address},
 		{"an unknown flag", pushParams{}, 2, []string{"--force"}, "unknown flag --force"},
 	}
