@@ -3,31 +3,21 @@
 package oci_test
 
 import (
-	"archive/tar"
 	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"io/fs"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
-	"runtime"
+	"slices"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/bazelbuild/rules_go/go/runfiles"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
-	"golang.org/x/sys/unix"
+
+	"krabby.dev/krabby/oci/container"
 )
 
 // expectation is what testdata/<image>.json says of an image.
@@ -51,7 +41,7 @@ func eachImage(t *testing.T, test func(t *testing.T, image v1.Image)) {
 		t.Fatal("IMAGES is empty: run me with Bazel")
 	}
 	for _, path := range paths {
-		t.Run(filepath.Base(path), func(t *testing.T) { test(t, readImage(t, path)) })
+		t.Run(filepath.Base(path), func(t *testing.T) { test(t, container.Read(t, runfile(t, path))) })
 	}
 }
 
@@ -97,7 +87,7 @@ func checkDeclaration(t *testing.T, image v1.Image) {
 func TestImageHasWhatRobotProgramsExpect(t *testing.T) { eachImage(t, checkFiles) }
 
 func checkFiles(t *testing.T, image v1.Image) {
-	root := unpack(t, image)
+	root := container.Unpack(t, image)
 	for path, want := range map[string]string{
 		"etc/passwd":                         "krabby:x:10001:10001:",
 		"etc/group":                          "krabby:x:10001:",
@@ -109,7 +99,7 @@ func checkFiles(t *testing.T, image v1.Image) {
 		"opt/krabby/lib/libonnxruntime.so.1": "\x7fELF",
 	} {
 		// Absolute links are the image's, so they are followed by os.Root.
-		content, err := readInRoot(root, path)
+		content, err := container.ReadFile(root, path)
 		if err != nil {
 			t.Errorf("%s: %v", path, err)
 		} else if !bytes.Contains(content, []byte(want)) {
@@ -154,7 +144,7 @@ func checkRun(t *testing.T, image v1.Image) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	root := unpack(t, image)
+	root := container.Unpack(t, image)
 	stdout, stderr, code := start(t, root, config, "--duration=5s")
 	// The game loop finds fault with a rate that a busy machine cannot keep; what it says of anything else stands.
 	if code != 0 && !(code == 1 && strings.Contains(stderr, "gameloop: rate: ") && !strings.Contains(stderr, "actions: ")) {
@@ -213,7 +203,7 @@ func checkRefusal(t *testing.T, image v1.Image) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	root := unpack(t, image)
+	root := container.Unpack(t, image)
 	if err := os.WriteFile(filepath.Join(root, "opt/krabby/policies/go1_joystick/policy.onnx"), []byte("not a model"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -223,166 +213,17 @@ func checkRefusal(t *testing.T, image v1.Image) {
 	}
 }
 
-// start runs the image's entry point as a container engine would (its root file system, user, environment and working
-// directory), on an emulated processor where the image is for another than this machine's.
+// start runs the image's entry point.
 func start(t *testing.T, root string, config *v1.ConfigFile, args ...string) (stdout []byte, stderr string, code int) {
 	t.Helper()
-	argv := append(append([]string{}, config.Config.Entrypoint...), args...)
-	if config.Architecture != runtime.GOARCH {
-		const qemu = "/qemu" // Inside root.
-		if err := copyFile(runfile(t, os.Getenv("QEMU")), filepath.Join(root, qemu), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		argv = append([]string{qemu}, argv...)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var user int
-	if _, err := fmt.Sscanf(config.Config.User, "%d", &user); err != nil {
-		t.Fatalf("user %q is not a number", config.Config.User)
-	}
-	command := exec.CommandContext(ctx, self, append([]string{enterCommand, root, config.Config.WorkingDir}, argv...)...)
-	command.Env = config.Config.Env
-	command.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: user, HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: user, HostID: os.Getgid(), Size: 1}},
-		AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SYS_CHROOT},
-	}
-	var out, diagnostics bytes.Buffer
-	command.Stdout, command.Stderr = &out, &diagnostics
-	err = command.Run()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		t.Fatalf("cannot run %v in %s: %v", argv, root, err)
-	}
-	return out.Bytes(), diagnostics.String(), command.ProcessState.ExitCode()
+	return container.Run(t, container.Command{
+		Root: root, Config: config, Args: slices.Concat(config.Config.Entrypoint, args), QEMU: runfile(t, os.Getenv("QEMU")),
+	})
 }
-
-// enterCommand makes the test's own executable the first process of a container.
-const enterCommand = "enter"
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 4 && os.Args[1] == enterCommand {
-		fmt.Fprintln(os.Stderr, enter(os.Args[2], os.Args[3], os.Args[4:]))
-		os.Exit(125)
-	}
+	container.Main()
 	os.Exit(m.Run())
-}
-
-// enter gives an unpacked image its /proc and /dev, makes it the root and replaces this process by argv. It runs in
-// user and mount namespaces of its own, and gives up its powers before argv starts.
-func enter(root, workdir string, argv []string) error {
-	if err := unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""); err != nil {
-		return fmt.Errorf("making mounts private: %w", err)
-	}
-	for _, dir := range []string{"proc", "dev"} {
-		if err := unix.Mount("/"+dir, filepath.Join(root, dir), "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
-			return fmt.Errorf("mounting /%s: %w", dir, err)
-		}
-	}
-	if err := unix.Chroot(root); err != nil {
-		return fmt.Errorf("changing the root to %s: %w", root, err)
-	}
-	if err := unix.Chdir(workdir); err != nil {
-		return fmt.Errorf("changing to the working directory %s: %w", workdir, err)
-	}
-	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
-		return fmt.Errorf("giving up capabilities: %w", err)
-	}
-	return fmt.Errorf("starting %s: %w", argv[0], unix.Exec(argv[0], argv, os.Environ()))
-}
-
-// unpack writes the image's file system into a folder, as the user who runs the test owns it.
-func unpack(t *testing.T, image v1.Image) string {
-	t.Helper()
-	dir := t.TempDir()
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer root.Close()
-	files := mutate.Extract(image)
-	defer files.Close()
-	for reader := tar.NewReader(files); ; {
-		header, err := reader.Next()
-		if err == io.EOF {
-			return dir
-		}
-		if err != nil {
-			t.Fatalf("reading the image's layers: %v", err)
-		}
-		if err := place(root, header, reader); err != nil {
-			t.Fatalf("unpacking %s: %v", header.Name, err)
-		}
-	}
-}
-
-func place(root *os.Root, header *tar.Header, content io.Reader) error {
-	name := filepath.Clean(header.Name)
-	if err := root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		return err
-	}
-	switch header.Typeflag {
-	case tar.TypeDir:
-		if err := root.Mkdir(name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		return nil
-	case tar.TypeSymlink:
-		return root.Symlink(header.Linkname, name)
-	case tar.TypeLink:
-		return root.Link(filepath.Clean(header.Linkname), name)
-	case tar.TypeReg:
-		file, err := root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, header.FileInfo().Mode().Perm()|0o200)
-		if err != nil {
-			return err
-		}
-		_, err = io.Copy(file, content)
-		return errors.Join(err, file.Close())
-	default:
-		return fmt.Errorf("entry of type %q, expected a file, folder or link", header.Typeflag)
-	}
-}
-
-// readInRoot reads a file of an unpacked image; an absolute link in it points into the image.
-func readInRoot(root, path string) ([]byte, error) {
-	if target, err := os.Readlink(filepath.Join(root, path)); err == nil && filepath.IsAbs(target) {
-		path = target
-	}
-	return os.ReadFile(filepath.Join(root, path))
-}
-
-func copyFile(from, to string, mode fs.FileMode) error {
-	content, err := os.ReadFile(from)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(to, content, mode)
-}
-
-func readImage(t *testing.T, path string) v1.Image {
-	t.Helper()
-	index, err := layout.ImageIndexFromPath(runfile(t, path))
-	if err != nil {
-		t.Fatal(err)
-	}
-	manifest, err := index.IndexManifest()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(manifest.Manifests) != 1 {
-		t.Fatalf("the layout has %d images, expected one", len(manifest.Manifests))
-	}
-	image, err := index.Image(manifest.Manifests[0].Digest)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return image
 }
 
 func runfile(t *testing.T, path string) string {
