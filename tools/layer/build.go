@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -10,13 +11,18 @@ import (
 	"path"
 	"path/filepath"
 
+	"github.com/klauspost/compress/zstd"
+
 	"krabby.dev/krabby/tools/layer/glob"
 	"krabby.dev/krabby/tools/layer/tree"
 )
 
-// gzipLevel decides on the bytes of every compressed layer; another level means
-// other digests.
-const gzipLevel = 6
+// The levels decide on the bytes of every compressed layer; others mean other
+// digests.
+const (
+	gzipLevel = 6
+	zstdLevel = zstd.SpeedBetterCompression
+)
 
 type buildCmd struct {
 	Params string `required:"" placeholder:"FILE" help:"JSON that describes the layer."`
@@ -37,15 +43,15 @@ func (c *buildCmd) Run() error {
 }
 
 func (p *params) write(output string) error {
-	t, err := p.tree()
+	t, done, err := p.tree()
 	if err != nil {
-		return err
+		return errors.Join(err, done())
 	}
 	f, err := os.Create(output)
 	if err != nil {
-		return err
+		return errors.Join(err, done())
 	}
-	if err := errors.Join(p.pack(f, t), f.Close()); err != nil {
+	if err := errors.Join(p.pack(f, t), f.Close(), done()); err != nil {
 		os.Remove(output)
 		return err
 	}
@@ -68,61 +74,80 @@ func (p *params) pack(w io.Writer, t *tree.Tree) error {
 		if err := errors.Join(t.WriteTar(zw), zw.Close()); err != nil {
 			return err
 		}
+	case "zstd":
+		// With one thread, blocks do not depend on how many could be had.
+		zw, err := zstd.NewWriter(buffered, zstd.WithEncoderLevel(zstdLevel), zstd.WithEncoderConcurrency(1))
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(t.WriteTar(zw), zw.Close()); err != nil {
+			return err
+		}
 	default:
-		return fmt.Errorf("compression %q is not known; known: \"\" and \"gzip\"", p.Compression)
+		return fmt.Errorf("compression %q is not known; known: \"\", \"gzip\" and \"zstd\"", p.Compression)
 	}
 	return buffered.Flush()
 }
 
-// tree gathers everything the parameters name.
-func (p *params) tree() (*tree.Tree, error) {
+// tree gathers everything the parameters name. Contents of wheels can be read
+// until the returned function is called, which is never nil.
+func (p *params) tree() (*tree.Tree, func() error, error) {
 	t := new(tree.Tree)
-	if p.UsrMerge {
-		if err := t.MergeUsr(); err != nil {
-			return nil, err
-		}
-	}
+	done := func() error { return nil }
 	owner, err := parseOwner(p.Owner)
 	if err != nil {
-		return nil, err
+		return nil, done, err
+	}
+	if p.UsrMerge {
+		if err := t.MergeUsr(); err != nil {
+			return nil, done, err
+		}
 	}
 	if err := p.addDebs(t); err != nil {
-		return nil, err
+		return nil, done, err
 	}
+	if done, err = p.addWheels(t, owner); err != nil {
+		return nil, done, err
+	}
+	if err := p.addOwn(t, owner); err != nil {
+		return nil, done, err
+	}
+	return t, done, p.setModes(t)
+}
+
+// addOwn adds what a BUILD file places itself.
+func (p *params) addOwn(t *tree.Tree, owner tree.Owner) error {
 	for _, f := range p.Trees {
 		mode, err := parseMode(f.Mode)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", f.Label, err)
+			return fmt.Errorf("%s: %w", f.Label, err)
 		}
 		if err := addTree(t, f, tree.Entry{Mode: mode, Owner: owner, Source: f.Label}); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for _, f := range p.Files {
 		mode, err := parseMode(f.Mode)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", f.Label, err)
+			return fmt.Errorf("%s: %w", f.Label, err)
 		}
 		content, err := tree.OnDisk(f.Path)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", f.Label, err)
+			return fmt.Errorf("%s: %w", f.Label, err)
 		}
 		if err := t.Add(f.Dest, tree.Entry{Kind: tree.File, Mode: mode, Owner: owner, Content: content, Source: f.Label}); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for _, s := range p.Symlinks {
 		if s.Target == "" {
-			return nil, fmt.Errorf("symlinks: %s has no target", s.Path)
+			return fmt.Errorf("symlinks: %s has no target", s.Path)
 		}
 		if err := t.Add(s.Path, tree.Entry{Kind: tree.Symlink, Owner: owner, Target: s.Target, Source: "symlinks"}); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	if err := p.addDirectories(t); err != nil {
-		return nil, err
-	}
-	return t, p.setModes(t)
+	return p.addDirectories(t)
 }
 
 func (p *params) addDirectories(t *tree.Tree) error {
@@ -195,7 +220,7 @@ func addTree(t *tree.Tree, f file, file tree.Entry) error {
 }
 
 type listCmd struct {
-	Layer string `arg:"" placeholder:"FILE" help:"A tar, plain or gzip."`
+	Layer string `arg:"" placeholder:"FILE" help:"A tar, plain, gzip or zstd."`
 }
 
 // Run lists the layer.
@@ -206,12 +231,23 @@ func (c *listCmd) Run(w io.Writer) error {
 	}
 	defer f.Close()
 	r := bufio.NewReader(f)
-	if magic, err := r.Peek(2); err != nil || magic[0] != 0x1f || magic[1] != 0x8b {
-		return tree.List(w, r)
+	magic, err := r.Peek(4)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
 	}
-	zr, err := gzip.NewReader(r)
-	if err != nil {
-		return fmt.Errorf("%s: %w", c.Layer, err)
+	var plain io.Reader = r
+	switch {
+	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
+		if plain, err = gzip.NewReader(r); err != nil {
+			return fmt.Errorf("%s: %w", c.Layer, err)
+		}
+	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		zr, err := zstd.NewReader(r)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.Layer, err)
+		}
+		defer zr.Close()
+		plain = zr
 	}
-	return tree.List(w, zr)
+	return tree.List(w, plain)
 }

@@ -1,6 +1,6 @@
-// Command layer makes one image layer, a tar, out of files, directories, links
-// and Debian packages. The same parameters give the same bytes on every
-// machine: no time, user name, umask, order or CPU count gets in.
+// Command layer makes one image layer, a tar, out of files, directories, links,
+// Debian packages and Python wheels. The same parameters give the same bytes on
+// every machine: no time, user name, umask, order or CPU count gets in.
 //
 // It exits with 2 when it was called wrongly and with 1 when the work failed.
 package main

@@ -18,6 +18,8 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
+
+	"krabby.dev/krabby/tools/layer/wheel/wheeltest"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files under testdata: go test ./tools/layer -update")
@@ -226,13 +228,15 @@ func everything(t *testing.T) params {
 
 // TestGolden shows exactly what a layer is made of. After a wanted change:
 // go test ./tools/layer -update
-func TestGolden(t *testing.T) {
-	data, err := layer(t, everything(t))
+func TestGolden(t *testing.T) { checkGolden(t, everything(t), "testdata/everything.txt") }
+
+func checkGolden(t *testing.T, p params, golden string) {
+	t.Helper()
+	data, err := layer(t, p)
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := list(t, data)
-	const golden = "testdata/everything.txt"
 	if *update {
 		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
@@ -247,18 +251,37 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// withWheels are two wheels of a Python like Debian's.
+func withWheels(t *testing.T) params {
+	library := wheeltest.Write(t, "libtiny-1.0-cp311-cp311-manylinux_2_28_aarch64.whl", []string{"Requires-Dist: tiny>=2"},
+		wheeltest.File{Name: "libtiny/__init__.py", Mode: 0o600, Body: "import libtiny.core\n"},
+		wheeltest.File{Name: "libtiny/core.so", Mode: 0o755, Body: "ELF library"},
+		wheeltest.File{Name: "libtiny-1.0.data/data/share/libtiny/robot.json", Mode: 0o644, Body: "{}\n"})
+	program := wheeltest.Write(t, "tiny-2.1-py3-none-any.whl", nil,
+		wheeltest.File{Name: "tiny.py", Mode: 0o644, Body: "def main(): pass\n"},
+		wheeltest.File{Name: "tiny-2.1.dist-info/entry_points.txt", Mode: 0o644, Body: "[console_scripts]\ntiny = tiny:main\n"})
+	return params{
+		Label:  "//oci:wheels",
+		Wheels: []source{{library, "//wheels:libtiny"}, {program, "//wheels:tiny"}},
+		Python: &python{Version: "3.11", Architecture: "arm64", Glibc: "2.35", Prefix: "/opt/krabby/python"},
+	}
+}
+
+func TestGoldenWheels(t *testing.T) { checkGolden(t, withWheels(t), "testdata/wheels.txt") }
+
 func TestSameBytesEverywhere(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, compression := range []string{"", "gzip"} {
+	for _, compression := range []string{"", "gzip", "zstd"} {
 		var first []byte
 		for i, env := range [][]string{
 			{"GOMAXPROCS=1", "TZ=UTC", "LC_ALL=C"},
 			{"GOMAXPROCS=8", "TZ=Asia/Tokyo", "LC_ALL=tr_TR.UTF-8", "LAYER_TEST_UMASK=077", "TMPDIR=" + t.TempDir()},
 		} {
 			p := everything(t) // Other source paths each time.
+			p.Wheels, p.Python = withWheels(t).Wheels, withWheels(t).Python
 			p.Compression = compression
 			// Large enough that a parallel compressor would split it.
 			p.Files = append(p.Files, file{source{write(t, "big", strings.Repeat("0123456789abcdef", 1<<17)), "//big"}, "/big", "0644"})
@@ -433,7 +456,7 @@ func TestBadInputSaysWhatAndWhere(t *testing.T) {
 		{"owner by name", params{Owner: "root:root"}, []string{`"root:root"`, "uid:gid"}},
 		{"modes for nothing", params{Files: []file{{a, "/x", "0644"}}, Modes: []modeRule{{"/y", "0755"}}}, []string{"modes: /y", "no file"}},
 		{"link without target", params{Symlinks: []symlink{{"/x", ""}}}, []string{"/x has no target"}},
-		{"unknown compression", params{Compression: "lzma"}, []string{`"lzma"`, "gzip"}},
+		{"unknown compression", params{Compression: "lzma"}, []string{`"lzma"`, "gzip", "zstd"}},
 		{"no certificates", params{CABundle: true}, []string{"ca_bundle", "add ca-certificates"}},
 
 		{"not a package", deb("hello, world"), append(names, "not a Debian package")},
@@ -470,6 +493,61 @@ func TestBadInputSaysWhatAndWhere(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestWheelsThatCannotBeInstalledAreNamed(t *testing.T) {
+	file := func(name, body string) wheeltest.File { return wheeltest.File{Name: name, Mode: 0o644, Body: body} }
+	module := []wheeltest.File{file("tiny.py", "def main(): return 1\n")}
+	other := wheeltest.Write(t, "other-1-py3-none-any.whl", nil, module...)
+	twin := wheeltest.Write(t, "Tiny-3-py3-none-any.whl", nil)
+	bad := wheeltest.Pack(t, "bad-1-py3-none-any.whl", append(wheeltest.Metadata("bad", "1"), wheeltest.Record("bad", "1", module)))
+
+	for what, tc := range map[string]struct {
+		change func(*params)
+		want   []string
+	}{
+		"damaged":             {func(p *params) { p.Wheels[1] = source{bad, "//wheels:bad"} }, []string{"//wheels:bad: bad-1-py3-none-any.whl: RECORD: tiny.py is in it, but not in the wheel"}},
+		"missing dependency":  {func(p *params) { p.Wheels = p.Wheels[:1] }, []string{"wheels: missing dependency: libtiny-1.0-cp311-cp311-manylinux_2_28_aarch64.whl requires tiny>=2: found no wheel of tiny"}},
+		"another Python":      {func(p *params) { p.Python.Version = "3.12" }, []string{"libtiny-1.0-cp311-cp311-manylinux_2_28_aarch64.whl: wrong tag: it is for Python cp311-cp311, not for Python 3.12"}},
+		"another machine":     {func(p *params) { p.Python.Architecture = "amd64" }, []string{"manylinux_2_28_aarch64 is another architecture"}},
+		"an older glibc":      {func(p *params) { p.Python.Glibc = "2.27" }, []string{"manylinux_2_28_aarch64 needs glibc 2.28"}},
+		"one path, two files": {func(p *params) { p.Wheels = append(p.Wheels, source{other, "//wheels:other"}) }, []string{"/opt/krabby/python/site-packages/tiny.py: tiny-2.1-py3-none-any.whl and other-1-py3-none-any.whl bring different content"}},
+		"one project twice":   {func(p *params) { p.Wheels = append(p.Wheels, source{twin, "//wheels:twin"}) }, []string{"tiny-2.1-py3-none-any.whl and Tiny-3-py3-none-any.whl are both of tiny"}},
+		"no Python":           {func(p *params) { p.Python = nil }, []string{"wheels: for which Python is not said"}},
+		"no such Python":      {func(p *params) { p.Python.Version = "311" }, []string{`python "311" is not a version`}},
+		"no such prefix":      {func(p *params) { p.Python.Prefix = "/usr/../etc" }, []string{`"/usr/../etc" is not an absolute path`}},
+		"no such file":        {func(p *params) { p.Wheels[0].Path = "/nowhere/a-1-py3-none-any.whl" }, []string{"//wheels:libtiny", "no such file"}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			p := withWheels(t)
+			tc.change(&p)
+			_, err := layer(t, p)
+			if err == nil {
+				t.Fatal("was accepted")
+			}
+			for _, w := range append(tc.want, "//oci:wheels") {
+				if !strings.Contains(err.Error(), w) {
+					t.Errorf("%q does not say %q", err, w)
+				}
+			}
+		})
+	}
+}
+
+func TestZstdLayerHoldsTheSameFiles(t *testing.T) {
+	p := everything(t)
+	plain, err := layer(t, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Compression = "zstd"
+	compressed, err := layer(t, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := list(t, plain), list(t, compressed); a != b || len(compressed) >= len(plain) {
+		t.Errorf("compressed from %d to %d bytes it lists as\n%s\nwant\n%s", len(plain), len(compressed), b, a)
 	}
 }
 

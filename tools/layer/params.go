@@ -16,7 +16,7 @@ type params struct {
 	Label       string      `json:"label"`
 	Owner       string      `json:"owner,omitempty"` // Of files, trees and links: "uid:gid".
 	UsrMerge    bool        `json:"usr_merge,omitempty"`
-	Compression string      `json:"compression,omitempty"` // "" or "gzip".
+	Compression string      `json:"compression,omitempty"` // "", "gzip" or "zstd".
 	Files       []file      `json:"files,omitempty"`
 	Trees       []file      `json:"trees,omitempty"`
 	Modes       []modeRule  `json:"modes,omitempty"`
@@ -26,6 +26,17 @@ type params struct {
 	DebInclude  []string    `json:"deb_include,omitempty"` // Globs that win over DebExclude.
 	DebExclude  []string    `json:"deb_exclude,omitempty"`
 	CABundle    bool        `json:"ca_bundle,omitempty"` // What ca-certificates' postinst makes.
+	Wheels      []source    `json:"wheels,omitempty"`
+	Python      *python     `json:"python,omitempty"` // What the wheels are for.
+}
+
+// python is an interpreter in the image, and where wheels for it go.
+type python struct {
+	Version      string `json:"version"`
+	Architecture string `json:"architecture"`
+	Glibc        string `json:"glibc"`
+	Prefix       string `json:"prefix"`
+	Interpreter  string `json:"interpreter,omitempty"` // /usr/bin/python<version> by default.
 }
 
 // source is an input: where it lies now, and the label that made it, which the

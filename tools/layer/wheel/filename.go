@@ -1,0 +1,50 @@
+package wheel
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// Filename is what the name of a wheel says.
+type Filename struct {
+	Project, Version string   // As in the name, not normalized.
+	Build            string   // Empty for most.
+	Python           []string // Tags: py3, cp311.
+	ABI              []string // none, abi3, cp311.
+	Platform         []string // any, manylinux_2_28_aarch64.
+}
+
+var (
+	filenamePart = regexp.MustCompile(`^[A-Za-z0-9_.+!]+$`)
+	projectForm  = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+	separators   = regexp.MustCompile(`[-_.]+`)
+)
+
+// Normalize returns a project's name as indexes compare it.
+func Normalize(project string) string {
+	return separators.ReplaceAllString(strings.ToLower(project), "-")
+}
+
+// ParseFilename reads {project}-{version}[-{build}]-{python}-{abi}-{platform}.whl.
+func ParseFilename(name string) (Filename, error) {
+	stem, ok := strings.CutSuffix(name, ".whl")
+	parts := strings.Split(stem, "-")
+	for _, p := range parts {
+		ok = ok && filenamePart.MatchString(p)
+	}
+	if !ok || len(parts) != 5 && len(parts) != 6 || !projectForm.MatchString(parts[0]) {
+		return Filename{}, fmt.Errorf("%q is not the name of a wheel, {project}-{version}-{python}-{abi}-{platform}.whl", name)
+	}
+	tags := parts[len(parts)-3:]
+	f := Filename{
+		Project: parts[0], Version: parts[1],
+		Python: strings.Split(tags[0], "."), ABI: strings.Split(tags[1], "."), Platform: strings.Split(tags[2], "."),
+	}
+	if len(parts) == 6 {
+		if f.Build = parts[2]; f.Build[0] < '0' || f.Build[0] > '9' {
+			return Filename{}, fmt.Errorf("%q is not the name of a wheel: its build %q does not begin with a digit", name, f.Build)
+		}
+	}
+	return f, nil
+}

@@ -1,0 +1,143 @@
+package wheel
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/textproto"
+	"regexp"
+	"strings"
+
+	"krabby.dev/krabby/tools/layer/wheel/pep440"
+)
+
+// headers reads the fields of a metadata file, which end with an empty line or
+// with the file.
+func headers(data []byte) (textproto.MIMEHeader, error) {
+	fields, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(data))).ReadMIMEHeader()
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return fields, err
+}
+
+func one(fields textproto.MIMEHeader, name string) (string, error) {
+	values := fields.Values(name)
+	if len(values) != 1 {
+		return "", fmt.Errorf("the field %s is there %d times, wanted once", name, len(values))
+	}
+	return values[0], nil
+}
+
+// readWheel reads WHEEL, which says how to unpack.
+func (w *Wheel) readWheel() error {
+	data, err := w.metadataFile("WHEEL")
+	if err != nil {
+		return err
+	}
+	fields, err := headers(data)
+	if err != nil {
+		return fmt.Errorf("WHEEL: %w", err)
+	}
+	version, err := one(fields, "Wheel-Version")
+	if err != nil {
+		return fmt.Errorf("WHEEL: %w", err)
+	}
+	if major, _, _ := strings.Cut(version, "."); major != "1" {
+		return fmt.Errorf("WHEEL: the format is %q, only 1.x is known", version)
+	}
+	return nil // Root-Is-Purelib is for Pythons with two folders of modules.
+}
+
+func (w *Wheel) readMetadata() error {
+	data, err := w.metadataFile("METADATA")
+	if err != nil {
+		return err
+	}
+	if w.Metadata, err = parseMetadata(data); err != nil {
+		return fmt.Errorf("METADATA: %w", err)
+	}
+	if Normalize(w.Metadata.Name) != Normalize(w.Filename.Project) {
+		return fmt.Errorf("METADATA: the project is %q, its file is another's", w.Metadata.Name)
+	}
+	if !sameVersion(w.Metadata.Version.String(), w.Filename.Version) {
+		return fmt.Errorf("METADATA: the version is %s, its file is another's", w.Metadata.Version)
+	}
+	return nil
+}
+
+func parseMetadata(data []byte) (m Metadata, err error) {
+	fields, err := headers(data)
+	if err != nil {
+		return m, err
+	}
+	if m.Name, err = one(fields, "Name"); err != nil {
+		return m, err
+	}
+	if !projectForm.MatchString(m.Name) {
+		return m, fmt.Errorf("%q is not the name of a project", m.Name)
+	}
+	version, err := one(fields, "Version")
+	if err != nil {
+		return m, err
+	}
+	if m.Version, err = pep440.Parse(version); err != nil {
+		return m, err
+	}
+	for _, python := range fields.Values("Requires-Python") {
+		if m.RequiresPython, err = pep440.ParseSpecifier(python); err != nil {
+			return m, fmt.Errorf("Requires-Python: %w", err)
+		}
+	}
+	for _, line := range fields.Values("Requires-Dist") {
+		r, err := ParseRequirement(line)
+		if err != nil {
+			return m, err
+		}
+		m.RequiresDist = append(m.RequiresDist, r)
+	}
+	return m, nil
+}
+
+// entryPoint is a program that the wheel wants to be made.
+type entryPoint struct{ name, module, attribute string }
+
+var (
+	entryPointForm = regexp.MustCompile(`^([\pL_][\pL\pN_]*(?:\.[\pL_][\pL\pN_]*)*)\s*:\s*([\pL_][\pL\pN_]*(?:\.[\pL_][\pL\pN_]*)*)\s*(?:\[.*\])?$`)
+	programForm    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+-]*$`)
+)
+
+// readEntryPoints reads the programs of entry_points.txt; what else is there is
+// for importlib.metadata to find.
+func (w *Wheel) readEntryPoints() error {
+	if w.files[w.distInfo+"/entry_points.txt"] == nil {
+		return nil
+	}
+	data, err := w.metadataFile("entry_points.txt")
+	if err != nil {
+		return err
+	}
+	section := ""
+	for line := range strings.Lines(string(data)) {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' || line[0] == ';' {
+			continue
+		}
+		if inner, ok := strings.CutPrefix(line, "["); ok {
+			section = strings.TrimSuffix(inner, "]")
+			continue
+		}
+		if section != "console_scripts" && section != "gui_scripts" {
+			continue
+		}
+		name, object, _ := strings.Cut(line, "=")
+		m := entryPointForm.FindStringSubmatch(strings.TrimSpace(object))
+		if name = strings.TrimSpace(name); m == nil || !programForm.MatchString(name) {
+			return fmt.Errorf("entry_points.txt: %q is not of the form program = module:function", line)
+		}
+		w.entryPoints = append(w.entryPoints, entryPoint{name, m[1], m[2]})
+	}
+	return nil
+}
