@@ -97,13 +97,17 @@ func fakeGo(args []string) int {
 }
 
 // fakePython has in the file index, by requirement and platform, the names of
-// wheels that are their own content.
+// wheels that are their own content, and in the file resolve what meets
+// requirements and constraints together: wheels in the folder wheels.
 func fakePython(args []string) int {
 	if answer("no-pip") != "" {
 		return failing("/usr/bin/python3: No module named pip")
 	}
 	if args[2] == "--version" {
 		return 0
+	}
+	if !slices.Contains(args, "--no-deps") {
+		return fakeResolve(args)
 	}
 	dest, want := "", ""
 	for _, a := range args {
@@ -125,6 +129,34 @@ func fakePython(args []string) int {
 		}
 	}
 	return failing("WARNING: something else\nERROR: No matching distribution found for %s", args[len(args)-1])
+}
+
+func fakeResolve(args []string) int {
+	dest, constraints := "", ""
+	for _, a := range args {
+		if d, ok := strings.CutPrefix(a, "--dest="); ok {
+			dest = d
+		}
+		if c, ok := strings.CutPrefix(a, "--constraint="); ok {
+			data, err := os.ReadFile(c)
+			if err != nil {
+				return failing("ERROR: %v", err)
+			}
+			constraints = strings.Join(strings.Fields(string(data)), " ")
+		}
+	}
+	want := strings.TrimSpace(strings.Join(args[slices.Index(args, "--")+1:], " ") + " / " + constraints)
+	for line := range strings.Lines(answer("resolve")) {
+		if asked, came, _ := strings.Cut(line, " => "); asked == want {
+			for _, name := range strings.Fields(came) {
+				if err := os.WriteFile(filepath.Join(dest, name), []byte(answer("wheels/"+name)), 0o644); err != nil {
+					return failing("ERROR: %v", err)
+				}
+			}
+			return 0
+		}
+	}
+	return failing("ERROR: No matching distribution found for %s", want)
 }
 
 func sha256Hex(content string) string {

@@ -24,9 +24,10 @@ import (
 type cli struct {
 	Workspace string `help:"Root of the repository." env:"BUILD_WORKSPACE_DIRECTORY" default:"." type:"existingdir" placeholder:"DIR"`
 
-	Deb   debCmd   `cmd:"" help:"Pin Debian packages in third_party/debian/lock.json."`
-	Wheel wheelCmd `cmd:"" help:"Pin Python wheels in third_party/python/lock.json."`
-	Go    goCmd    `cmd:"" help:"Print the pins of a Go SDK."`
+	Deb    debCmd    `cmd:"" help:"Pin Debian packages in third_party/debian/lock.json."`
+	Wheel  wheelCmd  `cmd:"" help:"Pin Python wheels in third_party/python/lock.json."`
+	Wheels wheelsCmd `cmd:"" help:"Pin all wheels that Python in an image needs, for each environment of third_party/python/requirements.json."`
+	Go     goCmd     `cmd:"" help:"Print the pins of a Go SDK."`
 }
 
 // usageError is the caller's mistake that only shows once the lock was read.

@@ -124,7 +124,7 @@ func TestWrongUseExitsWith2AndOneLine(t *testing.T) {
 
 func TestHelpNamesEveryCommand(t *testing.T) {
 	out, _ := newMachine(t).pin(0, "--help")
-	for _, want := range []string{"deb ", "wheel ", "go <version>"} {
+	for _, want := range []string{"deb ", "wheel ", "wheels ", "go <version>"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("--help does not mention %q:\n%s", want, out)
 		}

@@ -85,7 +85,7 @@ func (w *wheelCmd) Run(ctx context.Context, root *cli, c *console) error {
 			return fmt.Errorf("%s: %s: %w", wheelLock, name, err)
 		}
 		c.progress("[%d/%d] %s: %s %s", i+1, len(repositories), name, request.Project, orNewest(request.Version))
-		wheel, err := download(ctx, request)
+		wheel, err := downloadOne(ctx, request)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -139,7 +139,7 @@ func request(entry lock.Entry) (r pip.Request, err error) {
 	return r, nil
 }
 
-func download(ctx context.Context, r pip.Request) (pip.Wheel, error) {
+func downloadOne(ctx context.Context, r pip.Request) (pip.Wheel, error) {
 	dir, err := os.MkdirTemp("", "pin-wheel-")
 	if err != nil {
 		return pip.Wheel{}, err

@@ -69,6 +69,15 @@ func Read(path string) (*File, error) {
 	return f, nil
 }
 
+// ReadOrNew reads a lock, or where there is none begins one.
+func ReadOrNew(path string) (*File, error) {
+	f, err := Read(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &File{path: path, mode: 0o644, raw: []byte("{}\n"), sections: map[string]map[string]Entry{}}, nil
+	}
+	return f, err
+}
+
 func decode(raw []byte) (map[string]map[string]Entry, error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber() // Numbers are written as they were read.
@@ -109,6 +118,11 @@ func (f *File) Set(section, name string, fields Entry) {
 	}
 	maps.Copy(e, fields)
 	f.sections[section][name] = e
+}
+
+// Replace makes entries the only ones of a section.
+func (f *File) Replace(section string, entries map[string]Entry) {
+	f.sections[section] = maps.Clone(entries)
 }
 
 // Bytes returns the lock as Write writes it: two spaces, sorted keys, a newline
