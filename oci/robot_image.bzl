@@ -1,6 +1,7 @@
 """One robot image: a base, and above it what changes rarely below what changes often."""
 
 load("@rules_oci//oci:defs.bzl", "oci_image", "oci_load", "oci_push")
+load("//oci/python:config.bzl", "ENV")
 load("//tools/layer:layer.bzl", "layer")
 
 # The user that robot programs run as; //oci/base:passwd names it.
@@ -20,10 +21,10 @@ def push(name, image, title):
         repository = "localhost:5000/" + title,
     )
 
-def robot_image(name, base, platform, entrypoint, policies, title, description, cmd = []):
+def robot_image(name, base, platform, entrypoint, policies, title, description, cmd = [], wheels = []):
     """Makes the image `name`, `name.load`, which loads it as `title` into the container engine of this machine, and `name.push`.
 
-    Layers, least changed first: the base's, ONNX Runtime, the policies, the program.
+    Layers, least changed first: the base's, wheels, ONNX Runtime, the policies, the program.
 
     Args:
       name: name of the image.
@@ -34,6 +35,7 @@ def robot_image(name, base, platform, entrypoint, policies, title, description, 
       title: name of the image for people and container engines.
       description: one sentence for the image's labels.
       cmd: the program's arguments, unless the container is started with others.
+      wheels: layers of wheels for the base's Python, from //oci/python; none where the base has no Python.
     """
     layer(
         name = name + "_onnxruntime",
@@ -56,17 +58,19 @@ def robot_image(name, base, platform, entrypoint, policies, title, description, 
         base = base,
         cmd = cmd,
         entrypoint = ["/usr/bin/" + program],
+        env = ENV if wheels else {},
         labels = {
             "org.opencontainers.image.description": description,
             "org.opencontainers.image.licenses": "Apache-2.0",
             "org.opencontainers.image.title": title,
         },
-        tars = [
+        tars = wheels + [
             name + "_onnxruntime",
             name + "_policies",
             name + "_program",
         ],
         user = USER,
+        visibility = ["//oci:__subpackages__"],
         workdir = "/workspace",
     )
     oci_load(

@@ -10,6 +10,21 @@ PACKAGES = [
     "tzdata",
 ]
 
+# Python for programs that want it, without what only installers, databases and terminals need.
+PYTHON_PACKAGES = [
+    "libbz2-1.0",
+    "libexpat1",
+    "libffi8",
+    "liblzma5",
+    "libpython3.11-minimal",
+    "libpython3.11-stdlib",
+    "libssl3",
+    "libuuid1",
+    "python3-minimal",
+    "python3.11-minimal",
+    "zlib1g",
+]
+
 # Converters between character sets and the like, which no program here asks for.
 UNUSED = [
     "usr/lib/*/gconv/**",

@@ -1,0 +1,98 @@
+"""Uses what is installed, and prints what it found as JSON."""
+
+import base64
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import tempfile
+import threading
+from dataclasses import dataclass
+
+import numpy
+import typing_extensions
+import zmq
+from dataclasses_json import dataclass_json
+
+
+@dataclass_json
+@dataclass
+class JointCommand:
+    names: typing_extensions.List[str]
+    positions_rad: typing_extensions.List[float]
+
+
+def round_trip(address):
+    """Sends an array there and back, each side with a socket of its own."""
+    sent = numpy.linspace(-1, 1, 12, dtype=numpy.float32)
+    with zmq.Context() as context, context.socket(zmq.PAIR) as here, context.socket(zmq.PAIR) as there:
+        for socket in here, there:
+            socket.linger, socket.rcvtimeo = 0, 20000
+        if address.startswith("tcp"):
+            address = f"{address}:{here.bind_to_random_port(address)}"
+        else:
+            here.bind(address)
+        there.connect(address)
+
+        def echo():
+            there.send(there.recv())
+
+        thread = threading.Thread(target=echo)
+        thread.start()
+        here.send(sent.tobytes())
+        received = numpy.frombuffer(here.recv(), dtype=numpy.float32)
+        thread.join()
+    return bool((received == sent).all())
+
+
+def verify(distribution):
+    """Holds all files of a distribution against its RECORD; returns what is not as it says."""
+    faults = []
+    for file in distribution.files:
+        path = distribution.locate_file(file)
+        if not os.path.isfile(path):
+            faults.append(f"{file}: is not there")
+        elif file.hash is None:
+            if file.name != "RECORD":
+                faults.append(f"{file}: has no hash")
+        else:
+            content = path.read_bytes()
+            digest = hashlib.new(file.hash.mode, content).digest()
+            found = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+            if (found, len(content)) != (file.hash.value, file.size):
+                faults.append(f"{file}: has hash {found} and {len(content)} bytes")
+    return faults
+
+
+def main():
+    command = JointCommand(names=["hip", "knee"], positions_rad=[0.5, -1.25])
+    distributions = list(importlib.metadata.distributions())
+    rotation = numpy.array([[0.0, -1.0], [1.0, 0.0]])
+    with tempfile.TemporaryDirectory() as directory:
+        print(
+            json.dumps(
+                {
+                    "python": platform.python_version(),
+                    "machine": platform.machine(),
+                    "versions": {d.metadata["Name"]: d.version for d in distributions},
+                    "installers": sorted({d.read_text("INSTALLER") for d in distributions}),
+                    "faults": [f"{d.metadata['Name']}: {fault}" for d in distributions for fault in verify(d)],
+                    "programs": sorted(e.name for e in importlib.metadata.entry_points(group="console_scripts")),
+                    "round_trips": {
+                        transport: round_trip(address)
+                        for transport, address in {
+                            "inproc": "inproc://robot",
+                            "ipc": f"ipc://{directory}/robot",
+                            "tcp": "tcp://127.0.0.1",
+                        }.items()
+                    },
+                    "inverse": (numpy.linalg.inv(rotation) @ rotation).tolist(),
+                    "same_command": JointCommand.from_json(command.to_json()) == command,
+                }
+            )
+        )
+
+
+if __name__ == "__main__":
+    main()
