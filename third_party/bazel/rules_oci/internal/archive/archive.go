@@ -28,9 +28,22 @@ const (
 	OCI    Format = "oci"
 )
 
-// Write streams img, known by tags, to w. The bytes depend on the image and
-// the tags alone.
-func Write(w io.Writer, f Format, img v1.Image, tags []string) error {
+// Artifact is what an archive may hold: a v1.Image, or in the OCI format also a
+// v1.ImageIndex.
+type Artifact interface {
+	Digest() (v1.Hash, error)
+	Size() (int64, error)
+	MediaType() (types.MediaType, error)
+	RawManifest() ([]byte, error)
+}
+
+// Write streams a, known by tags, to w. The bytes depend on the artifact, the
+// tags and `without` alone: layers that the reader is known to have, which the
+// archive names but does not hold.
+func Write(w io.Writer, f Format, a Artifact, tags []string, without ...v1.Hash) error {
+	if f != Docker && f != OCI {
+		return fmt.Errorf("unknown format %q; known: %s, %s", f, Docker, OCI)
+	}
 	refs := make([]name.Tag, len(tags))
 	for i, t := range tags {
 		ref, err := name.NewTag(t)
@@ -39,23 +52,77 @@ func Write(w io.Writer, f Format, img v1.Image, tags []string) error {
 		}
 		refs[i] = ref
 	}
-	tw := tar.NewWriter(w)
-	blobs, err := writeBlobs(tw, f, img)
+	aw := &writer{tw: tar.NewWriter(w), written: map[string]bool{}}
+	for _, h := range without {
+		aw.written[path(h)] = true
+	}
+	for _, d := range []string{"blobs/", "blobs/sha256/"} {
+		if err := aw.tw.WriteHeader(&tar.Header{Name: d, Typeflag: tar.TypeDir, Mode: 0o755, Format: tar.FormatUSTAR}); err != nil {
+			return err
+		}
+	}
+	if err := aw.write(f, a, refs); err != nil {
+		return err
+	}
+	return aw.tw.Close()
+}
+
+// writer writes each blob once.
+type writer struct {
+	tw      *tar.Writer
+	written map[string]bool
+}
+
+func (w *writer) write(f Format, a Artifact, refs []name.Tag) error {
+	if f == OCI {
+		if err := w.artifact(a); err != nil {
+			return err
+		}
+		return writeIndex(w.tw, a, refs)
+	}
+	img, ok := a.(v1.Image)
+	if !ok {
+		return fmt.Errorf("the format %s holds one image, not an index; the format %s holds both", Docker, OCI)
+	}
+	b, err := w.image(img)
 	if err != nil {
 		return err
 	}
-	switch f {
-	case Docker:
-		err = writeDockerManifest(tw, blobs, refs)
-	case OCI:
-		err = writeIndex(tw, img, refs)
-	default:
-		err = fmt.Errorf("unknown format %q; known: %s, %s", f, Docker, OCI)
+	return writeDockerManifest(w.tw, b, refs)
+}
+
+// artifact writes the blobs of an image, or of the images of an index, and its
+// manifest.
+func (w *writer) artifact(a Artifact) error {
+	switch a := a.(type) {
+	case v1.Image:
+		if _, err := w.image(a); err != nil {
+			return err
+		}
+	case v1.ImageIndex:
+		manifest, err := a.IndexManifest()
+		if err != nil {
+			return err
+		}
+		for _, desc := range manifest.Manifests {
+			img, err := a.Image(desc.Digest)
+			if err != nil {
+				return fmt.Errorf("image %s: %w", desc.Digest, err)
+			}
+			if err := w.artifact(img); err != nil {
+				return err
+			}
+		}
 	}
+	digest, err := a.Digest()
 	if err != nil {
 		return err
 	}
-	return tw.Close()
+	raw, err := a.RawManifest()
+	if err != nil {
+		return err
+	}
+	return w.file(path(digest), raw)
 }
 
 // blobs are the paths of an image's parts inside the archive.
@@ -64,13 +131,9 @@ type blobs struct {
 	layers []string
 }
 
-func writeBlobs(tw *tar.Writer, f Format, img v1.Image) (blobs, error) {
+// image writes the config and the layers.
+func (w *writer) image(img v1.Image) (blobs, error) {
 	var b blobs
-	for _, d := range []string{"blobs/", "blobs/sha256/"} {
-		if err := tw.WriteHeader(&tar.Header{Name: d, Typeflag: tar.TypeDir, Mode: 0o755, Format: tar.FormatUSTAR}); err != nil {
-			return b, err
-		}
-	}
 	configName, err := img.ConfigName()
 	if err != nil {
 		return b, err
@@ -80,27 +143,13 @@ func writeBlobs(tw *tar.Writer, f Format, img v1.Image) (blobs, error) {
 		return b, err
 	}
 	b.config = path(configName)
-	if err := writeFile(tw, b.config, config); err != nil {
+	if err := w.file(b.config, config); err != nil {
 		return b, err
-	}
-	if f == OCI {
-		digest, err := img.Digest()
-		if err != nil {
-			return b, err
-		}
-		manifest, err := img.RawManifest()
-		if err != nil {
-			return b, err
-		}
-		if err := writeFile(tw, path(digest), manifest); err != nil {
-			return b, err
-		}
 	}
 	layers, err := img.Layers()
 	if err != nil {
 		return b, err
 	}
-	written := map[string]bool{}
 	for _, l := range layers {
 		digest, err := l.Digest()
 		if err != nil {
@@ -108,15 +157,23 @@ func writeBlobs(tw *tar.Writer, f Format, img v1.Image) (blobs, error) {
 		}
 		p := path(digest)
 		b.layers = append(b.layers, p)
-		if written[p] {
+		if w.written[p] {
 			continue
 		}
-		written[p] = true
-		if err := writeLayer(tw, p, l); err != nil {
+		w.written[p] = true
+		if err := writeLayer(w.tw, p, l); err != nil {
 			return b, fmt.Errorf("layer %s: %w", digest, err)
 		}
 	}
 	return b, nil
+}
+
+func (w *writer) file(path string, data []byte) error {
+	if w.written[path] {
+		return nil
+	}
+	w.written[path] = true
+	return writeFile(w.tw, path, data)
 }
 
 func writeLayer(tw *tar.Writer, path string, l v1.Layer) error {
@@ -152,8 +209,8 @@ func writeDockerManifest(tw *tar.Writer, b blobs, refs []name.Tag) error {
 	return writeFile(tw, "manifest.json", data)
 }
 
-func writeIndex(tw *tar.Writer, img v1.Image, refs []name.Tag) error {
-	desc, err := partial.Descriptor(img)
+func writeIndex(tw *tar.Writer, a Artifact, refs []name.Tag) error {
+	desc, err := partial.Descriptor(a)
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,11 @@
 // Package ocidir reads and writes OCI image layouts as Bazel sees them:
 // directories that hold exactly one image, or one index over several.
 //
+// A layout may be shallow: layers that its remote.json names are not in it, and
+// none is ever asked for (packages origin and shallow).
+//
 // It must never import a package that reaches the network, and never write
-// anything into a layout that is not named by the image itself.
+// anything else into a layout that is not named by the image itself.
 package ocidir
 
 import (
@@ -14,11 +17,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/partial"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"krabby.dev/rules_oci/internal/origin"
 )
 
 const (
@@ -122,21 +128,53 @@ func Create(dir string) error {
 }
 
 // Write completes the layout that Create began with img. Blobs that lie there
-// already, such as layers compressed in place, are kept.
-func Write(dir string, img v1.Image) error {
-	desc, err := writeImage(dir, img)
+// already, such as layers compressed in place, are kept. Layers that absent
+// names are left where they are, and the layout says where that is.
+func Write(dir string, img v1.Image, absent origin.List) error {
+	desc, err := writeImage(dir, img, absent)
 	if err != nil {
 		return err
 	}
-	return writeIndexFile(dir, desc)
+	return errors.Join(origin.Write(dir, missing(dir, absent)), writeIndexFile(dir, desc))
+}
+
+// WriteRaw is Write for an image that was pulled as manifest and config, byte
+// for byte: its digest stays what it is in the registry.
+func WriteRaw(dir string, manifest, config []byte, absent origin.List) error {
+	var m v1.Manifest
+	if err := json.Unmarshal(manifest, &m); err != nil {
+		return fmt.Errorf("read the manifest: %w", err)
+	}
+	var cf v1.ConfigFile
+	if err := json.Unmarshal(config, &cf); err != nil {
+		return fmt.Errorf("read the config: %w", err)
+	}
+	digest, size, err := v1.SHA256(bytes.NewReader(manifest))
+	if err != nil {
+		return err
+	}
+	if got, _, err := v1.SHA256(bytes.NewReader(config)); err != nil || got != m.Config.Digest {
+		return errors.Join(err, fmt.Errorf("the manifest names the config %s, got %s", m.Config.Digest, got))
+	}
+	for h, data := range map[v1.Hash][]byte{digest: manifest, m.Config.Digest: config} {
+		if err := os.WriteFile(filepath.Join(BlobDir(dir), h.Hex), data, 0o644); err != nil {
+			return err
+		}
+	}
+	mediaType := m.MediaType
+	if mediaType == "" { // OCI lets it be left out.
+		mediaType = types.OCIManifestSchema1
+	}
+	desc := &v1.Descriptor{MediaType: mediaType, Size: size, Digest: digest, Platform: cf.Platform()}
+	return errors.Join(origin.Write(dir, missing(dir, absent)), writeIndexFile(dir, desc))
 }
 
 // WriteIndex completes the layout that Create began with an index over images,
 // in their order, each with its platform.
-func WriteIndex(dir string, images []v1.Image) error {
+func WriteIndex(dir string, images []v1.Image, absent origin.List) error {
 	descs := make([]v1.Descriptor, len(images))
 	for i, img := range images {
-		desc, err := writeImage(dir, img)
+		desc, err := writeImage(dir, img, absent)
 		if err != nil {
 			return err
 		}
@@ -153,16 +191,37 @@ func WriteIndex(dir string, images []v1.Image) error {
 	if err := os.WriteFile(filepath.Join(BlobDir(dir), digest.Hex), raw, 0o644); err != nil {
 		return err
 	}
-	return writeIndexFile(dir, &v1.Descriptor{MediaType: types.OCIImageIndex, Size: size, Digest: digest})
+	desc := &v1.Descriptor{MediaType: types.OCIImageIndex, Size: size, Digest: digest}
+	return errors.Join(origin.Write(dir, missing(dir, absent)), writeIndexFile(dir, desc))
+}
+
+// missing returns the origins of what is not in the layout: a layer of ours may be one of the base's too.
+func missing(dir string, absent origin.List) origin.List {
+	out := make(origin.List, len(absent))
+	for i, o := range absent {
+		o.Layers = slices.DeleteFunc(slices.Clone(o.Layers), func(h v1.Hash) bool {
+			_, err := os.Stat(filepath.Join(BlobDir(dir), h.Hex))
+			return err == nil
+		})
+		out[i] = o
+	}
+	return out
 }
 
 // writeImage writes the blobs of img and returns what an index says of it.
-func writeImage(dir string, img v1.Image) (*v1.Descriptor, error) {
+func writeImage(dir string, img v1.Image, absent origin.List) (*v1.Descriptor, error) {
 	layers, err := img.Layers()
 	if err != nil {
 		return nil, err
 	}
 	for _, l := range layers {
+		digest, err := l.Digest()
+		if err != nil {
+			return nil, err
+		}
+		if _, ok := absent.Find(digest); ok {
+			continue
+		}
 		if err := writeLayer(dir, l); err != nil {
 			return nil, err
 		}

@@ -18,7 +18,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/registry"
+	ggcr "github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
@@ -27,6 +27,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"krabby.dev/rules_oci/internal/push"
+	"krabby.dev/rules_oci/internal/registry"
 )
 
 // server is a registry on this machine that remembers what was asked of it.
@@ -43,7 +44,7 @@ type server struct {
 func start(t *testing.T) *server {
 	t.Helper()
 	s := &server{}
-	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	inner := ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)))
 	listening := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		before, password := s.before, s.password
@@ -133,13 +134,13 @@ type keychain struct {
 func (k keychain) Resolve(authn.Resource) (authn.Authenticator, error) { return k.auth, k.err }
 
 // impatient repeats at once.
-var impatient = push.WithBackoff(remote.Backoff{Duration: time.Millisecond, Factor: 1, Steps: 4})
+var impatient = registry.WithBackoff(remote.Backoff{Duration: time.Millisecond, Factor: 1, Steps: 4})
 
-func anonymous() push.Option { return push.WithKeychain(keychain{auth: authn.Anonymous}) }
+func anonymous() registry.Option { return registry.WithKeychain(keychain{auth: authn.Anonymous}) }
 
 func TestTheDigestIsThereBeforeTheTags(t *testing.T) {
 	s, img := start(t), image(t, "base", "program")
-	got, err := push.Push(context.Background(), img, s.repo, []string{"1.2", "latest"}, anonymous())
+	got, err := push.Push(context.Background(), registry.New(anonymous()), img, s.repo, []string{"1.2", "latest"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,18 +161,18 @@ func TestTheDigestIsThereBeforeTheTags(t *testing.T) {
 
 func TestWhatTheRegistryHasIsNotSentAgain(t *testing.T) {
 	s := start(t)
-	if _, err := push.Push(context.Background(), image(t, "base", "old program"), s.repo, nil, anonymous()); err != nil {
+	if _, err := push.Push(context.Background(), registry.New(anonymous()), image(t, "base", "old program"), s.repo, nil); err != nil {
 		t.Fatal(err)
 	}
 	s.uploads = 0
-	if _, err := push.Push(context.Background(), image(t, "base", "new program"), s.repo, nil, anonymous()); err != nil {
+	if _, err := push.Push(context.Background(), registry.New(anonymous()), image(t, "base", "new program"), s.repo, nil); err != nil {
 		t.Fatal(err)
 	}
 	if want := 2; s.uploads != want { // The program and the config.
 		t.Errorf("%d blobs were sent, want %d", s.uploads, want)
 	}
 	s.uploads = 0
-	if _, err := push.Push(context.Background(), image(t, "base", "new program"), s.repo, nil, anonymous()); err != nil {
+	if _, err := push.Push(context.Background(), registry.New(anonymous()), image(t, "base", "new program"), s.repo, nil); err != nil {
 		t.Fatal(err)
 	}
 	if s.uploads != 0 {
@@ -182,7 +183,7 @@ func TestWhatTheRegistryHasIsNotSentAgain(t *testing.T) {
 func TestAnIndexFollowsItsImages(t *testing.T) {
 	s, arm, x86 := start(t), image(t, "arm"), image(t, "x86")
 	index := mutate.AppendManifests(mutate.IndexMediaType(empty.Index, types.OCIImageIndex), mutate.IndexAddendum{Add: arm}, mutate.IndexAddendum{Add: x86})
-	if _, err := push.Push(context.Background(), index, s.repo, []string{"latest"}, anonymous()); err != nil {
+	if _, err := push.Push(context.Background(), registry.New(anonymous()), index, s.repo, []string{"latest"}); err != nil {
 		t.Fatal(err)
 	}
 	if len(s.puts) != 4 || s.puts[2] != digest(t, index) || s.puts[3] != "latest" ||
@@ -207,7 +208,7 @@ func TestABusyRegistryIsAskedAgain(t *testing.T) {
 				return true
 			}
 			var notes bytes.Buffer
-			if _, err := push.Push(context.Background(), image(t, "base"), s.repo, nil, anonymous(), impatient, push.WithNotes(&notes)); err != nil {
+			if _, err := push.Push(context.Background(), registry.New(anonymous(), impatient, registry.WithNotes(&notes)), image(t, "base"), s.repo, nil); err != nil {
 				t.Fatal(err)
 			}
 			if want := fmt.Sprintf("answers %d", code); strings.Count(notes.String(), want) != 2 {
@@ -253,7 +254,7 @@ func TestAnUploadThatFailsMidwayIsSentAgainWhole(t *testing.T) {
 				}
 				var notes bytes.Buffer
 				img := image(t, "base", "program")
-				if _, err := push.Push(context.Background(), img, s.repo, []string{"latest"}, anonymous(), impatient, push.WithNotes(&notes)); err != nil {
+				if _, err := push.Push(context.Background(), registry.New(anonymous(), impatient, registry.WithNotes(&notes)), img, s.repo, []string{"latest"}); err != nil {
 					t.Fatal(err)
 				}
 				if !strings.Contains(notes.String(), tt.want) {
@@ -283,7 +284,7 @@ func TestARegistryThatStaysBusyIsAnError(t *testing.T) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return true
 	}
-	_, err := push.Push(context.Background(), image(t, "base"), s.repo, nil, anonymous(), impatient)
+	_, err := push.Push(context.Background(), registry.New(anonymous(), impatient), image(t, "base"), s.repo, nil)
 	if err == nil || !strings.Contains(err.Error(), s.repo.Name()) || !strings.Contains(err.Error(), "503") {
 		t.Errorf("error = %v, want one that names %s and 503", err, s.repo)
 	}
@@ -292,12 +293,12 @@ func TestARegistryThatStaysBusyIsAnError(t *testing.T) {
 func TestATokenIsAskedForWithTheCredentials(t *testing.T) {
 	s := start(t)
 	s.password = "secret"
-	right := push.WithKeychain(keychain{auth: &authn.Basic{Username: "robot", Password: "secret"}})
-	if _, err := push.Push(context.Background(), image(t, "base"), s.repo, []string{"latest"}, right); err != nil {
+	right := registry.WithKeychain(keychain{auth: &authn.Basic{Username: "robot", Password: "secret"}})
+	if _, err := push.Push(context.Background(), registry.New(right), image(t, "base"), s.repo, []string{"latest"}); err != nil {
 		t.Errorf("with the right password: %v", err)
 	}
-	wrong := push.WithKeychain(keychain{auth: &authn.Basic{Username: "robot", Password: "guess"}})
-	_, err := push.Push(context.Background(), image(t, "base"), s.repo, nil, wrong)
+	wrong := registry.WithKeychain(keychain{auth: &authn.Basic{Username: "robot", Password: "guess"}})
+	_, err := push.Push(context.Background(), registry.New(wrong), image(t, "base"), s.repo, nil)
 	if err == nil || !strings.Contains(err.Error(), s.repo.Name()) || !strings.Contains(err.Error(), "401") || !strings.Contains(err.Error(), "docker's configuration") {
 		t.Errorf("with a wrong password: error = %v, want one that names %s, 401 and where credentials come from", err, s.repo)
 	}
@@ -306,8 +307,8 @@ func TestATokenIsAskedForWithTheCredentials(t *testing.T) {
 func TestAHelperThatFailsIsANote(t *testing.T) {
 	s := start(t)
 	var notes bytes.Buffer
-	ignorant := push.WithKeychain(keychain{err: errors.New("credentials not found")})
-	if _, err := push.Push(context.Background(), image(t, "base"), s.repo, nil, ignorant, push.WithNotes(&notes)); err != nil {
+	ignorant := registry.WithKeychain(keychain{err: errors.New("credentials not found")})
+	if _, err := push.Push(context.Background(), registry.New(ignorant, registry.WithNotes(&notes)), image(t, "base"), s.repo, nil); err != nil {
 		t.Errorf("of a registry that asks for no credentials: %v", err)
 	}
 	if want := "note: no credentials for " + s.repo.RegistryStr() + ": credentials not found"; !strings.Contains(notes.String(), want) {
@@ -317,7 +318,7 @@ func TestAHelperThatFailsIsANote(t *testing.T) {
 
 func TestABadTagIsRefusedBeforeAnythingIsSent(t *testing.T) {
 	s := start(t)
-	_, err := push.Push(context.Background(), image(t, "base"), s.repo, []string{"latest", "not a tag"}, anonymous())
+	_, err := push.Push(context.Background(), registry.New(anonymous()), image(t, "base"), s.repo, []string{"latest", "not a tag"})
 	if err == nil || !strings.Contains(err.Error(), `"not a tag"`) || s.uploads != 0 || len(s.puts) != 0 {
 		t.Errorf("error = %v after %d blobs and %q, want one that names the tag, and nothing sent", err, s.uploads, s.puts)
 	}

@@ -15,6 +15,28 @@ _COMMON = [
     "visibility",
 ]
 
+def unknown(macro, name, given, known):
+    """Says what is wrong with attributes that neither the macro nor Bazel knows.
+
+    Args:
+        macro: name of the macro, for the message.
+        name: name of the target, for the message.
+        given: names of the attributes that the macro was given beyond its named parameters.
+        known: the macro's own attributes, for the message.
+
+    Returns:
+        The message, or None where all is well.
+    """
+    wrong = sorted([attribute for attribute in given if attribute not in _COMMON])
+    if not wrong:
+        return None
+    return "{}(name = \"{}\") has no attribute {}; it knows {} and Bazel's common attributes".format(
+        macro,
+        name,
+        ", ".join(wrong),
+        ", ".join(sorted(known)),
+    )
+
 def reject_unknown(macro, name, kwargs, known):
     """Fails when kwargs holds an attribute that neither the macro nor Bazel knows.
 
@@ -24,14 +46,9 @@ def reject_unknown(macro, name, kwargs, known):
         kwargs: what the macro was given beyond its named parameters.
         known: the macro's own attributes, for the message.
     """
-    unknown = sorted([k for k in kwargs if k not in _COMMON])
-    if unknown:
-        fail("{}(name = \"{}\") has no attribute {}; it knows {} and Bazel's common attributes".format(
-            macro,
-            name,
-            ", ".join(unknown),
-            ", ".join(sorted(known)),
-        ))
+    message = unknown(macro, name, kwargs.keys(), known)
+    if message:
+        fail(message)
 
 def inline_or_file(attribute, value):
     """Sorts a value that may be written in a BUILD file or lie in a file.

@@ -16,7 +16,7 @@ _ATTRS = {
     "annotations": attr.string_dict(doc = "Annotations of the manifest, merged over the base's."),
     "annotations_file": attr.label(allow_single_file = True, doc = "`annotations`." + _FILE.format("one `name=value` a line")),
     "architecture": attr.string(doc = "CPU architecture as GOARCH has it, for example `arm64`. Mandatory without `base`, forbidden with it."),
-    "base": attr.label(allow_single_file = True, doc = "An `oci_image`, or a directory that is an OCI image layout, to build on."),
+    "base": attr.label(allow_single_file = True, doc = "An `oci_image`, what `oci.pull` made, or a directory that is an OCI image layout, to build on."),
     "cleared": attr.string_list(doc = "Attributes that were given as an empty list, which clears what the base has."),
     "cmd": attr.string_list(doc = "Default arguments of the container."),
     "cmd_file": attr.label(allow_single_file = True, doc = "`cmd`." + _FILE.format("one argument a line")),
@@ -153,7 +153,7 @@ def oci_image(
         name: name of the target, and of the output directory.
         annotations: dict, or label of a file with one `name=value` a line: annotations of the manifest.
         architecture: CPU architecture as GOARCH has it. Mandatory without `base`, forbidden with it.
-        base: label of an `oci_image`, or of a directory that is an OCI image layout with one image.
+        base: label of an `oci_image`, of what `oci.pull` made, or of a directory that is an OCI image layout with one image. Of a pulled one only manifest and config are read.
         cmd: list, or label of a file with one argument a line: default arguments.
         created: label of a file with a time in RFC 3339. The default is the base's, or the epoch.
         entrypoint: list, or label of a file with one argument a line: the program.

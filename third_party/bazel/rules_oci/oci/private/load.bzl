@@ -4,7 +4,7 @@ load(":attributes.bzl", "inline_or_file", "lines", "reject_unknown", "rlocation"
 
 _ATTRS = {
     "format": attr.string(default = "docker", doc = "`docker` for what `docker save` writes, `oci` for an OCI layout, which docker reads only with its containerd image store.", values = ["docker", "oci"]),
-    "image": attr.label(allow_single_file = True, doc = "The `oci_image` to load, or a directory that is an OCI image layout.", mandatory = True),
+    "image": attr.label(allow_single_file = True, doc = "The `oci_image` or `oci_image_index` to load, or a directory that is an OCI image layout.", mandatory = True),
     "loader": attr.label(allow_files = True, cfg = "exec", doc = "A program to use instead of the runtime found on PATH. It is called with the argument `load` and the archive on standard input.", executable = True),
     "repo_tags": attr.string_list(doc = "Names for the loaded image, `repository:tag`."),
     "repo_tags_file": attr.label(allow_single_file = True, doc = "`repo_tags`. In a file, one a line, instead of inline."),
@@ -32,6 +32,7 @@ def _oci_load_impl(ctx):
     tarball_params = _write_params(ctx, "tarball", lambda file: file.path)
     args = ctx.actions.args()
     args.add("load")
+    args.add("--offline")
     args.add("--params", tarball_params)
     args.add("--tar", tarball)
     ctx.actions.run(
@@ -80,11 +81,15 @@ def oci_load(name, image, repo_tags = None, format = "docker", loader = None, **
     ctr that PATH has: a runtime belongs to the machine and not to the build.
     `bazel run :locomotion.load -- --tar FILE` writes the archive and loads
     nothing; `-- --loader COMMAND` uses another runtime. To have the archive in
-    a build, take the output group `tarball` with a filegroup.
+    a build, take the output group `tarball` with a filegroup; that fails on a
+    pulled base, whose layers only `bazel run` fetches.
+
+    What the runtime has is not sent again, as far as it can be asked and told:
+    the README says what that is for each.
 
     Args:
         name: name of the target.
-        image: label of an `oci_image`, or of a directory that is an OCI image layout with one image.
+        image: label of an `oci_image` or `oci_image_index`, or of a directory that is an OCI image layout. Of an index, `docker` loads the image for this machine's platform, or for `--platform`.
         repo_tags: list, or label of a file with one a line: names for the loaded image, `repository:tag`.
         format: `docker` or `oci`. Docker reads `oci` only with its containerd image store.
         loader: label of a program to use instead of what PATH has, called with the argument `load` and the archive on standard input.

@@ -52,7 +52,8 @@ def oci_push(name, image, repository = None, remote_tags = None, repository_file
     ```
 
     Everything goes by digest first, and only then the tags; what the registry
-    has is not sent again. Credentials come from docker's configuration and its
+    has is not sent again, and of a pulled base on the same registry nothing is
+    fetched or sent. Credentials come from docker's configuration and its
     helpers. `bazel run :locomotion.push -- --repository R --tag T` pushes to
     another repository and puts another tag; the reference by digest of what was
     pushed is printed to standard output.

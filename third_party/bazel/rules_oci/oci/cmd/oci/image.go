@@ -8,6 +8,7 @@ import (
 
 	"krabby.dev/rules_oci/internal/compose"
 	"krabby.dev/rules_oci/internal/ocidir"
+	"krabby.dev/rules_oci/internal/origin"
 	"krabby.dev/rules_oci/internal/tarlayer"
 )
 
@@ -31,7 +32,7 @@ func (c *imageCmd) Run() error {
 }
 
 func (c *imageCmd) build(p *imageParams) error {
-	base, err := p.base()
+	base, absent, err := p.base()
 	if err != nil {
 		return err
 	}
@@ -54,7 +55,7 @@ func (c *imageCmd) build(p *imageParams) error {
 	if err != nil {
 		return err
 	}
-	if err := ocidir.Write(c.Output, img); err != nil {
+	if err := ocidir.Write(c.Output, img, absent); err != nil {
 		return fmt.Errorf("write the layout: %w", err)
 	}
 	return writeDigest(c.Digest, img)
@@ -73,16 +74,22 @@ func writeDigest(path string, of interface{ Digest() (v1.Hash, error) }) error {
 	return os.WriteFile(path, []byte(digest.String()+"\n"), 0o644)
 }
 
-func (p *imageParams) base() (v1.Image, error) {
+// base returns what to build on, and where those of its layers are that it has not.
+func (p *imageParams) base() (v1.Image, origin.List, error) {
 	if p.Base == nil {
-		return compose.Scratch(v1.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant})
+		img, err := compose.Scratch(v1.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant})
+		return img, nil, err
 	}
 	if p.OS != "" || p.Architecture != "" || p.Variant != "" {
-		return nil, fmt.Errorf("os, architecture and variant come from the base %s and cannot be set beside it", p.Base.Label)
+		return nil, nil, fmt.Errorf("os, architecture and variant come from the base %s and cannot be set beside it", p.Base.Label)
 	}
 	img, err := ocidir.Image(p.Base.Path)
 	if err != nil {
-		return nil, fmt.Errorf("base %s: %w", p.Base.Label, err)
+		return nil, nil, fmt.Errorf("base %s: %w", p.Base.Label, err)
 	}
-	return img, nil
+	absent, err := origin.Read(p.Base.Path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("base %s: %w", p.Base.Label, err)
+	}
+	return img, absent, nil
 }

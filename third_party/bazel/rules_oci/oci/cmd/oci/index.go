@@ -6,6 +6,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"krabby.dev/rules_oci/internal/ocidir"
+	"krabby.dev/rules_oci/internal/origin"
 )
 
 type indexCmd struct {
@@ -29,11 +30,17 @@ func (c *indexCmd) Run() error {
 func (c *indexCmd) build(p *indexParams) error {
 	images := make([]v1.Image, len(p.Images))
 	byPlatform := map[string]string{}
+	var absent origin.List
 	for i, src := range p.Images {
 		img, err := ocidir.Image(src.Path)
 		if err != nil {
 			return fmt.Errorf("images: %s: %w", src.Label, err)
 		}
+		origins, err := origin.Read(src.Path)
+		if err != nil {
+			return fmt.Errorf("images: %s: %w", src.Label, err)
+		}
+		absent = origin.Merge(absent, origins)
 		config, err := img.ConfigFile()
 		if err != nil {
 			return fmt.Errorf("images: %s: %w", src.Label, err)
@@ -48,7 +55,7 @@ func (c *indexCmd) build(p *indexParams) error {
 	if err := ocidir.Create(c.Output); err != nil {
 		return err
 	}
-	if err := ocidir.WriteIndex(c.Output, images); err != nil {
+	if err := ocidir.WriteIndex(c.Output, images, absent); err != nil {
 		return fmt.Errorf("write the layout: %w", err)
 	}
 	index, err := ocidir.Open(c.Output)

@@ -1,6 +1,10 @@
-// Command oci does the work behind the rules of this module: it assembles an
-// image layout and feeds one to a container runtime. Starlark writes its
-// parameters as JSON; nothing else decides on the bytes it writes.
+// Command oci does the work behind the rules of this module: it fetches the
+// manifests of images, assembles image layouts, and feeds them to container
+// runtimes and registries. Starlark writes its parameters as JSON; nothing else
+// decides on the bytes it writes.
+//
+// Build actions call image, index, layout and load --offline, which reach no
+// network; the rest is for repository rules and `bazel run`.
 //
 // It exits with 2 when it was called wrongly and with 1 when the work failed.
 package main
@@ -18,10 +22,12 @@ import (
 )
 
 type cli struct {
-	Image imageCmd `cmd:"" help:"Assemble an image as an OCI layout directory."`
-	Index indexCmd `cmd:"" help:"Assemble an index over images as an OCI layout directory."`
-	Load  loadCmd  `cmd:"" help:"Load an image into a container runtime, or write it as one tar file."`
-	Push  pushCmd  `cmd:"" help:"Push an image or index to a registry."`
+	Fetch  fetchCmd  `cmd:"" help:"Fetch a manifest or a small blob from a registry."`
+	Image  imageCmd  `cmd:"" help:"Assemble an image as an OCI layout directory."`
+	Index  indexCmd  `cmd:"" help:"Assemble an index over images as an OCI layout directory."`
+	Layout layoutCmd `cmd:"" help:"Assemble a shallow OCI layout directory of an image in a registry."`
+	Load   loadCmd   `cmd:"" help:"Load an image into a container runtime, or write it as one tar file."`
+	Push   pushCmd   `cmd:"" help:"Push an image or index to a registry."`
 }
 
 // streams are where a command speaks.
@@ -46,7 +52,7 @@ func run(ctx context.Context, argv []string, std streams) int {
 	exit := -1
 	parser, err := kong.New(&cli{},
 		kong.Name("oci"),
-		kong.Description("Assembles, loads and pushes OCI images for the rules of rules_oci."),
+		kong.Description("Fetches, assembles, loads and pushes OCI images for the rules of rules_oci."),
 		kong.Writers(std.out, std.err),
 		kong.Exit(func(code int) { exit = code }),
 		kong.BindTo(ctx, (*context.Context)(nil)),

@@ -37,6 +37,8 @@ func TestMain(m *testing.M) {
 	switch filepath.Base(os.Args[0]) {
 	case "podman":
 		fakeRuntime()
+	case "docker":
+		os.Exit(fakeDocker(os.Getenv("FAKE_DOCKER"), os.Args[1:]))
 	case "broken":
 		fmt.Fprintln(os.Stderr, "Cannot connect to the daemon")
 		os.Exit(1)
@@ -88,7 +90,8 @@ func tool(t *testing.T, dir string, env []string, program string, args ...string
 	cmd := exec.Command(self, args...)
 	cmd.Args[0] = program
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), append([]string{"OCI_TEST_ROLE=tool"}, env...)...)
+	// With -race every process would wait a second before it ends.
+	cmd.Env = append(os.Environ(), append([]string{"OCI_TEST_ROLE=tool", "GORACE=atexit_sleep_ms=0"}, env...)...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {

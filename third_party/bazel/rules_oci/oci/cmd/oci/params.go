@@ -53,6 +53,15 @@ type indexParams struct {
 	Images []source `json:"images"`
 }
 
+// layoutParams is what oci/private/layout.bzl writes.
+type layoutParams struct {
+	Label      string `json:"label"`
+	Registry   string `json:"registry"`
+	Repository string `json:"repository"`
+	Manifest   string `json:"manifest"`
+	Config     string `json:"config"`
+}
+
 // pushParams is what oci/private/push.bzl writes.
 type pushParams struct {
 	Label      string `json:"label"`

@@ -7,8 +7,8 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 
-	"krabby.dev/rules_oci/internal/ocidir"
 	"krabby.dev/rules_oci/internal/push"
+	"krabby.dev/rules_oci/internal/registry"
 )
 
 type pushCmd struct {
@@ -73,11 +73,12 @@ func (c *pushCmd) push(ctx context.Context, p *pushParams, std streams) error {
 	if err != nil {
 		return fmt.Errorf("attribute remote_tags: %w", err)
 	}
-	artifact, err := ocidir.Open(resolve(c.Runfiles, p.Image))
+	client := registry.New(registry.WithNotes(std.err))
+	artifact, err := open(ctx, resolve(c.Runfiles, p.Image), client)
 	if err != nil {
 		return fmt.Errorf("image: %w", err)
 	}
-	digest, err := push.Push(ctx, artifact, repo, append(tags, c.Tag...), push.WithNotes(std.err))
+	digest, err := push.Push(ctx, client, artifact, repo, append(tags, c.Tag...))
 	if err != nil {
 		return err
 	}
