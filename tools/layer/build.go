@@ -43,7 +43,11 @@ func (c *buildCmd) Run() error {
 }
 
 func (p *params) write(output string) error {
-	t, done, err := p.tree()
+	// What an archive holds can be larger than memory, and is wanted in another
+	// order. Beside the output there is room for it, and nobody else.
+	s := &spool{dir: filepath.Dir(output)}
+	defer s.close()
+	t, done, err := p.tree(s)
 	if err != nil {
 		return errors.Join(err, done())
 	}
@@ -91,7 +95,7 @@ func (p *params) pack(w io.Writer, t *tree.Tree) error {
 
 // tree gathers everything the parameters name. Contents of wheels can be read
 // until the returned function is called, which is never nil.
-func (p *params) tree() (*tree.Tree, func() error, error) {
+func (p *params) tree(s *spool) (*tree.Tree, func() error, error) {
 	t := new(tree.Tree)
 	done := func() error { return nil }
 	owner, err := parseOwner(p.Owner)
@@ -105,6 +109,11 @@ func (p *params) tree() (*tree.Tree, func() error, error) {
 	}
 	if err := p.addDebs(t); err != nil {
 		return nil, done, err
+	}
+	if p.Archive != nil {
+		if err := p.Archive.add(t, owner, s); err != nil {
+			return nil, done, fmt.Errorf("archive %s (%s): %w", p.Archive.Label, p.Archive.Path, err)
+		}
 	}
 	if done, err = p.addWheels(t, owner); err != nil {
 		return nil, done, err

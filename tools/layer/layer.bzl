@@ -110,6 +110,12 @@ def _layer_impl(ctx):
         # Groups of wheels may have some in common.
         wheels = {f.path: struct(path = f.path, label = str(t.label)) for t in ctx.attr.wheels for f in t[DefaultInfo].files.to_list()}.values(),
         python = python,
+        archive = struct(
+            path = ctx.file.archive.path,
+            label = str(ctx.attr.archive.label),
+            files = [struct(dest = d, globs = g) for d, g in ctx.attr.archive_files.items()],
+            optional = ctx.attr.archive_optional,
+        ) if ctx.attr.archive else None,
     )))
 
     output = ctx.actions.declare_file(ctx.label.name + _EXTENSIONS[ctx.attr.compression])
@@ -122,7 +128,7 @@ def _layer_impl(ctx):
         executable = ctx.executable._tool,
         inputs = depset([params], transitive = [
             target[DefaultInfo].files
-            for target in list(ctx.attr.files) + list(ctx.attr.executables) + ctx.attr.debs + ctx.attr.wheels
+            for target in list(ctx.attr.files) + list(ctx.attr.executables) + ctx.attr.debs + ctx.attr.wheels + ([ctx.attr.archive] if ctx.attr.archive else [])
         ]),
         mnemonic = "Layer",
         outputs = [output],
@@ -143,6 +149,9 @@ layer = rule(
     implementation = _layer_impl,
     cfg = _platform,
     attrs = {
+        "archive": attr.label(allow_single_file = True, doc = "A self-extracting archive as makeself makes them. It is read, never run; its checksums are verified."),
+        "archive_files": attr.string_list_dict(doc = "What of `archive` goes where: absolute destination to globs of paths in the archive. A file keeps its path below the destination; where that ends in a slash, it goes there by its own name. What no glob covers is left out; a glob that covers nothing is an error. Modes become 0755 for directories and programs and 0644 for other files; links that lead out, setuid and setgid are errors."),
+        "archive_optional": attr.string_list(doc = "Globs of `archive_files` that need not cover anything."),
         "ca_bundle": attr.bool(doc = "Whether to make /etc/ssl/certs/ca-certificates.crt out of the certificates in `debs`, as the maintainer script of ca-certificates would."),
         "compression": attr.string(default = "gzip", doc = "`gzip` (`<name>.tar.gz`) or `zstd` (`<name>.tar.zst`; smaller, but old container engines do not know it), each with a fixed level and one thread, or empty for a plain `<name>.tar`. Compressed here, a layer is compressed once, not again in every image.", values = ["", "gzip", "zstd"]),
         "deb_exclude": attr.string_list(default = DEB_EXCLUDE, doc = "Globs of paths in `debs` to leave out. `*` stays within a name, `**` does not."),

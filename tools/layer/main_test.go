@@ -223,20 +223,30 @@ func everything(t *testing.T) params {
 		Debs:        []source{{write(t, "libtiny1.deb", debOf(t, ".xz", control, tinyDeb())), "//debian:libtiny1"}},
 		DebInclude:  []string{"usr/share/doc/*/copyright"},
 		DebExclude:  []string{"usr/share/doc/**", "usr/share/man/**"},
+		Archive: &archive{
+			source: source{write(t, "sdk.run", runOf(t, sdk())), "@zed//:archive"},
+			Files: []placement{
+				{"/usr/local/zed", []string{"lib/**", "tools/*", "settings/**"}},
+				{"/etc/udev/rules.d/", []string{"*.rules"}},
+				{"/usr/share/doc/zed/", []string{"doc/LICENSE"}},
+			},
+			Optional: []string{"settings/**"},
+		},
 	}
 }
 
 // TestGolden shows exactly what a layer is made of. After a wanted change:
 // go test ./tools/layer -update
-func TestGolden(t *testing.T) { checkGolden(t, everything(t), "testdata/everything.txt") }
-
-func checkGolden(t *testing.T, p params, golden string) {
-	t.Helper()
-	data, err := layer(t, p)
+func TestGolden(t *testing.T) {
+	data, err := layer(t, everything(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := list(t, data)
+	checkGolden(t, "testdata/everything.txt", list(t, data))
+}
+
+func checkGolden(t *testing.T, golden, got string) {
+	t.Helper()
 	if *update {
 		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
@@ -267,7 +277,13 @@ func withWheels(t *testing.T) params {
 	}
 }
 
-func TestGoldenWheels(t *testing.T) { checkGolden(t, withWheels(t), "testdata/wheels.txt") }
+func TestGoldenWheels(t *testing.T) {
+	data, err := layer(t, withWheels(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkGolden(t, "testdata/wheels.txt", list(t, data))
+}
 
 func TestSameBytesEverywhere(t *testing.T) {
 	self, err := os.Executable()

@@ -27,6 +27,7 @@ type params struct {
 	DebExclude  []string    `json:"deb_exclude,omitempty"`
 	CABundle    bool        `json:"ca_bundle,omitempty"` // What ca-certificates' postinst makes.
 	Wheels      []source    `json:"wheels,omitempty"`
+	Archive     *archive    `json:"archive,omitempty"`
 	Python      *python     `json:"python,omitempty"` // What the wheels are for.
 }
 
@@ -51,6 +52,21 @@ type file struct {
 	source
 	Dest string `json:"dest"`
 	Mode string `json:"mode"` // Octal, of files; directories get 0755.
+}
+
+// archive is a self-extracting archive, and which of its files go where. All
+// others are left out.
+type archive struct {
+	source
+	Files    []placement `json:"files"`
+	Optional []string    `json:"optional,omitempty"` // Globs of Files that need not cover anything.
+}
+
+// placement puts what the globs cover below Dest, or, where that ends in a
+// slash, each file by its own name into Dest.
+type placement struct {
+	Dest  string   `json:"dest"`
+	Globs []string `json:"globs"`
 }
 
 type modeRule struct {

@@ -73,6 +73,8 @@ var krabby = imports.Table{
 		// What builds, checks and ships. Nothing of the robot depends on it, nor it on the robot.
 		{Packages: "tools/...", Imports: []string{"tools/..."}},
 		{Packages: "oci/...", Imports: []string{"oci/...", "tools/..."}},
+		{Packages: "third_party/makeself", Tests: []string{"tools/layer/makeself"}},
+		{Packages: "third_party/zed", Tests: []string{"tools/layer/tree"}},
 		{Packages: "third_party/bazel/rules_oci/...", Imports: []string{"third_party/bazel/rules_oci/..."}},
 	},
 	Only: map[string][]string{
