@@ -24,10 +24,12 @@ import (
 type cli struct {
 	Workspace string `help:"Root of the repository." env:"BUILD_WORKSPACE_DIRECTORY" default:"." type:"existingdir" placeholder:"DIR"`
 
-	Deb    debCmd    `cmd:"" help:"Pin Debian packages in third_party/debian/lock.json."`
-	Wheel  wheelCmd  `cmd:"" help:"Pin Python wheels in third_party/python/lock.json."`
-	Wheels wheelsCmd `cmd:"" help:"Pin all wheels that Python in an image needs, for each environment of third_party/python/requirements.json."`
-	Go     goCmd     `cmd:"" help:"Print the pins of a Go SDK."`
+	Archive archiveCmd `cmd:"" help:"Pin vendors' archives in third_party/zed/lock.json."`
+	Base    baseCmd    `cmd:"" help:"Pin NVIDIA's base images in third_party/nvidia/lock.json and MODULE.bazel."`
+	Deb     debCmd     `cmd:"" help:"Pin Debian packages in third_party/debian/lock.json."`
+	Wheel   wheelCmd   `cmd:"" help:"Pin Python wheels in third_party/python/lock.json."`
+	Wheels  wheelsCmd  `cmd:"" help:"Pin all wheels that Python in an image needs, for each environment of third_party/python/requirements.json."`
+	Go      goCmd      `cmd:"" help:"Print the pins of a Go SDK."`
 }
 
 // usageError is the caller's mistake that only shows once the lock was read.
@@ -61,7 +63,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		kong.Name("pin"),
 		kong.Description("Writes the locks of what this repository did not write. Mirrors come from the machine's own apt, pip and go; DEBIAN_MIRROR names another Debian mirror."),
 		kong.Writers(stdout, stderr),
-		kong.Vars{"default_python": defaultPython},
+		kong.Vars{"default_python": defaultPython, "dist": distFolder},
 		kong.Exit(func(code int) { exit = code }),
 	)
 	if err != nil {

@@ -44,6 +44,7 @@ func newMachine(t *testing.T, clients ...string) *machine {
 	t.Setenv("FAKE_ANSWERS", m.answers)
 	m.write(m.workspace, debLock, `{"packages": {}, "unpacked": {}}`)
 	m.write(m.workspace, wheelLock, `{"wheels": {}}`)
+	m.write(m.workspace, zedLock, `{"archives": {}}`)
 	return m
 }
 
@@ -106,6 +107,7 @@ func TestWrongUseExitsWith2AndOneLine(t *testing.T) {
 		{"wheel x numpy --python=3", "is not a version such as 3.11"},
 		{"wheel x numpy --build-file=BUILD", "is not a label"},
 		{"wheel --platform=any", "belong to one REPOSITORY"},
+		{"archive 4.0", `third_party/zed/lock.json has no archive "4.0"`},
 		{"go latest", "is not a version of Go"},
 		{"go 1.26.8 --platform=linux", "is not GOOS-GOARCH"},
 	} {
@@ -124,7 +126,7 @@ func TestWrongUseExitsWith2AndOneLine(t *testing.T) {
 
 func TestHelpNamesEveryCommand(t *testing.T) {
 	out, _ := newMachine(t).pin(0, "--help")
-	for _, want := range []string{"deb ", "wheel ", "wheels ", "go <version>"} {
+	for _, want := range []string{"archive ", "base ", "deb ", "wheel ", "wheels ", "go <version>"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("--help does not mention %q:\n%s", want, out)
 		}

@@ -1,0 +1,3 @@
+#!/bin/sh
+echo "the installer ran" >&2
+exit 1

@@ -1,0 +1,214 @@
+package main
+
+import (
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/bazelbuild/buildtools/build"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"krabby.dev/krabby/tools/facts"
+)
+
+// registryWith serves repository/base: the tag "one" an image for arm64, the tag "both" an index over two platforms. It
+// counts what was asked for below /blobs/.
+func registryWith(t *testing.T) (host string, blobs *int) {
+	blobs = new(int)
+	handler := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/") {
+			*blobs++
+		}
+		handler.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	host = strings.TrimPrefix(server.URL, "http://")
+
+	arm, amd := baseImage(t, "arm64", "CUDA_VERSION=13.0.2.006"), baseImage(t, "amd64", "CUDA_VERSION=13.0.2.007", "PYVER=3.12")
+	index := mutate.AppendManifests(empty.Index,
+		mutate.IndexAddendum{Add: arm, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "arm64"}}},
+		mutate.IndexAddendum{Add: amd, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "amd64"}}},
+	)
+	push := func(tag string) name.Reference {
+		ref, err := name.ParseReference(host + "/repository/base:" + tag)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ref
+	}
+	if err := remote.Write(push("one"), arm); err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.WriteIndex(push("both"), index); err != nil {
+		t.Fatal(err)
+	}
+	*blobs = 0
+	return host, blobs
+}
+
+func baseImage(t *testing.T, architecture string, env ...string) v1.Image {
+	image, err := random.Image(1024, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.OS, config.Architecture, config.Config.Env = "linux", architecture, env
+	image, err = mutate.ConfigFile(image, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return image
+}
+
+const (
+	baseLockBefore = `{"bases": {"base": {"image": "HOST/repository/base", "tag": "one", "digest": "", "platforms": {
+  "linux/arm64": {"digest": "", "facts": {"cuda": "13.0", "python": "3.12"}, "source": "documents"}}}}}`
+	moduleBefore = `# A comment.
+oci.pull(
+    name = "base",
+    image = "HOST/repository/base",
+    tag = "one",
+)
+`
+)
+
+// withBase is a machine whose lock and module have one base.
+func withBase(t *testing.T, host string) *machine {
+	m := newMachine(t)
+	m.write(m.workspace, baseLock, strings.ReplaceAll(baseLockBefore, "HOST", host))
+	m.write(m.workspace, moduleFile, strings.ReplaceAll(moduleBefore, "HOST", host))
+	return m
+}
+
+func TestBaseIsPinnedInLockAndModule(t *testing.T) {
+	host, blobs := registryWith(t)
+	m := withBase(t, host)
+	m.pin(0, "base")
+	lock, err := facts.ReadLock(filepath.Join(m.workspace, baseLock))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pin, platform, err := lock.Find("base", "linux/arm64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The config is believed over documents, and documents where it says nothing.
+	if want := (facts.Base{Architecture: "arm64", CUDA: "13.0.2.006", Python: "3.12"}); platform.Facts != want || platform.Source != facts.FromImage {
+		t.Errorf("found facts %+v from %s, expected %+v from %s", platform.Facts, platform.Source, want, facts.FromImage)
+	}
+	if pin.Digest == "" || pin.Digest != platform.Digest {
+		t.Errorf("found digests %q and %q, expected the image's", pin.Digest, platform.Digest)
+	}
+	want := strings.ReplaceAll(strings.Replace(moduleBefore, "    image", "    digest = \""+pin.Digest+"\",\n    image", 1), "HOST", host)
+	if got := m.read(m.workspace, moduleFile); got != want {
+		t.Errorf("MODULE.bazel is\n%s\nexpected\n%s", got, want)
+	}
+	if *blobs != 1 {
+		t.Errorf("%d blobs were fetched, expected the config alone", *blobs)
+	}
+	if _, said := m.pin(0, "base", "--check"); !strings.HasSuffix(said, "is up to date") {
+		t.Errorf("said %q of what was just pinned", said)
+	}
+	m.pin(0, "base", "--pinned")
+}
+
+func TestBaseOfAnIndexIsChosenByPlatform(t *testing.T) {
+	host, _ := registryWith(t)
+	m := withBase(t, host)
+	m.pin(0, "base", "base", "--tag=both")
+	lock, err := facts.ReadLock(filepath.Join(m.workspace, baseLock))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pin, platform, err := lock.Find("base", "linux/arm64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pin.Tag != "both" || pin.Digest == platform.Digest || platform.Facts.CUDA != "13.0.2.006" {
+		t.Errorf("found tag %s, index %s, image %s, %+v; expected the arm64 image of the index", pin.Tag, pin.Digest, platform.Digest, platform.Facts)
+	}
+}
+
+func TestBaseThatCannotBePinnedChangesNothing(t *testing.T) {
+	host, _ := registryWith(t)
+	for _, tc := range []struct {
+		name     string
+		old, new string // In the lock.
+		args     []string
+		code     int
+		want     string
+	}{
+		{name: "no such tag", args: []string{"--tag=none", "base"}, code: 1, want: "MANIFEST_UNKNOWN"},
+		{name: "no such base", args: []string{"other"}, code: 2, want: "other is not in third_party/nvidia/lock.json (known: base)"},
+		{name: "another platform", old: "linux/arm64", new: "linux/amd64", code: 1, want: "the image is for linux/arm64, the lock has it for linux/amd64"},
+		{name: "not in the index", old: "linux/arm64", new: "linux/s390x", args: []string{"base", "--tag=both"}, code: 1, want: "no image for linux/s390x among linux/arm64, linux/amd64"},
+		{name: "not in MODULE.bazel", old: `"base"`, new: `"lost"`, code: 1, want: `MODULE.bazel has no oci.pull(name = "lost")`},
+		{name: "not pinned", args: []string{"--pinned"}, code: 1, want: "third_party/nvidia/lock.json has no digest of base (" + host + "/repository/base:one)"},
+		{name: "only checked", args: []string{"--check"}, code: 1, want: "would change: run the same without --check"},
+		{name: "a tag for all", args: []string{"--tag=one"}, code: 2, want: "--tag belongs to one BASE"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			m := withBase(t, host)
+			m.write(m.workspace, baseLock, strings.Replace(m.read(m.workspace, baseLock), tc.old, tc.new, 1))
+			before := m.read(m.workspace, baseLock) + m.read(m.workspace, moduleFile)
+			if _, said := m.pin(tc.code, append([]string{"base"}, tc.args...)...); !strings.Contains(said, tc.want) {
+				t.Errorf("said %q, expected %q", said, tc.want)
+			}
+			if m.read(m.workspace, baseLock)+m.read(m.workspace, moduleFile) != before {
+				t.Error("lock or module changed")
+			}
+		})
+	}
+}
+
+// MODULE.bazel cannot read the lock, so they are held together here.
+func TestThisRepositorysModuleAndLockAgree(t *testing.T) {
+	root := "../.." // go test and Bazel both start a test in its package's folder.
+	pins, err := facts.ReadLock(filepath.Join(root, baseLock))
+	if err != nil {
+		t.Fatal(err)
+	}
+	module, err := readModule(filepath.Join(root, moduleFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pulls := map[string]*build.Rule{}
+	for _, rule := range module.file.Rules("oci.pull") {
+		pulls[rule.Name()] = rule
+	}
+	for name, pin := range pins.Bases {
+		pull, ok := pulls[name]
+		if !ok {
+			t.Errorf("oci.pull(name = %q) is missing in MODULE.bazel", name)
+			continue
+		}
+		delete(pulls, name)
+		for attribute, want := range map[string]string{"image": pin.Image, "tag": pin.Tag, "digest": pin.Digest} {
+			if got := pull.AttrString(attribute); got != want {
+				t.Errorf("oci.pull(name = %q): %s: found %q, expected %q as in %s: run pin base %s", name, attribute, got, want, baseLock, name)
+			}
+		}
+		for platform := range pin.Platforms {
+			if got := pull.AttrStrings("platforms"); len(got) != 1 || got[0] != platform {
+				t.Errorf("oci.pull(name = %q): platforms: found %q, expected %q", name, got, platform)
+			}
+		}
+	}
+	for name := range pulls {
+		t.Errorf("oci.pull(name = %q) in MODULE.bazel is not in %s", name, baseLock)
+	}
+}
