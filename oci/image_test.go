@@ -3,7 +3,6 @@
 package oci_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"math"
 	"os"
@@ -18,21 +17,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"krabby.dev/krabby/oci/container"
+	"krabby.dev/krabby/oci/expectation"
 )
-
-// expectation is what testdata/<image>.json says of an image.
-type expectation struct {
-	Architecture string            `json:"architecture"`
-	OS           string            `json:"os"`
-	User         string            `json:"user"`
-	Workdir      string            `json:"workdir"`
-	Entrypoint   []string          `json:"entrypoint"`
-	Cmd          []string          `json:"cmd"`
-	Env          []string          `json:"env"`
-	Labels       map[string]string `json:"labels"`
-	// Layers are the targets that made them, the lowest first.
-	Layers []string `json:"layers"`
-}
 
 // eachImage runs a test for every image that the environment names.
 func eachImage(t *testing.T, test func(t *testing.T, image v1.Image)) {
@@ -45,71 +31,53 @@ func eachImage(t *testing.T, test func(t *testing.T, image v1.Image)) {
 	}
 }
 
-func TestImageIsAsDeclared(t *testing.T) { eachImage(t, checkDeclaration) }
+func TestImageIsAsExpected(t *testing.T) { eachImage(t, checkExpectation) }
 
-func checkDeclaration(t *testing.T, image v1.Image) {
+func checkExpectation(t *testing.T, image v1.Image) {
 	if err := validate.Image(image); err != nil {
 		t.Errorf("the image is not valid: %v", err)
 	}
-	config, err := image.ConfigFile()
+	want, err := expectation.Read(filepath.Join("testdata", filepath.Base(t.Name())+".yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := expectation{
-		Architecture: config.Architecture,
-		OS:           config.OS,
-		User:         config.Config.User,
-		Workdir:      config.Config.WorkingDir,
-		Entrypoint:   config.Config.Entrypoint,
-		Cmd:          config.Config.Cmd,
-		Env:          config.Config.Env,
-		Labels:       config.Config.Labels,
-	}
-	for _, step := range config.History {
-		got.Layers = append(got.Layers, strings.TrimPrefix(step.CreatedBy, "oci_image tar "))
-	}
-	golden, err := os.ReadFile(filepath.Join("testdata", filepath.Base(t.Name())+".json"))
+	findings, err := want.Check(image)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var want expectation
-	if err := json.Unmarshal(golden, &want); err != nil {
-		t.Fatal(err)
-	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("the image's configuration is\n%s\nexpected\n%s", indent(t, got), indent(t, want))
-	}
-	if !config.Created.IsZero() && config.Created.Unix() != 0 {
-		t.Errorf("created is %v: the time of a build must not be in the image", config.Created)
+	for _, finding := range findings {
+		t.Error(finding)
 	}
 }
 
-func TestImageHasWhatRobotProgramsExpect(t *testing.T) { eachImage(t, checkFiles) }
-
-func checkFiles(t *testing.T, image v1.Image) {
-	root := container.Unpack(t, image)
-	for path, want := range map[string]string{
-		"etc/passwd":                         "krabby:x:10001:10001:",
-		"etc/group":                          "krabby:x:10001:",
-		"etc/ssl/certs/ca-certificates.crt":  "-----BEGIN CERTIFICATE-----",
-		"usr/share/zoneinfo/Europe/Berlin":   "TZif",
-		"etc/localtime":                      "TZif",
-		"usr/lib/os-release":                 "VERSION_CODENAME=bookworm",
-		"var/lib/dpkg/status.d/libc6":        "Package: libc6",
-		"opt/krabby/lib/libonnxruntime.so.1": "\x7fELF",
-	} {
-		// Absolute links are the image's, so they are followed by os.Root.
-		content, err := container.ReadFile(root, path)
-		if err != nil {
-			t.Errorf("%s: %v", path, err)
-		} else if !bytes.Contains(content, []byte(want)) {
-			t.Errorf("%s does not contain %q", path, want)
+// A robot on a slow link gets what an edit of a Go file changes, and no more.
+func TestEditOfAProgramReplacesOneSmallLayer(t *testing.T) {
+	const mostMB = 8
+	before := layers(t, container.Read(t, runfile(t, os.Getenv("BEFORE_EDIT"))))
+	after := layers(t, container.Read(t, runfile(t, os.Getenv("AFTER_EDIT"))))
+	if len(before) != len(after) {
+		t.Fatalf("found %d layers before and %d after the edit", len(before), len(after))
+	}
+	last := len(after) - 1
+	for i, layer := range after {
+		if same := layer.Digest == before[i].Digest; same != (i != last) {
+			t.Errorf("layer %d of %d: same is %v, expected the program's layer, the last, to change and no other", i+1, len(after), same)
 		}
 	}
-	workspace, err := os.Stat(filepath.Join(root, "workspace"))
-	if err != nil || !workspace.IsDir() {
-		t.Errorf("/workspace: found %v (%v), expected a folder", workspace, err)
+	mb := float64(after[last].Size) / 1e6
+	t.Logf("an edit moves %.2f MB", mb)
+	if mb > mostMB {
+		t.Errorf("an edit moves %.2f MB, expected at most %d MB", mb, mostMB)
 	}
+}
+
+func layers(t *testing.T, image v1.Image) []v1.Descriptor {
+	t.Helper()
+	manifest, err := image.Manifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return manifest.Layers
 }
 
 // report is what locomotion prints when it ends; docs of hal/jetson/cmd/locomotion define it.
@@ -233,13 +201,4 @@ func runfile(t *testing.T, path string) string {
 		t.Fatalf("runfile %q: %v", path, err)
 	}
 	return file
-}
-
-func indent(t *testing.T, value any) []byte {
-	t.Helper()
-	text, err := json.MarshalIndent(value, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
 }

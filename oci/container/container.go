@@ -35,6 +35,7 @@ type Command struct {
 	Root    string // The unpacked image.
 	Config  *v1.ConfigFile
 	Args    []string      // The program and its arguments.
+	Tmpfs   []string      // Folders to make writable; all others are read-only, as with docker's --read-only.
 	QEMU    string        // Emulator, for an image of another architecture than this machine's.
 	Timeout time.Duration // A minute by default.
 }
@@ -61,7 +62,7 @@ func Run(t *testing.T, c Command) (stdout []byte, stderr string, code int) {
 	if _, err := fmt.Sscanf(config.Config.User, "%d", &user); err != nil {
 		t.Fatalf("user %q is not a number", config.Config.User)
 	}
-	command := exec.CommandContext(ctx, self, append([]string{enterCommand, root, config.Config.WorkingDir}, argv...)...)
+	command := exec.CommandContext(ctx, self, append([]string{enterCommand, root, config.Config.WorkingDir, strings.Join(c.Tmpfs, ":")}, argv...)...)
 	command.Env = config.Config.Env
 	command.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
@@ -101,22 +102,33 @@ const enterCommand = "enter"
 // Main is to be called first by a test's TestMain: it never returns when the
 // process was started to become a container.
 func Main() {
-	if len(os.Args) > 4 && os.Args[1] == enterCommand {
-		fmt.Fprintln(os.Stderr, enter(os.Args[2], os.Args[3], os.Args[4:]))
+	if len(os.Args) > 5 && os.Args[1] == enterCommand {
+		fmt.Fprintln(os.Stderr, enter(os.Args[2], os.Args[3], filepath.SplitList(os.Args[4]), os.Args[5:]))
 		os.Exit(125)
 	}
 }
 
-// enter gives an unpacked image its /proc and /dev, makes it the root and replaces this process by argv. It runs in
-// user and mount namespaces of its own, and gives up its powers before argv starts.
-func enter(root, workdir string, argv []string) error {
+// enter gives an unpacked image its /proc and /dev, makes it the root, read-only, and replaces this process by argv. It
+// runs in user and mount namespaces of its own, and gives up its powers before argv starts.
+func enter(root, workdir string, tmpfs, argv []string) error {
 	if err := unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""); err != nil {
 		return fmt.Errorf("making mounts private: %w", err)
+	}
+	if err := unix.Mount(root, root, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mounting %s: %w", root, err)
 	}
 	for _, dir := range []string{"proc", "dev"} {
 		if err := unix.Mount("/"+dir, filepath.Join(root, dir), "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
 			return fmt.Errorf("mounting /%s: %w", dir, err)
 		}
+	}
+	for _, dir := range tmpfs {
+		if err := unix.Mount("tmpfs", filepath.Join(root, dir), "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, ""); err != nil {
+			return fmt.Errorf("mounting a tmpfs on %s: %w", dir, err)
+		}
+	}
+	if err := makeReadOnly(root); err != nil {
+		return fmt.Errorf("making %s read-only: %w", root, err)
 	}
 	if err := unix.Chroot(root); err != nil {
 		return fmt.Errorf("changing the root to %s: %w", root, err)
@@ -128,6 +140,16 @@ func enter(root, workdir string, argv []string) error {
 		return fmt.Errorf("giving up capabilities: %w", err)
 	}
 	return fmt.Errorf("starting %s: %w", argv[0], unix.Exec(argv[0], argv, os.Environ()))
+}
+
+// makeReadOnly keeps a mount's other flags, which a user namespace may not take from it.
+func makeReadOnly(mount string) error {
+	var stat unix.Statfs_t
+	if err := unix.Statfs(mount, &stat); err != nil {
+		return err
+	}
+	kept := uintptr(stat.Flags) & (unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_NOATIME | unix.MS_NODIRATIME | unix.MS_RELATIME)
+	return unix.Mount("", mount, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|kept, "")
 }
 
 // Unpack writes the image's file system into a folder, as the user who runs the test owns it.

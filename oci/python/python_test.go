@@ -90,7 +90,7 @@ func open(t *testing.T, architecture string) image {
 func (i image) run(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	out, stderr, code := container.Run(t, container.Command{
-		Root: i.root, Config: i.config, Args: args, QEMU: runfile(t, os.Getenv("QEMU")), Timeout: 3 * time.Minute,
+		Root: i.root, Config: i.config, Args: args, Tmpfs: []string{"/tmp"}, QEMU: runfile(t, os.Getenv("QEMU")), Timeout: 3 * time.Minute,
 	})
 	return string(out), stderr, code
 }

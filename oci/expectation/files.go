@@ -1,0 +1,69 @@
+package expectation
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+)
+
+// entry is a file of an image.
+type entry struct {
+	kind    string // "file", "directory", "link", or what else a tar has.
+	bits    int64  // Permissions, setuid, setgid and sticky bit as in the tar.
+	owner   string
+	target  string
+	content []byte
+	seconds int64 // Of its time, since the epoch.
+}
+
+// mode is octal, and empty for a link: its permissions mean nothing.
+func (e entry) mode() string {
+	if e.kind == "link" {
+		return ""
+	}
+	return fmt.Sprintf("%04o", e.bits)
+}
+
+var kinds = map[byte]string{tar.TypeReg: "file", tar.TypeDir: "directory", tar.TypeSymlink: "link", tar.TypeLink: "file"}
+
+// list returns the image's files by absolute path. A hard link is the file that it leads to.
+func list(image v1.Image) (map[string]entry, error) {
+	stream := mutate.Extract(image)
+	defer stream.Close()
+	files := map[string]entry{}
+	for reader := tar.NewReader(stream); ; {
+		header, err := reader.Next()
+		if errors.Is(err, io.EOF) {
+			return files, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading the layers: %w", err)
+		}
+		name := path.Join("/", header.Name)
+		if header.Typeflag == tar.TypeLink {
+			linked, ok := files[path.Join("/", header.Linkname)]
+			if !ok {
+				return nil, fmt.Errorf("%s: hard link to %s, which is not there", name, header.Linkname)
+			}
+			files[name] = linked
+			continue
+		}
+		kind, ok := kinds[header.Typeflag]
+		if !ok {
+			kind = fmt.Sprintf("entry of type %q", header.Typeflag)
+		}
+		content, err := io.ReadAll(reader)
+		if err != nil {
+			return nil, fmt.Errorf("reading %s: %w", name, err)
+		}
+		files[name] = entry{
+			kind: kind, bits: header.Mode & 0o7777, owner: fmt.Sprintf("%d:%d", header.Uid, header.Gid), target: header.Linkname,
+			content: content, seconds: header.ModTime.Unix(),
+		}
+	}
+}

@@ -1,0 +1,10 @@
+package main
+
+import "os"
+
+// An edit that no linker leaves out.
+func init() {
+	if os.Getenv("KRABBY_EDITED") != "" {
+		println("edited")
+	}
+}

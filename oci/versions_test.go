@@ -1,0 +1,19 @@
+package oci_test
+
+import (
+	"os"
+	"testing"
+)
+
+func TestVersionsAreThoseOfTheLocks(t *testing.T) {
+	read := func(variable string) string {
+		content, err := os.ReadFile(runfile(t, os.Getenv(variable)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(content)
+	}
+	if made := read("MADE_VERSIONS"); read("COMMITTED_VERSIONS") != made {
+		t.Errorf("docs/versions.md is not what the locks say: ./tools/bazel build //oci:versions && cp -f bazel-bin/oci/versions.md docs/; it would be\n%s", made)
+	}
+}

@@ -1,0 +1,275 @@
+// Command describe writes the labels and annotations of an image from what it is made of, and refuses one whose parts do not
+// fit its base. With `versions` it writes docs/versions.md.
+//
+// It runs in build actions and must never look at the clock, the environment or the network.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+
+	"krabby.dev/krabby/tools/facts"
+)
+
+type cli struct {
+	Labels   labelsCmd   `cmd:"" help:"Write labels and annotations of an image."`
+	Versions versionsCmd `cmd:"" help:"Write what is known of the bases, and what fits them, as Markdown."`
+}
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, stdout, stderr io.Writer) int {
+	exit := -1
+	parser, err := kong.New(&cli{},
+		kong.Name("describe"),
+		kong.Description("Says what an image is made of."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exit = code }),
+	)
+	if err != nil {
+		fmt.Fprintf(stderr, "describe: %v\n", err)
+		return 1
+	}
+	parsed, err := parser.Parse(args)
+	if exit >= 0 { // --help has spoken.
+		return exit
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "describe: %v (see --help)\n", err)
+		return 2
+	}
+	if err := parsed.Run(); err != nil {
+		fmt.Fprintf(stderr, "describe: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+type labelsCmd struct {
+	Image       string   `required:"" placeholder:"FILE" help:"What the image is, as robot_image writes it."`
+	Layout      string   `required:"" placeholder:"DIR" help:"OCI image layout of its base; manifest and config are enough."`
+	Base        string   `required:"" enum:"nvidia,slim" help:"Which kind of base it is: nvidia or slim."`
+	NvidiaLock  string   `required:"" placeholder:"FILE" help:"Lock of NVIDIA's bases."`
+	PythonLock  string   `required:"" placeholder:"FILE" help:"Lock of Python wheels; ONNX Runtime comes from one."`
+	ZEDLock     string   `required:"" name:"zed-lock" placeholder:"FILE" help:"Lock of the ZED SDK."`
+	ZED         string   `name:"zed" default:"none" placeholder:"NAME" help:"Which build of the ZED SDK is in the image; none without."`
+	User        string   `help:"User that the image sets; empty where it keeps its base's."`
+	Policy      []string `placeholder:"FILE" help:"Manifest of a policy in the image."`
+	Labels      string   `required:"" placeholder:"FILE" help:"Where to write the labels, one name=value a line."`
+	Annotations string   `required:"" placeholder:"FILE" help:"Where to write the annotations, likewise."`
+}
+
+// slimName is the name of the slim base for people; it is in no registry.
+const slimName = "krabby-slim"
+
+func (c *labelsCmd) Run() error {
+	image, err := facts.ReadImage(c.Image)
+	if err != nil {
+		return err
+	}
+	if err := c.write(image); err != nil {
+		return fmt.Errorf("%s: %w", image.Name, err)
+	}
+	return nil
+}
+
+func (c *labelsCmd) write(image facts.Image) error {
+	digest, config, err := readBase(c.Layout)
+	if err != nil {
+		return fmt.Errorf("its base: %w", err)
+	}
+	if c.User == "" && isRoot(config.Config.User) {
+		return fmt.Errorf("it keeps the user of its base, which is root: give it one of its own")
+	}
+	parts := facts.Parts{Architecture: image.Architecture(), Python: image.Python[c.Base]}
+	sdks, err := facts.ReadSDKs(c.ZEDLock)
+	if err != nil {
+		return err
+	}
+	zed := c.ZED
+	if zed != "none" {
+		sdk, ok := sdks[zed]
+		if !ok {
+			return fmt.Errorf("%s has no ZED SDK %q; it has %s", c.ZEDLock, zed, strings.Join(slices.Sorted(maps.Keys(sdks)), ", "))
+		}
+		parts.ZED, zed = &sdk, sdk.Label()
+	}
+	name, known, err := c.base(image, config)
+	if err != nil {
+		return err
+	}
+	if misfits := facts.Fit(known, parts, sdks); len(misfits) > 0 {
+		var lines []string
+		for _, m := range misfits {
+			lines = append(lines, m.String())
+		}
+		return fmt.Errorf("it does not fit its base %s: %s", name, strings.Join(lines, "; "))
+	}
+	robots, policies, err := readPolicies(c.Policy)
+	if err != nil {
+		return err
+	}
+
+	annotations := map[string]string{
+		"org.opencontainers.image.title":       image.Name,
+		"org.opencontainers.image.description": image.Description,
+		"org.opencontainers.image.licenses":    image.Licenses,
+		"org.opencontainers.image.base.name":   name,
+		"org.opencontainers.image.base.digest": digest.String(),
+	}
+	labels := maps.Clone(annotations)
+	labels["dev.krabby.robot"] = strings.Join(robots, ",")
+	labels["dev.krabby.policies"] = strings.Join(policies, ",")
+	if parts.Python != "" {
+		labels["dev.krabby.python"] = parts.Python
+	}
+	if image.ZED {
+		labels["dev.krabby.zed"] = zed
+	}
+	if labels["dev.krabby.onnxruntime"], err = onnxRuntime(c.PythonLock, image.Architecture()); err != nil {
+		return err
+	}
+	return errors.Join(writeDict(c.Labels, labels), writeDict(c.Annotations, annotations))
+}
+
+// base returns the base's name and all that is known of it.
+func (c *labelsCmd) base(image facts.Image, config *v1.ConfigFile) (string, facts.Base, error) {
+	itself := facts.FromConfig(config)
+	if c.Base == "slim" {
+		return slimName, itself, nil
+	}
+	lock, err := facts.ReadLock(c.NvidiaLock)
+	if err != nil {
+		return "", itself, err
+	}
+	pin, platform, err := lock.Find(image.Nvidia, image.Platform)
+	if err != nil {
+		return "", itself, err
+	}
+	name := pin.Image + ":" + pin.Tag
+	if found := platform.Contradictions(itself); len(found) > 0 {
+		return "", itself, fmt.Errorf("%s is not what %s says (%s): run `./tools/bazel run //tools/pin -- base %s` and look at what changes",
+			name, c.NvidiaLock, strings.Join(found, "; "), image.Nvidia)
+	}
+	return name, itself.Over(platform.Facts), nil
+}
+
+// readBase reads digest and config of the one image of a layout.
+func readBase(dir string) (v1.Hash, *v1.ConfigFile, error) {
+	index, err := layout.ImageIndexFromPath(dir)
+	if err != nil {
+		return v1.Hash{}, nil, err
+	}
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		return v1.Hash{}, nil, err
+	}
+	if n := len(manifest.Manifests); n != 1 {
+		return v1.Hash{}, nil, fmt.Errorf("%s: found %d images, expected 1", filepath.Join(dir, "index.json"), n)
+	}
+	digest := manifest.Manifests[0].Digest
+	image, err := index.Image(digest)
+	if err != nil {
+		return v1.Hash{}, nil, err
+	}
+	config, err := image.ConfigFile()
+	return digest, config, err
+}
+
+// isRoot says whether a config's user, "user" or "user:group", is root.
+func isRoot(user string) bool {
+	name, _, _ := strings.Cut(user, ":")
+	return name == "" || name == "0" || name == "root"
+}
+
+// onnxRuntime returns the version of the library, which comes out of a wheel.
+func onnxRuntime(lock, architecture string) (string, error) {
+	raw, err := os.ReadFile(lock)
+	if err != nil {
+		return "", err
+	}
+	var locked struct {
+		Wheels map[string]struct{ Version string }
+	}
+	if err := json.Unmarshal(raw, &locked); err != nil {
+		return "", fmt.Errorf("%s: %w", lock, err)
+	}
+	entry := "onnxruntime_" + architecture
+	version := locked.Wheels[entry].Version
+	if version == "" {
+		return "", fmt.Errorf("%s: %s has no version", lock, entry)
+	}
+	return version, nil
+}
+
+// readPolicies returns the robots that the policies drive and the policies' names, sorted.
+func readPolicies(manifests []string) (robots, policies []string, err error) {
+	for _, path := range manifests {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			return nil, nil, err
+		}
+		var manifest struct{ Name, Robot string }
+		if err := json.Unmarshal(raw, &manifest); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", path, err)
+		}
+		robots, policies = append(robots, manifest.Robot), append(policies, manifest.Name)
+	}
+	slices.Sort(robots)
+	slices.Sort(policies)
+	return slices.Compact(robots), policies, nil
+}
+
+// writeDict writes what oci_image reads: one name=value a line, sorted.
+func writeDict(path string, dict map[string]string) error {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(dict)) {
+		if strings.ContainsAny(dict[name], "\r\n") {
+			return fmt.Errorf("%s: %q has a line break, which a label cannot have", name, dict[name])
+		}
+		fmt.Fprintf(&b, "%s=%s\n", name, dict[name])
+	}
+	return os.WriteFile(path, []byte(b.String()), 0o644)
+}
+
+type versionsCmd struct {
+	Image      []string `required:"" placeholder:"FILE" help:"What an image is, as robot_image writes it; for each."`
+	NvidiaLock string   `required:"" placeholder:"FILE" help:"Lock of NVIDIA's bases."`
+	ZEDLock    string   `required:"" name:"zed-lock" placeholder:"FILE" help:"Lock of the ZED SDK."`
+	Output     string   `required:"" placeholder:"FILE" help:"Where to write it."`
+}
+
+func (c *versionsCmd) Run() error {
+	lock, err := facts.ReadLock(c.NvidiaLock)
+	if err != nil {
+		return err
+	}
+	sdks, err := facts.ReadSDKs(c.ZEDLock)
+	if err != nil {
+		return err
+	}
+	var images []facts.Image
+	for _, path := range c.Image {
+		image, err := facts.ReadImage(path)
+		if err != nil {
+			return err
+		}
+		images = append(images, image)
+	}
+	text, err := facts.Versions(lock, images, sdks)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(c.Output, []byte(text), 0o644)
+}

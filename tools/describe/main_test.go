@@ -1,0 +1,203 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+)
+
+// made is a folder with all that describe reads.
+type made struct {
+	t   *testing.T
+	dir string
+}
+
+func newMade(t *testing.T) *made {
+	m := &made{t, t.TempDir()}
+	m.write("image.json", `{"name": "krabby-x", "description": "X = y", "licenses": "Apache-2.0", "platform": "linux/arm64",
+		"nvidia": "b", "python": {"nvidia": "3.12"}}`)
+	m.write("nvidia.json", `{"bases": {"b": {"image": "r.example/i", "tag": "1", "digest": "", "platforms": {
+		"linux/arm64": {"digest": "", "facts": {"architecture": "arm64", "cuda": "13.0"}, "source": "documents"}}}}}`)
+	m.write("python.json", `{"wheels": {"onnxruntime_arm64": {"version": "1.2.3"}, "onnxruntime_amd64": {"version": "9"}}}`)
+	m.write("zed.json", `{"archives": {"1.0": {"version": "1.0", "l4t": "36.4", "cuda": "12.6", "file": "x"}, "1.0-new": {"version": "1.0", "l4t": "38.2", "cuda": "13.0"}}}`)
+	m.write("manifest.json", `{"name": "go1_joystick", "robot": "go1"}`)
+	return m
+}
+
+func (m *made) write(name, content string) {
+	m.t.Helper()
+	if err := os.WriteFile(filepath.Join(m.dir, name), []byte(content), 0o644); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+func (m *made) read(name string) string {
+	m.t.Helper()
+	content, err := os.ReadFile(filepath.Join(m.dir, name))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return string(content)
+}
+
+// base makes the base's layout and returns its digest.
+func (m *made) base(user string, env ...string) string {
+	m.t.Helper()
+	config, err := empty.Image.ConfigFile()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	config = config.DeepCopy()
+	config.OS, config.Architecture, config.Config.Env, config.Config.User = "linux", "arm64", env, user
+	image, err := mutate.ConfigFile(empty.Image, config)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	path, err := layout.Write(filepath.Join(m.dir, "base"), empty.Index)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if err := path.AppendImage(image); err != nil {
+		m.t.Fatal(err)
+	}
+	digest, err := image.Digest()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return digest.String()
+}
+
+func (m *made) labels(more ...string) (code int, said string) {
+	at := func(name string) string { return filepath.Join(m.dir, name) }
+	args := []string{
+		"labels", "--image", at("image.json"), "--layout", at("base"), "--nvidia-lock", at("nvidia.json"), "--python-lock", at("python.json"), "--zed-lock", at("zed.json"),
+		"--policy", at("manifest.json"), "--labels", at("labels"), "--annotations", at("annotations"),
+	}
+	var out, err bytes.Buffer
+	code = run(append(args, more...), &out, &err)
+	return code, err.String()
+}
+
+func TestLabelsSayWhatTheImageIsMadeOf(t *testing.T) {
+	for _, test := range []struct{ base, name, python string }{
+		{"nvidia", "r.example/i:1", "dev.krabby.python=3.12\n"},
+		{"slim", "krabby-slim", ""}, // It has no wheels.
+	} {
+		t.Run(test.base, func(t *testing.T) {
+			m := newMade(t)
+			digest := m.base("", "PYVER=3.12")
+			if code, said := m.labels("--base", test.base, "--user=10001"); code != 0 {
+				t.Fatalf("exit code %d: %s", code, said)
+			}
+			annotations := "org.opencontainers.image.base.digest=" + digest + "\n" +
+				"org.opencontainers.image.base.name=" + test.name + "\n" +
+				"org.opencontainers.image.description=X = y\n" +
+				"org.opencontainers.image.licenses=Apache-2.0\n" +
+				"org.opencontainers.image.title=krabby-x\n"
+			if got := m.read("annotations"); got != annotations {
+				t.Errorf("annotations are\n%s\nexpected\n%s", got, annotations)
+			}
+			labels := "dev.krabby.onnxruntime=1.2.3\ndev.krabby.policies=go1_joystick\n" + test.python + "dev.krabby.robot=go1\n" + annotations
+			if got := m.read("labels"); got != labels {
+				t.Errorf("labels are\n%s\nexpected\n%s", got, labels)
+			}
+		})
+	}
+}
+
+func TestImagesThatCannotWorkAreRefused(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		base string
+		user string // Of the base.
+		env  string // Of the base.
+		set  string // By the image.
+		args []string
+		edit func(m *made)
+		want string
+	}{
+		{
+			name: "wheels for another Python", base: "nvidia", env: "PYVER=3.10", set: "10001",
+			want: "krabby-x: it does not fit its base r.example/i:1: the wheels: expected Python 3.12, the base has Python 3.10",
+		},
+		{
+			name: "a base that is not what the lock says", base: "nvidia", env: "CUDA_VERSION=12.6", set: "10001",
+			want: "CUDA: the image says 12.6, the lock 13.0): run `./tools/bazel run //tools/pin -- base b`",
+		},
+		{
+			name: "a ZED SDK for an older base", base: "nvidia", set: "10001", args: []string{"--zed=1.0"},
+			want: "ZED SDK 1.0 for L4T 36.4 (CUDA 12.6): expected CUDA 12 on a robot with L4T 36.4, the base has CUDA 13.0, which runs on L4T 38; " +
+				"instead: ZED SDK 1.0 for L4T 38.2 (CUDA 13.0), or a base with CUDA 12.6 for L4T 36.4, or no SDK",
+		},
+		{name: "an unknown ZED SDK", base: "slim", set: "1", args: []string{"--zed=2"}, want: `has no ZED SDK "2"; it has 1.0, 1.0-new`},
+		{name: "root by default", base: "nvidia", want: "it keeps the user of its base, which is root"},
+		{name: "root by name", base: "nvidia", user: "root:root", want: "it keeps the user of its base, which is root"},
+		{name: "root by number", base: "slim", user: "0", want: "it keeps the user of its base, which is root"},
+		{
+			name: "a base that is not locked", base: "nvidia", set: "1",
+			edit: func(m *made) { m.write("nvidia.json", `{"bases": {}}`) }, want: `base "b": expected one of`,
+		},
+		{
+			name: "no version of ONNX Runtime", base: "slim", set: "1",
+			edit: func(m *made) { m.write("python.json", `{"wheels": {}}`) }, want: "onnxruntime_arm64 has no version",
+		},
+		{
+			name: "a description of two lines", base: "slim", set: "1",
+			edit: func(m *made) {
+				m.write("image.json", strings.Replace(m.read("image.json"), "X = y", `X\ny`, 1))
+			}, want: `org.opencontainers.image.description: "X\ny" has a line break`,
+		},
+		{
+			name: "no base", base: "slim", set: "1",
+			edit: func(m *made) { os.RemoveAll(filepath.Join(m.dir, "base")) }, want: "krabby-x: its base: ",
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m := newMade(t)
+			m.base(test.user, test.env)
+			if test.edit != nil {
+				test.edit(m)
+			}
+			code, said := m.labels(append(test.args, "--base", test.base, "--user="+test.set)...)
+			if code != 1 || !strings.Contains(said, test.want) {
+				t.Errorf("exit code %d, said %q; expected 1 and %q", code, said, test.want)
+			}
+		})
+	}
+}
+
+func TestLabelNamesTheZEDSDK(t *testing.T) {
+	m := newMade(t)
+	m.base("")
+	m.write("image.json", strings.Replace(m.read("image.json"), `"nvidia": "b"`, `"nvidia": "b", "zed": true`, 1))
+	for _, test := range []struct{ sdk, want string }{{"none", "none"}, {"1.0-new", "1.0 (L4T 38.2, CUDA 13.0)"}} {
+		if code, said := m.labels("--base=nvidia", "--user=1", "--zed="+test.sdk); code != 0 {
+			t.Fatalf("exit code %d: %s", code, said)
+		}
+		if got := m.read("labels"); !strings.Contains(got, "dev.krabby.zed="+test.want+"\n") {
+			t.Errorf("labels are\n%s\nexpected dev.krabby.zed=%s", got, test.want)
+		}
+	}
+}
+
+func TestBaseThatIsNotRootMayKeepItsUser(t *testing.T) {
+	m := newMade(t)
+	m.base("1234:1234")
+	if code, said := m.labels("--base=nvidia", "--user="); code != 0 {
+		t.Errorf("exit code %d: %s", code, said)
+	}
+}
+
+func TestWrongUseExitsWith2(t *testing.T) {
+	m := newMade(t)
+	m.base("1")
+	if code, said := m.labels("--base=debian"); code != 2 || !strings.Contains(said, `--base must be one of "nvidia","slim"`) {
+		t.Errorf("exit code %d, said %q", code, said)
+	}
+}
