@@ -163,6 +163,7 @@ def robot_image(
         name = name + ".tar",
         srcs = [name + ".load"],
         output_group = "tarball",
+        tags = ["manual"],  # On a pulled base it cannot be built, only `bazel run` as .load with --tar.
     )
     push(
         name = name + ".push",

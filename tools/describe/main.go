@@ -49,7 +49,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "describe: %v (see --help)\n", err)
 		return 2
 	}
-	if err := parsed.Run(); err != nil {
+	if err := parsed.Run(warnings{stderr}); err != nil {
 		fmt.Fprintf(stderr, "describe: %v\n", err)
 		return 1
 	}
@@ -70,21 +70,24 @@ type labelsCmd struct {
 	Annotations string   `required:"" placeholder:"FILE" help:"Where to write the annotations, likewise."`
 }
 
+// warnings is where to say what does not end a build.
+type warnings struct{ io.Writer }
+
 // slimName is the name of the slim base for people; it is in no registry.
 const slimName = "krabby-slim"
 
-func (c *labelsCmd) Run() error {
+func (c *labelsCmd) Run(w warnings) error {
 	image, err := facts.ReadImage(c.Image)
 	if err != nil {
 		return err
 	}
-	if err := c.write(image); err != nil {
+	if err := c.write(image, w); err != nil {
 		return fmt.Errorf("%s: %w", image.Name, err)
 	}
 	return nil
 }
 
-func (c *labelsCmd) write(image facts.Image) error {
+func (c *labelsCmd) write(image facts.Image, w warnings) error {
 	digest, config, err := readBase(c.Layout)
 	if err != nil {
 		return fmt.Errorf("its base: %w", err)
@@ -105,7 +108,7 @@ func (c *labelsCmd) write(image facts.Image) error {
 		}
 		parts.ZED, zed = &sdk, sdk.Label()
 	}
-	name, known, err := c.base(image, config)
+	name, known, err := c.base(image, config, w)
 	if err != nil {
 		return err
 	}
@@ -144,7 +147,7 @@ func (c *labelsCmd) write(image facts.Image) error {
 }
 
 // base returns the base's name and all that is known of it.
-func (c *labelsCmd) base(image facts.Image, config *v1.ConfigFile) (string, facts.Base, error) {
+func (c *labelsCmd) base(image facts.Image, config *v1.ConfigFile, w warnings) (string, facts.Base, error) {
 	itself := facts.FromConfig(config)
 	if c.Base == "slim" {
 		return slimName, itself, nil
@@ -158,6 +161,10 @@ func (c *labelsCmd) base(image facts.Image, config *v1.ConfigFile) (string, fact
 		return "", itself, err
 	}
 	name := pin.Image + ":" + pin.Tag
+	if pin.Digest == "" {
+		fmt.Fprintf(w, "warning: %s: its base %s is not pinned, so this is the image that the tag named when it was asked: `./tools/bazel run //tools/pin -- base %s`\n",
+			image.Name, name, image.Nvidia)
+	}
 	if found := platform.Contradictions(itself); len(found) > 0 {
 		return "", itself, fmt.Errorf("%s is not what %s says (%s): run `./tools/bazel run //tools/pin -- base %s` and look at what changes",
 			name, c.NvidiaLock, strings.Join(found, "; "), image.Nvidia)

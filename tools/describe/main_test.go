@@ -186,6 +186,19 @@ func TestLabelNamesTheZEDSDK(t *testing.T) {
 	}
 }
 
+func TestBaseWithoutDigestIsWarnedOf(t *testing.T) {
+	m := newMade(t)
+	m.base("")
+	const warning = "warning: krabby-x: its base r.example/i:1 is not pinned"
+	if code, said := m.labels("--base=nvidia", "--user=1"); code != 0 || !strings.Contains(said, warning) || !strings.Contains(said, "-- base b`") {
+		t.Errorf("exit code %d, said %q, expected %q", code, said, warning)
+	}
+	m.write("nvidia.json", strings.Replace(m.read("nvidia.json"), `"tag": "1", "digest": ""`, `"tag": "1", "digest": "sha256:01"`, 1))
+	if code, said := m.labels("--base=nvidia", "--user=1"); code != 0 || said != "" {
+		t.Errorf("with a digest: exit code %d, said %q, expected nothing", code, said)
+	}
+}
+
 func TestBaseThatIsNotRootMayKeepItsUser(t *testing.T) {
 	m := newMade(t)
 	m.base("1234:1234")
