@@ -1,0 +1,233 @@
+package main
+
+import (
+	"archive/tar"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"krabby.dev/krabby/tools/bench/measure"
+)
+
+const (
+	baseName  = "localhost/base"
+	imageName = "localhost/image"
+)
+
+// buildah is Debian's, in its own root file system, entered by bubblewrap. The storage driver is overlay; where that
+// cannot be mounted it is vfs, which copies everything for each layer.
+type buildah struct {
+	dir     string // What buildah sees as /work.
+	rootFS  string
+	driver  string
+	version string
+}
+
+// newBuildah unpacks buildah and tries it. Its work is below dir.
+func newBuildah(ctx context.Context, archive, dir string) (*buildah, error) {
+	b := &buildah{dir: filepath.Join(dir, "work"), rootFS: filepath.Join(dir, "root")}
+	for _, each := range []string{b.dir, b.rootFS} {
+		if err := os.MkdirAll(each, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	if err := unpack(archive, b.rootFS); err != nil {
+		return nil, fmt.Errorf("unpacking %s: %w", archive, err)
+	}
+	for name, content := range map[string]string{"passwd": "root:x:0:0:root:/work:/\n", "group": "root:x:0:\n"} {
+		if err := os.WriteFile(filepath.Join(b.rootFS, "etc", name), []byte(content), 0o644); err != nil {
+			return nil, err
+		}
+	}
+	// Files of the images have owners, which buildah cannot give in a user namespace of a single user.
+	if err := os.WriteFile(filepath.Join(b.dir, "Try"), []byte("FROM scratch\nADD --chown=10001:10001 Try /\n"), 0o644); err != nil {
+		return nil, err
+	}
+	var failures []error
+	for _, b.driver = range []string{"overlay", "vfs"} {
+		_, err := b.run(ctx, "build", "--isolation=chroot", "--layers", "--file=Try", "--tag=try", ".")
+		if err == nil {
+			_, out, err := measure.Command(ctx, b.command("--version"))
+			b.version = fmt.Sprintf("%s, storage driver %s", strings.TrimSpace(out), b.driver)
+			return b, errors.Join(err, b.forget())
+		}
+		failures = append(failures, fmt.Errorf("storage driver %s: %w", b.driver, err))
+		if err := b.forget(); err != nil {
+			return nil, err
+		}
+	}
+	return nil, errors.Join(failures...)
+}
+
+// forget empties the storage.
+func (b *buildah) forget() error {
+	return errors.Join(removeAll(filepath.Join(b.dir, "storage")), removeAll(filepath.Join(b.dir, "run")))
+}
+
+func (b *buildah) command(args ...string) *exec.Cmd {
+	libraries := filepath.Join(b.rootFS, "usr/lib/x86_64-linux-gnu")
+	call := []string{
+		"--library-path", libraries,
+		filepath.Join(b.rootFS, "usr/bin/bwrap"),
+		// As process 1, or bubblewrap would end before it has waited for it, and nobody could count its bytes.
+		"--die-with-parent", "--unshare-pid", "--as-pid-1", "--cap-add", "ALL",
+		"--bind", b.rootFS, "/", "--bind", b.dir, "/work", "--chdir", "/work",
+		"--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/var/tmp",
+		"--clearenv", "--setenv", "HOME", "/work", "--setenv", "PATH", "/usr/bin",
+	}
+	if os.Getuid() != 0 {
+		call = append(call, "--unshare-user", "--uid", "0", "--gid", "0")
+	}
+	call = append(call, "--", "/usr/bin/buildah", "--storage-driver", b.driver, "--root", "/work/storage", "--runroot", "/work/run")
+	return exec.Command(filepath.Join(libraries, "ld-linux-x86-64.so.2"), append(call, args...)...)
+}
+
+func (b *buildah) run(ctx context.Context, args ...string) (measure.Cost, error) {
+	cost, _, err := measure.Command(ctx, b.command(args...))
+	if err != nil {
+		return cost, fmt.Errorf("buildah %s: %w", args[0], err)
+	}
+	return cost, nil
+}
+
+// setBase makes the base that images are built on, from the layers of its file system, in an empty storage.
+func (b *buildah) setBase(ctx context.Context, architecture string, layers []string) error {
+	if err := b.forget(); err != nil {
+		return err
+	}
+	lines := "FROM scratch\n"
+	for i, layer := range layers {
+		name := fmt.Sprintf("base%d.tar.gz", i)
+		if err := copyFile(layer, filepath.Join(b.dir, name)); err != nil {
+			return err
+		}
+		lines += fmt.Sprintf("ADD %s /\n", name)
+	}
+	if err := os.WriteFile(filepath.Join(b.dir, "Base"), []byte(lines), 0o644); err != nil {
+		return err
+	}
+	_, err := b.run(ctx, "build", "--isolation=chroot", "--layers", "--arch="+architecture, "--file=Base", "--tag="+baseName, ".")
+	return err
+}
+
+// setLayers gives buildah layers and what the image's configuration says, as a Dockerfile.
+func (b *buildah) setLayers(p params, layers []file) error {
+	var names []string
+	for _, layer := range layers {
+		names = append(names, filepath.Base(layer.Path))
+		if err := copyFile(layer.Path, filepath.Join(b.dir, filepath.Base(layer.Path))); err != nil {
+			return err
+		}
+	}
+	lines, err := dockerfile(p, names)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(b.dir, "Dockerfile"), []byte(lines), 0o644)
+}
+
+// dockerfile says what the rule oci_image says.
+func dockerfile(p params, layers []string) (string, error) {
+	lines := []string{"FROM " + baseName}
+	for _, layer := range layers {
+		lines = append(lines, "ADD "+layer+" /")
+	}
+	var config struct {
+		User                        string
+		WorkDir, Entrypoint, Labels struct{ Values []string }
+	}
+	whole, err := json.Marshal(p)
+	if err != nil {
+		return "", err
+	}
+	if err := json.Unmarshal(whole, &config); err != nil {
+		return "", fmt.Errorf("parameters of the image: %w", err)
+	}
+	if labels := slices.Clone(config.Labels.Values); len(labels) > 0 {
+		for i, label := range labels {
+			name, value, _ := strings.Cut(label, "=")
+			labels[i] = fmt.Sprintf("%s=%q", name, value)
+		}
+		lines = append(lines, "LABEL "+strings.Join(labels, " "))
+	}
+	if config.User != "" {
+		lines = append(lines, "USER "+config.User)
+	}
+	for _, dir := range config.WorkDir.Values {
+		lines = append(lines, "WORKDIR "+dir)
+	}
+	if len(config.Entrypoint.Values) > 0 {
+		entrypoint, err := json.Marshal(config.Entrypoint.Values)
+		if err != nil {
+			return "", err
+		}
+		lines = append(lines, "ENTRYPOINT "+string(entrypoint))
+	}
+	return strings.Join(lines, "\n") + "\n", nil
+}
+
+// build builds an image with a number, which is its tag.
+func (b *buildah) build(ctx context.Context, architecture string, number int) (measure.Cost, error) {
+	return b.run(ctx, "build", "--isolation=chroot", "--layers", "--pull=never", "--arch="+architecture, "--tag="+tagged(number), ".")
+}
+
+func (b *buildah) push(ctx context.Context, number int, reference string) (measure.Cost, error) {
+	return b.run(ctx, "push", "--tls-verify=false", tagged(number), "docker://"+reference)
+}
+
+func tagged(number int) string { return fmt.Sprintf("%s:%d", imageName, number) }
+
+// unpack writes what a tar of files, directories and links holds, as the user that we are.
+func unpack(archive, dir string) error {
+	f, err := os.Open(archive)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	entries := tar.NewReader(f)
+	for {
+		header, err := entries.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		name := filepath.Clean(strings.TrimLeft(header.Name, "/"))
+		switch mode := header.FileInfo().Mode().Perm(); header.Typeflag {
+		case tar.TypeDir:
+			err = root.MkdirAll(name, mode|0o700)
+		case tar.TypeReg:
+			err = unpackFile(root, name, mode, entries)
+		case tar.TypeSymlink:
+			err = root.Symlink(header.Linkname, name)
+		case tar.TypeLink:
+			err = root.Link(strings.TrimLeft(header.Linkname, "/"), name)
+		default:
+			err = fmt.Errorf("found an entry of type %q, expected a file, directory or link", header.Typeflag)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", header.Name, err)
+		}
+	}
+}
+
+func unpackFile(root *os.Root, name string, mode os.FileMode, content io.Reader) error {
+	f, err := root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode|0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, content)
+	return errors.Join(err, f.Close())
+}

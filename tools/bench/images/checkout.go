@@ -1,0 +1,251 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"krabby.dev/krabby/tools/bench/measure"
+)
+
+const (
+	target = "//oci:locomotion"
+	tool   = "@rules_oci//oci/cmd/oci"
+
+	// A line of the image's program, which is in its help text and so in its bytes.
+	changedFile = "hal/jetson/cmd/locomotion/main.go"
+	changedLine = `"Runs a legged robot with a trained policy`
+)
+
+// checkout is a copy of the repository with a Bazel server of its own.
+type checkout struct {
+	dir      string
+	execRoot string
+	server   int    // The server's process.
+	oci      string // The tool that assembles and pushes.
+	params   params
+	original []byte // Content of changedFile.
+}
+
+// params are what the rule oci_image has written for its tool. Fields that are not named here are kept as they are.
+type params map[string]json.RawMessage
+
+// file is an input of the tool.
+type file struct {
+	Path  string `json:"path"`
+	Label string `json:"label"`
+}
+
+// openCheckout makes or refreshes the copy and builds in it what is to be measured.
+func openCheckout(ctx context.Context, workspace, dir string, progress func(string, ...any)) (_ *checkout, err error) {
+	progress("copying the sources to %s", dir)
+	if err := copySources(ctx, workspace, dir); err != nil {
+		return nil, fmt.Errorf("copying the sources: %w", err)
+	}
+	c := &checkout{dir: dir}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.close())
+		}
+	}()
+	if c.original, err = os.ReadFile(filepath.Join(dir, changedFile)); err != nil {
+		return nil, err
+	}
+	progress("building %s there (the first time minutes, from nothing longer)", target)
+	if _, err = c.bazel(ctx, "build", target, tool); err != nil {
+		return nil, err
+	}
+	info := func(key string) (string, error) {
+		out, err := c.bazel(ctx, "info", key)
+		return strings.TrimSpace(out), err
+	}
+	if c.execRoot, err = info("execution_root"); err != nil {
+		return nil, err
+	}
+	pid, err := info("server_pid")
+	if err != nil {
+		return nil, err
+	}
+	if c.server, err = strconv.Atoi(pid); err != nil {
+		return nil, fmt.Errorf("bazel info server_pid: %w", err)
+	}
+	if c.oci, err = c.bazel(ctx, "cquery", "--output=files", tool); err != nil {
+		return nil, err
+	}
+	c.oci = filepath.Join(c.execRoot, strings.TrimSpace(c.oci))
+	data, err := os.ReadFile(filepath.Join(dir, "bazel-bin/oci/locomotion.params.json"))
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(data, &c.params); err != nil {
+		return nil, fmt.Errorf("parameters of %s: %w", target, err)
+	}
+	// Bazel does not bring what is between inputs and image out of its cache unless asked.
+	_, err = c.bazel(ctx, append([]string{"build", target, tool}, c.inputs()...)...)
+	return c, err
+}
+
+// inputs are the labels of what the image is made from.
+func (c *checkout) inputs() []string {
+	labels := []string{c.params.base().Label}
+	for _, layer := range c.params.layers() {
+		labels = append(labels, layer.Label)
+	}
+	return labels
+}
+
+func (p params) base() (base file)       { json.Unmarshal(p["base"], &base); return }
+func (p params) layers() (layers []file) { json.Unmarshal(p["layers"], &layers); return }
+
+// with returns the parameters with inputs at other paths.
+func (p params) with(base file, layers []file) (params, error) {
+	changed := params{}
+	for name, value := range p {
+		changed[name] = value
+	}
+	var err error
+	if changed["base"], err = json.Marshal(base); err != nil {
+		return nil, err
+	}
+	changed["layers"], err = json.Marshal(layers)
+	return changed, err
+}
+
+// command is a call of Bazel in the copy. Our rules_oci is what is measured, on any network.
+func (c *checkout) command(ctx context.Context, verb string, args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(c.dir, "tools/bazel"), append([]string{verb, "--config=shallow", "--noshow_progress", "--color=no"}, args...)...)
+	cmd.Dir = c.dir
+	// Bazel's own variables would make the launcher take this run for the caller's.
+	for _, variable := range os.Environ() {
+		if !strings.HasPrefix(variable, "BUILD_W") && !strings.HasPrefix(variable, "RUNFILES_") {
+			cmd.Env = append(cmd.Env, variable)
+		}
+	}
+	return cmd
+}
+
+func (c *checkout) bazel(ctx context.Context, args ...string) (string, error) {
+	_, out, err := measure.Command(ctx, c.command(ctx, args[0], args[1:]...))
+	if err != nil {
+		return "", fmt.Errorf("bazel %s: %w", strings.Join(args, " "), err)
+	}
+	return out, nil
+}
+
+// build builds the image and says what that took, in the client and in the server with the actions it ran.
+func (c *checkout) build(ctx context.Context) (measure.Cost, error) {
+	before, err := measure.Process(c.server)
+	if err != nil {
+		return measure.Cost{}, err
+	}
+	cost, _, err := measure.Command(ctx, c.command(ctx, "build", target))
+	if err != nil {
+		return measure.Cost{}, fmt.Errorf("bazel build: %w", err)
+	}
+	after, err := measure.Process(c.server)
+	if err != nil {
+		return measure.Cost{}, fmt.Errorf("the Bazel server has gone: %w", err)
+	}
+	cost.Bytes = cost.Bytes.Add(after.Sub(before))
+	return cost, nil
+}
+
+// edit changes one line of the image's program to what no cache has seen.
+func (c *checkout) edit() error {
+	changed := bytes.Replace(c.original, []byte(changedLine), fmt.Appendf(nil, "%s %d", changedLine, time.Now().UnixNano()), 1)
+	if bytes.Equal(changed, c.original) {
+		return fmt.Errorf("%s has no line with %s to change", changedFile, changedLine)
+	}
+	return os.WriteFile(filepath.Join(c.dir, changedFile), changed, 0o644)
+}
+
+// take copies layers as they are now to dir, and returns them.
+func (c *checkout) take(dir string) ([]file, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	var taken []file
+	for _, layer := range c.params.layers() {
+		copied := file{Path: filepath.Join(dir, filepath.Base(layer.Path)), Label: layer.Label}
+		if err := copyFile(filepath.Join(c.execRoot, layer.Path), copied.Path); err != nil {
+			return nil, err
+		}
+		taken = append(taken, copied)
+	}
+	return taken, nil
+}
+
+// close stops the server; the copy stays for the next time.
+func (c *checkout) close() error {
+	var restore error
+	if c.original != nil {
+		restore = os.WriteFile(filepath.Join(c.dir, changedFile), c.original, 0o644)
+	}
+	_, err := c.bazel(context.Background(), "shutdown")
+	return errors.Join(restore, err)
+}
+
+// copySources makes the files of dir those that git tracks in the workspace, uncommitted changes included. Files that
+// are right already are left alone, as is what the launcher and Bazel put beside them.
+func copySources(ctx context.Context, workspace, dir string) error {
+	git := exec.CommandContext(ctx, "git", "-C", workspace, "ls-files", "-z")
+	out, err := git.Output()
+	if err != nil {
+		return fmt.Errorf("git ls-files: %w", err)
+	}
+	tracked := map[string]bool{}
+	for path := range strings.SplitSeq(strings.TrimRight(string(out), "\x00"), "\x00") {
+		err := copyFile(filepath.Join(workspace, path), filepath.Join(dir, path))
+		if errors.Is(err, fs.ErrNotExist) { // Deleted, not yet committed.
+			continue
+		} else if err != nil {
+			return err
+		}
+		tracked[path] = true
+	}
+	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		if err != nil || tracked[name] || name == ".bazelrc.network" || strings.HasPrefix(name, "bazel-") {
+			return err
+		}
+		return os.Remove(path)
+	})
+}
+
+// copyFile copies content and whether it is executable, unless both are there.
+func copyFile(from, to string) error {
+	info, err := os.Stat(from)
+	if err != nil {
+		return err
+	}
+	mode := fs.FileMode(0o644)
+	if info.Mode()&0o100 != 0 {
+		mode = 0o755
+	}
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	if there, err := os.ReadFile(to); err == nil && bytes.Equal(there, data) {
+		return os.Chmod(to, mode)
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(to, data, mode); err != nil {
+		return err
+	}
+	return os.Chmod(to, mode)
+}

@@ -1,0 +1,248 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"krabby.dev/krabby/tools/bench/table"
+)
+
+func TestExitCodes(t *testing.T) {
+	for name, test := range map[string]struct {
+		args   []string
+		want   int
+		stdout string
+		stderr string
+	}{
+		"help":                {[]string{"--help"}, 0, "docs/benchmarks.md", ""},
+		"no run":              {[]string{"--workspace=.", "--runs=0"}, 2, "", "--runs: found 0, expected 1 or more (see --help)"},
+		"no workspace":        {nil, 2, "", "--workspace"},
+		"unknown flag":        {[]string{"--workspace=.", "--fast"}, 2, "", "unknown flag --fast (see --help)"},
+		"nowhere to put work": {[]string{"--workspace=.", "--work=/dev/null/work"}, 1, "", "images: mkdir /dev/null"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("BUILD_WORKSPACE_DIRECTORY", "") // Put back when the test ends.
+			os.Unsetenv("BUILD_WORKSPACE_DIRECTORY")
+			var stdout, stderr strings.Builder
+			if got := run(t.Context(), test.args, &stdout, &stderr); got != test.want {
+				t.Errorf("exit code %d, want %d", got, test.want)
+			}
+			if !strings.Contains(stdout.String(), test.stdout) || !strings.Contains(stderr.String(), test.stderr) {
+				t.Errorf("stdout %q, stderr %q, want %q and %q", &stdout, &stderr, test.stdout, test.stderr)
+			}
+		})
+	}
+}
+
+func exampleParams(t *testing.T) params {
+	t.Helper()
+	var p params
+	if err := json.Unmarshal([]byte(`{
+		"label": "@@//oci:locomotion",
+		"base": {"label": "//oci/base:slim", "path": "bazel-out/slim"},
+		"layers": [{"label": "//oci:a", "path": "bazel-out/a.tar.gz"}, {"label": "//oci:b", "path": "bazel-out/b.tar.gz"}],
+		"entrypoint": {"values": ["/usr/bin/locomotion", "a b"]},
+		"labels": {"values": ["title=krabby", "description=Says \"hello\": a = b"]},
+		"user": "10001",
+		"workdir": {"values": ["/workspace"]}
+	}`), &p); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestDockerfileSaysWhatTheRuleSays(t *testing.T) {
+	got, err := dockerfile(exampleParams(t), []string{"a.tar.gz", "b.tar.gz"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `FROM localhost/base
+ADD a.tar.gz /
+ADD b.tar.gz /
+LABEL title="krabby" description="Says \"hello\": a = b"
+USER 10001
+WORKDIR /workspace
+ENTRYPOINT ["/usr/bin/locomotion","a b"]
+`
+	if got != want {
+		t.Errorf("dockerfile:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+func TestParamsWithOtherPathsKeepTheRest(t *testing.T) {
+	p := exampleParams(t)
+	changed, err := p.with(file{Path: "/base", Label: "b"}, []file{{Path: "/layer", Label: "l"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := changed.base(); got.Path != "/base" {
+		t.Errorf("base = %v, want /base", got)
+	}
+	if got := changed.layers(); len(got) != 1 || got[0].Path != "/layer" {
+		t.Errorf("layers = %v, want /layer alone", got)
+	}
+	if string(changed["user"]) != `"10001"` || !bytes.Equal(changed["labels"], p["labels"]) {
+		t.Errorf("user %s and labels %s, want those of before", changed["user"], changed["labels"])
+	}
+	if got := p.base().Path; got != "bazel-out/slim" {
+		t.Errorf("the parameters copied from have base %s now", got)
+	}
+}
+
+func TestCopySourcesMakesTheCopyWhatGitTracks(t *testing.T) {
+	workspace, dir := t.TempDir(), t.TempDir()
+	write := func(path, content string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(filepath.Join(workspace, "kept/a.go"), "as it is now")
+	write(filepath.Join(workspace, "untracked.go"), "x")
+	git := filepath.Join(t.TempDir(), "git")
+	write(git, "#!/bin/sh\nprintf 'deleted.go\\0kept/a.go\\0'\n")
+	if err := os.Chmod(git, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", filepath.Dir(git))
+
+	write(filepath.Join(dir, "kept/a.go"), "of the last time")
+	write(filepath.Join(dir, "deleted.go"), "of the last time")
+	write(filepath.Join(dir, ".bazelrc.network"), "# network=direct")
+
+	if err := copySources(t.Context(), workspace, dir); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(dir, "kept/a.go")); err != nil || string(got) != "as it is now" {
+		t.Errorf("kept/a.go = %q, %v, want what it is now", got, err)
+	}
+	for _, gone := range []string{"deleted.go", "untracked.go"} {
+		if _, err := os.Stat(filepath.Join(dir, gone)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v, want no such file", gone, err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, ".bazelrc.network")); err != nil {
+		t.Errorf("what the launcher has written: %v", err)
+	}
+}
+
+func TestEditChangesOneLineToSomethingNewEachTime(t *testing.T) {
+	original := "package main\n\nvar description = " + changedLine + ".\"\n"
+	c := &checkout{dir: t.TempDir(), original: []byte(original)}
+	path := filepath.Join(c.dir, changedFile)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{original: true}
+	for range 3 {
+		if err := c.edit(); err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(data); seen[got] || strings.Count(got, "\n") != strings.Count(original, "\n") {
+			t.Errorf("the file is %q, want another third line", got)
+		}
+		seen[string(data)] = true
+	}
+	c.original = []byte("package main\n")
+	if err := c.edit(); err == nil || !strings.Contains(err.Error(), "has no line") {
+		t.Errorf("err = %v, want that there is no such line", err)
+	}
+}
+
+func TestUnpackKeepsToItsFolder(t *testing.T) {
+	pack := func(t *testing.T, entries ...tar.Header) string {
+		t.Helper()
+		var archive bytes.Buffer
+		w := tar.NewWriter(&archive)
+		for _, header := range entries {
+			content := strings.Repeat("x", int(header.Size))
+			if err := errors.Join(w.WriteHeader(&header), func() error { _, err := w.Write([]byte(content)); return err }()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "a.tar")
+		if err := os.WriteFile(path, archive.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	t.Run("files and links", func(t *testing.T) {
+		dir := t.TempDir()
+		err := unpack(pack(t,
+			tar.Header{Typeflag: tar.TypeDir, Name: "usr/", Mode: 0o755},
+			tar.Header{Typeflag: tar.TypeReg, Name: "usr/a", Mode: 0o755, Size: 3},
+			tar.Header{Typeflag: tar.TypeSymlink, Name: "lib", Linkname: "usr"},
+			tar.Header{Typeflag: tar.TypeLink, Name: "usr/b", Linkname: "usr/a"},
+		), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(filepath.Join(dir, "lib/b")); err != nil || string(got) != "xxx" {
+			t.Errorf("lib/b = %q, %v, want xxx", got, err)
+		}
+	})
+	for name, entries := range map[string][]tar.Header{
+		"upwards":        {{Typeflag: tar.TypeReg, Name: "../a", Size: 1}},
+		"through a link": {{Typeflag: tar.TypeSymlink, Name: "out", Linkname: "/tmp"}, {Typeflag: tar.TypeReg, Name: "out/a", Size: 1}},
+		"a device":       {{Typeflag: tar.TypeChar, Name: "null"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := unpack(pack(t, entries...), t.TempDir()); err == nil {
+				t.Error("unpacked, want an error")
+			}
+		})
+	}
+}
+
+func TestToolsTakeTurnsAndTheAbsentSayWhy(t *testing.T) {
+	var turns []string
+	took := func(tool string) contender {
+		return contender{tool, func(i int) ([]table.Run, error) {
+			turns = append(turns, fmt.Sprint(tool, i))
+			return []table.Run{{Time: time.Second}, {Time: time.Minute}}, nil
+		}}
+	}
+	s := &suite{runs: 2, progress: func(string, ...any) {}, report: &table.Table{}, buildahFails: errors.New("no namespaces\nat all")}
+	if err := s.compare([]contender{took(krabbyName), took(buildahName), took(craneName)}, "first", "second"); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"krabby0", "crane0", "krabby1", "crane1"}; !slices.Equal(turns, want) {
+		t.Errorf("turns %v, want %v", turns, want)
+	}
+	var got []string
+	for _, row := range s.report.Rows {
+		got = append(got, fmt.Sprint(row.Operation, " ", row.Tool, " ", len(row.Runs), " ", row.Note))
+	}
+	want := []string{
+		"first krabby 2 ", "first buildah 0 cannot run here: no namespaces", "first crane 2 ",
+		"second krabby 2 ", "second buildah 0 cannot run here: no namespaces", "second crane 2 ",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("rows %q, want %q", got, want)
+	}
+
+	failing := contender{craneName, func(int) ([]table.Run, error) { return nil, errors.New("no route") }}
+	if err := s.compare([]contender{failing}, "third"); err == nil || err.Error() != "third: crane: no route" {
+		t.Errorf("err = %v, want the operation, the tool and the cause", err)
+	}
+}

@@ -1,0 +1,419 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"golang.org/x/sys/unix"
+
+	"krabby.dev/krabby/tools/bench/measure"
+	"krabby.dev/krabby/tools/bench/table"
+)
+
+// suite runs each operation with each tool, on the same layers.
+type suite struct {
+	runs     int
+	scratch  string
+	progress func(string, ...any)
+
+	house        *checkout
+	crane        string // The program.
+	buildah      *buildah
+	buildahFails error // Why there is no buildah.
+
+	// What is built, found on the way.
+	base         file     // As an OCI layout.
+	baseLayers   []string // Its blobs.
+	architecture string
+	original     []file   // Layers of the image.
+	changed      [][]file // The same after each run's edit.
+
+	report *table.Table
+}
+
+// Names of the tools.
+const (
+	krabbyName  = "krabby"
+	buildahName = "buildah"
+	craneName   = "crane"
+)
+
+func (s *suite) measure(ctx context.Context) (*table.Table, error) {
+	s.report = &table.Table{}
+	if err := s.prepare(); err != nil {
+		return nil, err
+	}
+	for _, operation := range []func(context.Context) error{s.noOp, s.edit, s.cold, s.changedLayer, s.push, s.shallow} {
+		if err := operation(ctx); err != nil {
+			return nil, err
+		}
+	}
+	s.report.Header = s.header()
+	return s.report, nil
+}
+
+// prepare finds out what the image is made from.
+func (s *suite) prepare() error {
+	s.base = s.house.params.base()
+	s.base.Path = filepath.Join(s.house.execRoot, s.base.Path)
+	index, err := layout.ImageIndexFromPath(s.base.Path)
+	if err != nil {
+		return fmt.Errorf("reading the base: %w", err)
+	}
+	manifest, err := index.IndexManifest()
+	if err != nil {
+		return fmt.Errorf("reading the base: %w", err)
+	}
+	if len(manifest.Manifests) != 1 {
+		return fmt.Errorf("the base %s has %d images, expected 1", s.base.Label, len(manifest.Manifests))
+	}
+	image, err := index.Image(manifest.Manifests[0].Digest)
+	if err != nil {
+		return fmt.Errorf("reading the base: %w", err)
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		return fmt.Errorf("reading the base: %w", err)
+	}
+	s.architecture = config.Architecture
+	layers, err := image.Manifest()
+	if err != nil {
+		return fmt.Errorf("reading the base: %w", err)
+	}
+	for _, layer := range layers.Layers {
+		s.baseLayers = append(s.baseLayers, filepath.Join(s.base.Path, "blobs", layer.Digest.Algorithm, layer.Digest.Hex))
+	}
+	s.original, err = s.house.take(filepath.Join(s.scratch, "original"))
+	return err
+}
+
+// contender is a tool in operations that follow each other: run has a result for each.
+type contender struct {
+	tool string
+	run  func(i int) ([]table.Run, error)
+}
+
+// compare has the contenders take turns, so that what else the machine does hits all of them.
+func (s *suite) compare(contenders []contender, operations ...string) error {
+	rows := make([][]table.Row, len(operations))
+	for j, operation := range operations {
+		for _, c := range contenders {
+			rows[j] = append(rows[j], table.Row{Operation: operation, Tool: c.tool})
+		}
+	}
+	for i := range s.runs {
+		for k, c := range contenders {
+			s.progress("%s: %s, run %d of %d", strings.Join(operations, ", "), c.tool, i+1, s.runs)
+			results, err := s.turn(c, i)
+			if absent := (absentError{}); errors.As(err, &absent) {
+				for j := range rows {
+					rows[j][k].Note = absent.Error()
+				}
+				continue
+			} else if err != nil {
+				return fmt.Errorf("%s: %s: %w", operations[0], c.tool, err)
+			}
+			for j := range rows {
+				rows[j][k].Runs = append(rows[j][k].Runs, results[j])
+			}
+		}
+	}
+	s.report.Rows = append(s.report.Rows, slices.Concat(rows...)...)
+	return nil
+}
+
+// absentError says why a tool has no results.
+type absentError struct{ why string }
+
+func (e absentError) Error() string { return e.why }
+
+func (s *suite) turn(c contender, i int) ([]table.Run, error) {
+	if c.tool == buildahName && s.buildahFails != nil {
+		return nil, absentError{"cannot run here: " + firstLine(s.buildahFails.Error())}
+	}
+	return c.run(i)
+}
+
+// costs is a contender whose one operation ends in one cost.
+func costs(tool string, run func(i int) (measure.Cost, error)) contender {
+	return contender{tool, func(i int) ([]table.Run, error) {
+		cost, err := run(i)
+		return []table.Run{result(cost)}, err
+	}}
+}
+
+func result(cost measure.Cost) table.Run {
+	return table.Run{Time: cost.Time, Read: &cost.Read, Written: &cost.Written}
+}
+
+func firstLine(text string) string { line, _, _ := strings.Cut(text, "\n"); return line }
+
+func (s *suite) noOp(ctx context.Context) error {
+	if _, err := s.house.build(ctx); err != nil {
+		return err
+	}
+	if s.buildahFails == nil {
+		if err := s.freshBuildah(ctx); err != nil {
+			return err
+		}
+		if _, err := s.buildah.build(ctx, s.architecture, 0); err != nil {
+			return err
+		}
+	}
+	return s.compare([]contender{
+		costs(krabbyName, func(int) (measure.Cost, error) { return s.house.build(ctx) }),
+		costs(buildahName, func(int) (measure.Cost, error) { return s.buildah.build(ctx, s.architecture, 0) }),
+		{craneName, func(int) ([]table.Run, error) { return nil, absentError{"has no cache: as its cold assembly"} }},
+	}, "no-op build")
+}
+
+// edit measures the way from a changed line to a new image, and keeps the layers of each for the others.
+func (s *suite) edit(ctx context.Context) error {
+	index := filepath.Join(s.house.dir, "bazel-bin/oci/locomotion/index.json")
+	return s.compare([]contender{costs(krabbyName, func(i int) (measure.Cost, error) {
+		before, err := os.ReadFile(index)
+		if err != nil {
+			return measure.Cost{}, err
+		}
+		if err := s.house.edit(); err != nil {
+			return measure.Cost{}, err
+		}
+		cost, err := s.house.build(ctx)
+		if err != nil {
+			return cost, err
+		}
+		after, err := os.ReadFile(index)
+		if err != nil {
+			return cost, err
+		}
+		if bytes.Equal(before, after) {
+			return cost, fmt.Errorf("%s has changed, but the image is as it was", changedFile)
+		}
+		layers, err := s.house.take(filepath.Join(s.scratch, fmt.Sprint("changed", i+1)))
+		s.changed = append(s.changed, layers)
+		return cost, err
+	})}, "one changed line of Go")
+}
+
+func (s *suite) freshBuildah(ctx context.Context) error {
+	if err := s.buildah.setBase(ctx, s.architecture, s.baseLayers); err != nil {
+		return err
+	}
+	return s.buildah.setLayers(s.house.params, s.original)
+}
+
+// Images of all tools have a number: 0 is the original, the others are by the run that changed them.
+
+func (s *suite) layout(number int) string {
+	return filepath.Join(s.scratch, fmt.Sprint("layout", number))
+}
+
+func (s *suite) tar(number int) string {
+	return filepath.Join(s.scratch, fmt.Sprintf("image%d.tar", number))
+}
+
+// assemble makes a layout with the image tool, as the rule oci_image has it do.
+func (s *suite) assemble(ctx context.Context, number int, layers []file) (measure.Cost, error) {
+	p, err := s.house.params.with(s.base, layers)
+	if err != nil {
+		return measure.Cost{}, err
+	}
+	output := s.layout(number)
+	if err := removeAll(output); err != nil {
+		return measure.Cost{}, err
+	}
+	if err := writeJSON(output+".json", p); err != nil {
+		return measure.Cost{}, err
+	}
+	cost, _, err := measure.Command(ctx, exec.Command(s.house.oci, "image", "--params", output+".json", "--output", output))
+	return cost, err
+}
+
+// craneAppend makes a tar with crane, from a base in a registry: it takes none from elsewhere.
+func (s *suite) craneAppend(ctx context.Context, registry *measure.Registry, number int, layers []file) (table.Run, error) {
+	args := []string{"append", "--base", registry.Host() + "/base", "--new_tag", "image:latest", "--output", s.tar(number)}
+	for _, layer := range layers {
+		args = append(args, "--new_layer", layer.Path)
+	}
+	if err := os.RemoveAll(s.tar(number)); err != nil {
+		return table.Run{}, err
+	}
+	served := registry.Served()
+	cost, _, err := measure.Command(ctx, exec.Command(s.crane, args...))
+	run := result(cost)
+	served = registry.Served() - served
+	run.Received = &served
+	return run, err
+}
+
+// baseRegistry is a registry with the base in it, for crane.
+func (s *suite) baseRegistry(ctx context.Context) (*measure.Registry, error) {
+	registry := measure.StartRegistry()
+	if _, _, err := measure.Command(ctx, exec.Command(s.crane, "push", s.base.Path, registry.Host()+"/base")); err != nil {
+		registry.Close()
+		return nil, fmt.Errorf("crane push of the base: %w", err)
+	}
+	return registry, nil
+}
+
+func (s *suite) cold(ctx context.Context) error {
+	registry, err := s.baseRegistry(ctx)
+	if err != nil {
+		return err
+	}
+	defer registry.Close()
+	return s.compare([]contender{
+		costs(krabbyName, func(int) (measure.Cost, error) { return s.assemble(ctx, 0, s.original) }),
+		costs(buildahName, func(int) (measure.Cost, error) {
+			if err := s.freshBuildah(ctx); err != nil {
+				return measure.Cost{}, err
+			}
+			return s.buildah.build(ctx, s.architecture, 0)
+		}),
+		{craneName, func(int) ([]table.Run, error) {
+			run, err := s.craneAppend(ctx, registry, 0, s.original)
+			return []table.Run{run}, err
+		}},
+	}, "cold assembly from layers")
+}
+
+func (s *suite) changedLayer(ctx context.Context) error {
+	registry, err := s.baseRegistry(ctx)
+	if err != nil {
+		return err
+	}
+	defer registry.Close()
+	return s.compare([]contender{
+		costs(krabbyName, func(i int) (measure.Cost, error) { return s.assemble(ctx, i+1, s.changed[i]) }),
+		costs(buildahName, func(i int) (measure.Cost, error) {
+			if err := s.buildah.setLayers(s.house.params, s.changed[i]); err != nil {
+				return measure.Cost{}, err
+			}
+			return s.buildah.build(ctx, s.architecture, i+1)
+		}),
+		{craneName, func(i int) ([]table.Run, error) {
+			run, err := s.craneAppend(ctx, registry, i+1, s.changed[i])
+			return []table.Run{run}, err
+		}},
+	}, "changed layer to image")
+}
+
+// push pushes each original to an empty registry, and then what one changed line has made of it.
+func (s *suite) push(ctx context.Context) error {
+	return s.compare([]contender{
+		s.pushes(krabbyName, func(number int, repository string) (measure.Cost, error) {
+			params := s.layout(number) + ".push.json"
+			if err := writeJSON(params, pushParams(s.layout(number), repository)); err != nil {
+				return measure.Cost{}, err
+			}
+			cost, _, err := measure.Command(ctx, exec.Command(s.house.oci, "push", "--params", params))
+			return cost, err
+		}),
+		s.pushes(buildahName, func(number int, repository string) (measure.Cost, error) {
+			return s.buildah.push(ctx, number, repository+":latest")
+		}),
+		s.pushes(craneName, func(number int, repository string) (measure.Cost, error) {
+			cost, _, err := measure.Command(ctx, exec.Command(s.crane, "push", s.tar(number), repository+":latest"))
+			return cost, err
+		}),
+	}, "first push", "push after the change")
+}
+
+func (s *suite) pushes(tool string, push func(number int, repository string) (measure.Cost, error)) contender {
+	return contender{tool, func(i int) ([]table.Run, error) {
+		registry := measure.StartRegistry()
+		defer registry.Close()
+		var runs []table.Run
+		for _, number := range []int{0, i + 1} {
+			received := registry.Received()
+			cost, err := push(number, registry.Host()+"/image")
+			if err != nil {
+				return nil, err
+			}
+			received = registry.Received() - received
+			run := result(cost)
+			run.Sent = &received
+			runs = append(runs, run)
+		}
+		return runs, nil
+	}}
+}
+
+// pushParams are what the rule oci_push would write.
+func pushParams(layout, repository string) map[string]any {
+	return map[string]any{
+		"label":       target,
+		"image":       layout,
+		"repository":  map[string][]string{"values": {repository}},
+		"remote_tags": map[string][]string{"values": {"latest"}},
+	}
+}
+
+// header says what was measured where.
+func (s *suite) header() []string {
+	peers := []string{"crane " + s.craneVersion()}
+	if s.buildahFails == nil {
+		peers = append(peers, s.buildah.version)
+	}
+	return []string{
+		fmt.Sprintf("machine: %d CPUs (%s), Linux %s", runtime.NumCPU(), processor(), kernel()),
+		fmt.Sprintf("image: %s for %s, base of %d layers, %d layers above it", target, s.architecture, len(s.baseLayers), len(s.original)),
+		"peers: " + strings.Join(peers, "; "),
+		fmt.Sprintf("medians of %d runs; in brackets: ratio to the first tool of the operation", s.runs),
+	}
+}
+
+// craneVersion is the one that go.mod pins: Bazel's binaries do not know theirs.
+func (s *suite) craneVersion() string {
+	data, err := os.ReadFile(filepath.Join(s.house.dir, "go.mod"))
+	if err != nil {
+		return "of unknown version"
+	}
+	match := regexp.MustCompile(`(?m)^\s*github\.com/google/go-containerregistry (v\S+)`).FindSubmatch(data)
+	if match == nil {
+		return "of unknown version"
+	}
+	return string(match[1])
+}
+
+func kernel() string {
+	var name unix.Utsname
+	if unix.Uname(&name) != nil {
+		return "of unknown version"
+	}
+	return unix.ByteSliceToString(name.Release[:])
+}
+
+func processor() string {
+	f, err := os.Open("/proc/cpuinfo")
+	if err != nil {
+		return "unknown model"
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if name, value, _ := strings.Cut(lines.Text(), ":"); strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "unknown model"
+}
+
+func writeJSON(path string, value any) error {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, data, 0o644)
+}
