@@ -109,7 +109,7 @@ func TestAWrongManifestNamesTheField(t *testing.T) {
 		{"a field of another type", set("action_scale", "0.5"), "action_scale: found a JSON string, expected a value of type float64"},
 		{"another schema", set("schema_version", 2), "schema_version: found 2, expected 1"},
 		{"no name", set("name", ""), `name: found "", expected a name`},
-		{"an unknown robot", set("robot", "spot"), `robot: found "spot", expected one of go1`},
+		{"an unknown robot", set("robot", "spot"), `robot: found "spot", expected one of go1, go2, hex`},
 		{"no files", set("files", map[string]any{}), `files: found [], expected "policy.onnx" among them`},
 		{"another model", set("files", map[string]any{"a.onnx": sum}), `files: found ["a.onnx"], expected "policy.onnx" among them`},
 		{"a file outside the folder", set("files", map[string]any{"policy.onnx": sum, "../x": sum}), `files: found "../x", expected the name of a file in the folder`},

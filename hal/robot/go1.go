@@ -4,7 +4,9 @@ package robot
 //
 // Joints are leg-major, in the order of the MuJoCo Playground model (go1_mjx_feetonly.xml): front right, front left,
 // rear right, rear left; in each leg hip (abduction), thigh, calf. Ranges, torque limits and gains are that model's,
-// the default pose is its keyframe "home". The velocity limits are the manufacturer's.
+// the default pose is its keyframe "home"; MuJoCo Menagerie (unitree_go1/go1.xml) has the same ranges and torque limits.
+// The velocity limit is the manufacturer's (unitree_ros, go1.urdf), at the calf divided by the gear of 1.5 that its torque
+// is multiplied by.
 func Go1() *Robot {
 	r := &Robot{
 		Name: "go1",
@@ -24,5 +26,7 @@ func Go1() *Robot {
 		r.Kp = append(r.Kp, 35, 35, 35)
 		r.Kd = append(r.Kd, 0.5, 0.5, 0.5)
 	}
+	// All hips, then all thighs, then all calves.
+	r.Orders = map[string][]string{"type_major": names([]string{"_hip_joint", "_thigh_joint", "_calf_joint"}, r.Feet)}
 	return r
 }

@@ -6,7 +6,15 @@ package robot
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+)
+
+// MaxJoints and MaxFeet bound every robot, and with it every message.
+const (
+	MaxJoints = 64
+	MaxFeet   = 32
 )
 
 // Joint is one rotary joint of a robot.
@@ -33,7 +41,7 @@ func (j Joint) Contains(positionRad float64) bool {
 
 // Robot is one kind of robot. Every slice over joints, here and in the messages, has the length and order of Joints.
 type Robot struct {
-	// Name identifies the robot in flags, manifests and reports.
+	// Name identifies the robot in flags, manifests and reports: lower case letters, digits and _.
 	Name string
 	// Joints in the order of the robot's model file.
 	Joints []Joint
@@ -45,6 +53,74 @@ type Robot struct {
 	Kp []float64
 	// Kd is the default derivative gain, in N·m·s/rad, one value a joint.
 	Kd []float64
+	// Orders are other orders in which someone lists the same joints, by name: each has the name of every joint once.
+	Orders map[string][]string
+}
+
+// Map is a bijection between the order of a robot's Joints and another one: Map[i] is the index in Joints of what the
+// other order has at i.
+type Map []int
+
+// Order returns the map to the order of that name. The error lists the robot's orders.
+func (r *Robot) Order(name string) (Map, error) {
+	order, ok := r.Orders[name]
+	if !ok {
+		return nil, fmt.Errorf("robot %s: unknown joint order %q: expected one of %s", r.Name, name,
+			strings.Join(slices.Sorted(maps.Keys(r.Orders)), ", "))
+	}
+	m, err := r.MapTo(order)
+	if err != nil {
+		return nil, fmt.Errorf("robot %s: joint order %q: %w", r.Name, name, err)
+	}
+	return m, nil
+}
+
+// MapTo returns the map to an order given by the joints' names. The error names the joint that is unknown, repeated or
+// missing.
+func (r *Robot) MapTo(order []string) (Map, error) {
+	m := make(Map, 0, len(order))
+	for _, name := range order {
+		at := slices.IndexFunc(r.Joints, func(j Joint) bool { return j.Name == name })
+		switch {
+		case at < 0:
+			return nil, fmt.Errorf("found %q, expected the name of a joint", name)
+		case slices.Contains(m, at):
+			return nil, fmt.Errorf("found %q twice, expected each joint once", name)
+		}
+		m = append(m, at)
+	}
+	for i, j := range r.Joints {
+		if !slices.Contains(m, i) {
+			return nil, fmt.Errorf("found no %q, expected each joint once", j.Name)
+		}
+	}
+	return m, nil
+}
+
+// To writes values, which are in the robot's order, into dst in the other order. Both have len(m) values and do not
+// overlap; it panics otherwise, as an index out of range does.
+func (m Map) To(dst, values []float64) {
+	for i, at := range m {
+		dst[i] = values[at]
+	}
+}
+
+// From writes values, which are in the other order, into dst in the robot's order, as To does.
+func (m Map) From(dst, values []float64) {
+	for i, at := range m {
+		dst[at] = values[i]
+	}
+}
+
+// names lists joints type-major: each kind of joint in turn, on all legs.
+func names(kinds, legs []string) []string {
+	var all []string
+	for _, kind := range kinds {
+		for _, leg := range legs {
+			all = append(all, leg+kind)
+		}
+	}
+	return all
 }
 
 // JointNames returns the names of the joints in order.
@@ -58,7 +134,7 @@ func (r *Robot) JointNames() []string {
 
 // Names returns the names of the known robots, sorted.
 func Names() []string {
-	return []string{"go1"}
+	return []string{"go1", "go2", "hex"}
 }
 
 // ByName returns the robot of that name. The error lists the known names.
@@ -66,6 +142,10 @@ func ByName(name string) (*Robot, error) {
 	switch name {
 	case "go1":
 		return Go1(), nil
+	case "go2":
+		return Go2(), nil
+	case "hex":
+		return Hex(), nil
 	}
 	return nil, fmt.Errorf("unknown robot %q: expected one of %s", name, strings.Join(Names(), ", "))
 }

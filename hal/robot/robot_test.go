@@ -21,6 +21,9 @@ func TestEveryRobotIsConsistent(t *testing.T) {
 			if len(r.DefaultPoseRad) != n || len(r.Kp) != n || len(r.Kd) != n {
 				t.Fatalf("%d joints, %d default positions, %d kp, %d kd", n, len(r.DefaultPoseRad), len(r.Kp), len(r.Kd))
 			}
+			if n > MaxJoints || len(r.Feet) > MaxFeet {
+				t.Errorf("%d joints and %d feet: expected at most %d and %d", n, len(r.Feet), MaxJoints, MaxFeet)
+			}
 			seen := map[string]bool{}
 			for i, j := range r.Joints {
 				if seen[j.Name] {
@@ -50,6 +53,35 @@ func TestGo1IsTheModelFiles(t *testing.T) {
 	wantPose := []float64{0.1, 0.9, -1.8, -0.1, 0.9, -1.8, 0.1, 0.9, -1.8, -0.1, 0.9, -1.8}
 	if !slices.Equal(r.DefaultPoseRad, wantPose) {
 		t.Errorf("default pose = %v, want %v", r.DefaultPoseRad, wantPose)
+	}
+}
+
+func TestGo2IsTheModelFiles(t *testing.T) {
+	r := Go2()
+	wantNames := []string{
+		"FL_hip_joint", "FL_thigh_joint", "FL_calf_joint", "FR_hip_joint", "FR_thigh_joint", "FR_calf_joint",
+		"RL_hip_joint", "RL_thigh_joint", "RL_calf_joint", "RR_hip_joint", "RR_thigh_joint", "RR_calf_joint",
+	}
+	if got := r.JointNames(); !slices.Equal(got, wantNames) {
+		t.Errorf("joints = %v, want %v", got, wantNames)
+	}
+	wantPose := []float64{0.1, 0.8, -1.5, -0.1, 0.8, -1.5, 0.1, 1, -1.5, -0.1, 1, -1.5}
+	if !slices.Equal(r.DefaultPoseRad, wantPose) {
+		t.Errorf("default pose = %v, want %v", r.DefaultPoseRad, wantPose)
+	}
+	if front, rear := r.Joints[4].UpperRad, r.Joints[7].UpperRad; front != 3.4907 || rear != 4.5379 {
+		t.Errorf("thighs reach %v and %v rad, want 3.4907 in front and 4.5379 behind", front, rear)
+	}
+}
+
+func TestHexHasThreeJointsOnEachOfSixLegs(t *testing.T) {
+	want := []string{
+		"FL_hip_yaw", "FL_hip_pitch", "FL_knee", "FR_hip_yaw", "FR_hip_pitch", "FR_knee",
+		"ML_hip_yaw", "ML_hip_pitch", "ML_knee", "MR_hip_yaw", "MR_hip_pitch", "MR_knee",
+		"RL_hip_yaw", "RL_hip_pitch", "RL_knee", "RR_hip_yaw", "RR_hip_pitch", "RR_knee",
+	}
+	if got := Hex().JointNames(); !slices.Equal(got, want) {
+		t.Errorf("joints = %v, want %v", got, want)
 	}
 }
 
