@@ -66,7 +66,7 @@ func TestGoAgreesWithPython(t *testing.T) {
 
 	o := message.NewObservation(p.Robot)
 	for i, c := range g.Cases {
-		o.BaseVelocityMps = c.BaseVelocityMps
+		o.BaseVelocityKnown, o.BaseVelocityMps = true, c.BaseVelocityMps
 		o.IMU.AngularVelocityRadPerSec = c.AngularVelocityRadPerSec
 		o.IMU.Orientation = c.Orientation
 		copy(o.PositionRad, c.PositionRad)

@@ -15,6 +15,7 @@
 package joystick
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -75,7 +76,8 @@ func New(p *policy.Policy) (*Builder, error) {
 }
 
 // Build writes the observation of Size values into dst. It does not allocate. The error names the slice that has the
-// wrong length; the values themselves are not judged.
+// wrong length, or says that the base velocity is not known: the policy would take 0 for the truth. The values themselves
+// are not judged.
 func (b *Builder) Build(dst []float32, o *message.Observation, command message.NavigationCommand, lastAction []float32) error {
 	switch {
 	case len(dst) != Size:
@@ -86,6 +88,8 @@ func (b *Builder) Build(dst []float32, o *message.Observation, command message.N
 		return fmt.Errorf("joystick: %d joint velocities, expected %d", len(o.VelocityRadPerSec), joints)
 	case len(lastAction) != joints:
 		return fmt.Errorf("joystick: a last action of %d values, expected %d", len(lastAction), joints)
+	case !o.BaseVelocityKnown:
+		return errors.New("joystick: found no base velocity, expected a robot or simulator that knows it")
 	}
 	gravity := Gravity(o.IMU.Orientation)
 	for i := range 3 {

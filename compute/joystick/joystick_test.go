@@ -31,7 +31,7 @@ func TestEveryValueIsInItsPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := message.NewObservation(robot.Go1())
-	o.BaseVelocityMps = [3]float64{1, 2, 3}
+	o.BaseVelocityKnown, o.BaseVelocityMps = true, [3]float64{1, 2, 3}
 	o.IMU.AngularVelocityRadPerSec = [3]float64{4, 5, 6}
 	o.IMU.Orientation = [4]float64{math.Sqrt2 / 2, math.Sqrt2 / 2, 0, 0} // Rolled to the right by 90°.
 	lastAction := make([]float32, 12)
@@ -100,6 +100,7 @@ func TestSlicesOfTheWrongLengthAreRefused(t *testing.T) {
 		{48, 18, 12, 12, "18 joint positions"},
 		{48, 12, 0, 12, "0 joint velocities"},
 		{48, 12, 12, 11, "last action of 11 values"},
+		{48, 12, 12, 12, "found no base velocity"},
 	}
 	for _, tt := range tests {
 		o := &message.Observation{PositionRad: make([]float64, tt.positions), VelocityRadPerSec: make([]float64, tt.velocities)}
@@ -154,6 +155,7 @@ func TestBuildingDoesNotAllocate(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := message.NewObservation(robot.Go1())
+	o.BaseVelocityKnown = true
 	dst, last := make([]float32, joystick.Size), make([]float32, 12)
 	if n := testing.AllocsPerRun(100, func() {
 		if err := b.Build(dst, o, message.NavigationCommand{}, last); err != nil {

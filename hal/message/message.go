@@ -24,10 +24,17 @@ type Observation struct {
 	PositionRad, VelocityRadPerSec, EffortNm []float64
 	// IMU is the inertial measurement unit.
 	IMU IMU
-	// BaseVelocityMps is the linear velocity of the base in its own frame (x, y, z), in m/s.
+	// BaseVelocityKnown says whether BaseVelocityMps means anything: only simulators and estimators know it.
+	BaseVelocityKnown bool
+	// BaseVelocityMps is the linear velocity of the base in its own frame (x, y, z), in m/s; 0 where it is not known.
 	BaseVelocityMps [3]float64
 	// Contacts says which feet touch the ground, one value a foot.
 	Contacts []bool
+
+	// RGB1 and RGB2 are the images of the color cameras, Depth the distance along the camera's axis, in m, and Confidence
+	// how far to trust it, from 0 to 1. Each is there or not by itself, with a stamp of its own.
+	RGB1, RGB2        ColorImage
+	Depth, Confidence ScalarImage
 }
 
 // IMU is the state of an inertial measurement unit whose axes are the base's.
@@ -41,7 +48,7 @@ type IMU struct {
 }
 
 // Resize makes the observation's slices fit a robot of so many joints and feet, and keeps their memory where it
-// suffices. The contents are unspecified afterwards.
+// suffices. The contents are unspecified afterwards. Images stay as they are.
 func (o *Observation) Resize(joints, feet int) {
 	o.PositionRad = resize(o.PositionRad, joints)
 	o.VelocityRadPerSec = resize(o.VelocityRadPerSec, joints)
@@ -49,7 +56,24 @@ func (o *Observation) Resize(joints, feet int) {
 	o.Contacts = resize(o.Contacts, feet)
 }
 
-// NewObservation returns an observation sized for r, upright and at rest in its default pose.
+// CopyFrom makes o a deep copy of from, reusing the memory of o. What o had borrowed is not written to. A copy from
+// itself makes all that it has borrowed its own.
+func (o *Observation) CopyFrom(from *Observation) {
+	old := *o
+	*o = *from
+	o.PositionRad = append(old.PositionRad[:0], from.PositionRad...)
+	o.VelocityRadPerSec = append(old.VelocityRadPerSec[:0], from.VelocityRadPerSec...)
+	o.EffortNm = append(old.EffortNm[:0], from.EffortNm...)
+	o.Contacts = append(old.Contacts[:0], from.Contacts...)
+	o.RGB1, o.RGB2, o.Depth, o.Confidence = old.RGB1, old.RGB2, old.Depth, old.Confidence
+	o.RGB1.CopyFrom(&from.RGB1)
+	o.RGB2.CopyFrom(&from.RGB2)
+	o.Depth.CopyFrom(&from.Depth)
+	o.Confidence.CopyFrom(&from.Confidence)
+}
+
+// NewObservation returns an observation sized for r, upright and at rest in its default pose, of unknown base velocity
+// and without images.
 func NewObservation(r *robot.Robot) *Observation {
 	o := &Observation{}
 	o.Resize(len(r.Joints), len(r.Feet))
@@ -75,11 +99,14 @@ type JointCommand struct {
 	TargetRad []float64
 	// Kp and Kd are the gains, in N·m/rad and N·m·s/rad, one value a joint.
 	Kp, Kd []float64
+	// FeedForwardNm is an effort that the actuator adds to that of its PD loop, in N·m: one value a joint, or none at all.
+	FeedForwardNm []float64
 }
 
 // Resize makes the command's slices fit so many joints, and keeps their memory where it suffices. The contents are
-// unspecified afterwards.
+// unspecified afterwards. There is no feed-forward effort then.
 func (c *JointCommand) Resize(joints int) {
+	c.FeedForwardNm = c.FeedForwardNm[:0]
 	c.TargetRad = resize(c.TargetRad, joints)
 	c.Kp = resize(c.Kp, joints)
 	c.Kd = resize(c.Kd, joints)
@@ -87,14 +114,15 @@ func (c *JointCommand) Resize(joints int) {
 
 // CopyFrom makes c a deep copy of from, reusing the memory of c.
 func (c *JointCommand) CopyFrom(from *JointCommand) {
-	target, kp, kd := c.TargetRad, c.Kp, c.Kd
+	target, kp, kd, feedForward := c.TargetRad, c.Kp, c.Kd, c.FeedForwardNm
 	*c = *from
 	c.TargetRad = append(target[:0], from.TargetRad...)
 	c.Kp = append(kp[:0], from.Kp...)
 	c.Kd = append(kd[:0], from.Kd...)
+	c.FeedForwardNm = append(feedForward[:0], from.FeedForwardNm...)
 }
 
-// NewJointCommand returns a command for r with its default pose and gains.
+// NewJointCommand returns a command for r with its default pose and gains, without feed-forward.
 func NewJointCommand(r *robot.Robot) *JointCommand {
 	return &JointCommand{
 		TargetRad: append([]float64(nil), r.DefaultPoseRad...),
@@ -103,8 +131,17 @@ func NewJointCommand(r *robot.Robot) *JointCommand {
 	}
 }
 
-// NavigationCommand asks for a velocity of the base, in its own frame.
+// NavigationCommand asks for a velocity of the base, in its own frame. One that never travels needs no stamps.
 type NavigationCommand struct {
+	// Sequence counts the commands of a navigator, from 1.
+	Sequence uint64
+	// SessionID is that of the observations that the navigator acts on.
+	SessionID uint64
+	// MonotonicNs is when the command was made, in ns of the server's monotonic clock.
+	MonotonicNs int64
+	// ExpiresNs is when the command loses its force, in ns of the same clock; the base is then asked to stand.
+	ExpiresNs int64
+
 	// VxMps and VyMps are the linear velocities forward and left, in m/s.
 	VxMps, VyMps float64
 	// YawRateRadPerSec is the angular velocity about z, in rad/s.

@@ -15,14 +15,16 @@ type Cause string
 const (
 	// Session: the command answers another life of the server, or none.
 	Session Cause = "session"
-	// Shape: not one value for each joint.
+	// Shape: not one value for each joint; for a feed-forward effort, none will do.
 	Shape Cause = "shape"
 	// NotFinite: a target or gain is NaN or infinite.
 	NotFinite Cause = "not_finite"
-	// Gain: a gain is negative.
+	// Gain: a gain is negative or beyond message.MaxMagnitude.
 	Gain Cause = "gain"
 	// JointLimit: a target lies outside its joint's range.
 	JointLimit Cause = "joint_limit"
+	// EffortLimit: a feed-forward effort exceeds its joint's limit.
+	EffortLimit Cause = "effort_limit"
 	// Future: the command was made later than now.
 	Future Cause = "future"
 	// Stale: the command is older than the server accepts.
@@ -50,9 +52,9 @@ func (g *gate) check(c *message.JointCommand, nowNs int64) Cause {
 	switch n := len(g.robot.Joints); {
 	case c.SessionID != g.sessionID:
 		return Session
-	case len(c.TargetRad) != n || len(c.Kp) != n || len(c.Kd) != n:
+	case len(c.TargetRad) != n || len(c.Kp) != n || len(c.Kd) != n || len(c.FeedForwardNm) != 0 && len(c.FeedForwardNm) != n:
 		return Shape
-	case !allFinite(c.TargetRad) || !allFinite(c.Kp) || !allFinite(c.Kd):
+	case !allFinite(c.TargetRad) || !allFinite(c.Kp) || !allFinite(c.Kd) || !allFinite(c.FeedForwardNm):
 		return NotFinite
 	case c.Validate(g.robot) != nil:
 		return Gain // All that is left of what Validate refuses.
@@ -60,6 +62,9 @@ func (g *gate) check(c *message.JointCommand, nowNs int64) Cause {
 	for i, joint := range g.robot.Joints {
 		if !joint.Contains(c.TargetRad[i]) {
 			return JointLimit
+		}
+		if len(c.FeedForwardNm) != 0 && math.Abs(c.FeedForwardNm[i]) > joint.EffortLimitNm {
+			return EffortLimit
 		}
 	}
 	switch {

@@ -40,6 +40,8 @@ type Backend struct {
 	lagged []float64 // Joint positions without sway, in rad.
 	target []float64 // In rad.
 	kp, kd []float64
+
+	feedForward []float64 // In N·m; 0 where a command has none.
 }
 
 // New returns a backend for r, at rest in its default pose, for which a time of period passes with each Read.
@@ -51,6 +53,8 @@ func New(r *robot.Robot, period time.Duration) *Backend {
 		target:  append([]float64(nil), r.DefaultPoseRad...),
 		kp:      append([]float64(nil), r.Kp...),
 		kd:      append([]float64(nil), r.Kd...),
+
+		feedForward: make([]float64, len(r.Joints)),
 	}
 }
 
@@ -79,7 +83,7 @@ func (b *Backend) joints(o *message.Observation, t float64) {
 		sway, swayRate := wave(swayRad, swayHz, phase, t)
 		o.PositionRad[i] = b.lagged[i] + sway
 		o.VelocityRadPerSec[i] = step/b.periodS + swayRate
-		effort := b.kp[i]*(b.target[i]-o.PositionRad[i]) - b.kd[i]*o.VelocityRadPerSec[i]
+		effort := b.kp[i]*(b.target[i]-o.PositionRad[i]) - b.kd[i]*o.VelocityRadPerSec[i] + b.feedForward[i]
 		o.EffortNm[i] = min(max(effort, -joint.EffortLimitNm), joint.EffortLimitNm)
 	}
 }
@@ -102,7 +106,7 @@ func base(o *message.Observation, t float64) {
 	vy, ay := wave(driftMps, driftHz, 2, t)
 	vz, az := wave(driftMps, driftHz, 4, t)
 	v := [3]float64{forwardMps + vx, vy, vz}
-	o.BaseVelocityMps = v
+	o.BaseVelocityKnown, o.BaseVelocityMps = true, v
 
 	// Specific force: the change of velocity in the turning frame, and what holds the base up.
 	o.IMU.LinearAccelerationMps2 = [3]float64{
@@ -124,5 +128,7 @@ func (b *Backend) Write(_ context.Context, c *message.JointCommand) error {
 	copy(b.target, c.TargetRad)
 	copy(b.kp, c.Kp)
 	copy(b.kd, c.Kd)
+	clear(b.feedForward)
+	copy(b.feedForward, c.FeedForwardNm)
 	return nil
 }

@@ -1,6 +1,7 @@
 package synthetic
 
 import (
+	"errors"
 	"math"
 	"reflect"
 	"testing"
@@ -71,6 +72,27 @@ func TestJointsFollowTheTarget(t *testing.T) {
 		if want := r.DefaultPoseRad[j] + 0.3; math.Abs(after-want) > swayRad+1e-6 {
 			t.Errorf("joint %d: %v rad 1 s after the command, want %v ± %v", j, after, want, swayRad)
 		}
+	}
+}
+
+func TestAFeedForwardEffortIsAdded(t *testing.T) {
+	r := robot.Go1()
+	read := func(feedForwardNm []float64) float64 {
+		b := New(r, period)
+		o, c := message.NewObservation(r), message.NewJointCommand(r)
+		c.FeedForwardNm = []float64{9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9}
+		if err := b.Write(t.Context(), c); err != nil { // And forgotten by the next command.
+			t.Fatal(err)
+		}
+		c.FeedForwardNm = feedForwardNm
+		if err := errors.Join(b.Write(t.Context(), c), b.Read(t.Context(), o)); err != nil {
+			t.Fatal(err)
+		}
+		return o.EffortNm[1]
+	}
+	without, with := read(nil), read([]float64{0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
+	if math.Abs(with-without-3) > 1e-9 {
+		t.Errorf("effort = %v N·m without and %v with 3 N·m of feed-forward", without, with)
 	}
 }
 
