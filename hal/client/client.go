@@ -88,7 +88,7 @@ func New(r *robot.Robot, in Subscriber, out Sender, opts ...Option) *Client {
 		out:          out,
 		clock:        clock.New(),
 		validity:     100 * time.Millisecond,
-		commandFrame: make([]byte, 0, wire.MaxFrameBytes),
+		commandFrame: make([]byte, 0, wire.MaxCommandBytes),
 		stats:        Stats{Refused: map[string]uint64{}},
 	}
 	for _, opt := range opts {

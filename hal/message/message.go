@@ -112,6 +112,12 @@ func (c *JointCommand) Resize(joints int) {
 	c.Kd = resize(c.Kd, joints)
 }
 
+// ResizeFeedForward gives the command a feed-forward effort of so many joints, and keeps its memory where it suffices.
+// The contents are unspecified afterwards.
+func (c *JointCommand) ResizeFeedForward(joints int) {
+	c.FeedForwardNm = resize(c.FeedForwardNm, joints)
+}
+
 // CopyFrom makes c a deep copy of from, reusing the memory of c.
 func (c *JointCommand) CopyFrom(from *JointCommand) {
 	target, kp, kd, feedForward := c.TargetRad, c.Kp, c.Kd, c.FeedForwardNm

@@ -132,7 +132,6 @@ func New(r *robot.Robot, backend Backend, out Publisher, in Receiver, opts ...Op
 		rateHz:      100,
 		log:         slog.New(slog.DiscardHandler),
 		observation: message.NewObservation(r),
-		frame:       make([]byte, 0, wire.MaxFrameBytes),
 		incoming:    message.NewJointCommand(r),
 		candidate:   message.NewJointCommand(r),
 		current:     message.NewJointCommand(r),
@@ -213,6 +212,7 @@ func (s *Server) publish(ctx context.Context) {
 	o.Sequence, o.SessionID = s.sequence, s.gate.sessionID
 	o.MonotonicNs, o.WallNs = monotonicNs, wallNs
 	frame, err := wire.AppendObservation(s.frame[:0], o)
+	s.frame = frame // Grows with the first image.
 	if err == nil {
 		err = s.out.Publish(frame)
 	}

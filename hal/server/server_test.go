@@ -185,6 +185,13 @@ func TestACommandIsAppliedAtTheNextTickAndKeptUp(t *testing.T) {
 	})
 }
 
+// feedForward is one for a Go1 in which only one joint has a value.
+func feedForward(joint int, effortNm float64) []float64 {
+	values := make([]float64, 12)
+	values[joint] = effortNm
+	return values
+}
+
 func TestTheGateRefuses(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -198,6 +205,9 @@ func TestTheGateRefuses(t *testing.T) {
 		{"an infinite target", func(c *message.JointCommand) { c.TargetRad[4] = math.Inf(1) }, NotFinite},
 		{"a NaN gain", func(c *message.JointCommand) { c.Kd[11] = math.NaN() }, NotFinite},
 		{"a negative gain", func(c *message.JointCommand) { c.Kp[0] = -1 }, Gain},
+		{"a feed-forward of NaN", func(c *message.JointCommand) { c.FeedForwardNm = feedForward(11, math.NaN()) }, NotFinite},
+		{"a feed-forward above the limit", func(c *message.JointCommand) { c.FeedForwardNm = feedForward(0, math.Nextafter(23.7, 24)) }, EffortLimit},
+		{"a feed-forward below the limit", func(c *message.JointCommand) { c.FeedForwardNm = feedForward(2, -35.6) }, EffortLimit},
 		{"a target just above the range", func(c *message.JointCommand) { c.TargetRad[0] = math.Nextafter(0.863, 1) }, JointLimit},
 		{"a target just below the range", func(c *message.JointCommand) { c.TargetRad[11] = math.Nextafter(-2.818, -3) }, JointLimit},
 		{"a command of the future", func(c *message.JointCommand) { c.MonotonicNs += int64(time.Second) }, Future},
