@@ -22,6 +22,7 @@ var krabby = imports.Table{
 		{Packages: "hal/clock"},
 		{Packages: "hal/message", Imports: []string{"hal/robot"}},
 		{Packages: "hal/wire", Imports: []string{"hal/message", "hal/robot"}},
+		{Packages: "hal/wire/v1", Imports: []string{"hal/message", "hal/robot"}},
 		{Packages: "hal/bus"},
 		{
 			Packages: "hal/server",
