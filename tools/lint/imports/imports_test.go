@@ -23,10 +23,11 @@ var krabby = imports.Table{
 		{Packages: "hal/message", Imports: []string{"hal/robot"}},
 		{Packages: "hal/wire", Imports: []string{"hal/message", "hal/robot"}},
 		{Packages: "hal/wire/v1", Imports: []string{"hal/message", "hal/robot"}},
+		{Packages: "hal/safety", Imports: []string{"hal/message", "hal/robot"}},
 		{Packages: "hal/bus"},
 		{
 			Packages: "hal/server",
-			Imports:  []string{"hal/bus", "hal/clock", "hal/message", "hal/robot", "hal/wire"},
+			Imports:  []string{"hal/bus", "hal/clock", "hal/message", "hal/robot", "hal/safety", "hal/wire"},
 			Tests:    []string{"hal/client", "hal/synthetic"},
 		},
 		{
@@ -38,7 +39,7 @@ var krabby = imports.Table{
 		// Programs, and what they have in common.
 		{Packages: "compute/inprocess", Imports: []string{
 			"compute/joystick", "compute/onnx", "compute/policy", "compute/runner",
-			"hal/bus", "hal/client", "hal/message", "hal/robot", "hal/server", "hal/synthetic",
+			"hal/bus", "hal/client", "hal/message", "hal/robot", "hal/safety", "hal/server", "hal/synthetic",
 		}},
 		{Packages: "hal/jetson/cmd/...", Imports: []string{"hal/...", "compute/...", "gameloop/..."}},
 		{Packages: "hal/isaac/cmd/...", Imports: []string{"hal/...", "compute/...", "gameloop/..."}},
