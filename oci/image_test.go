@@ -102,6 +102,9 @@ type report struct {
 	Server struct {
 		Applied int64            `json:"applied"`
 		Refused map[string]int64 `json:"refused"`
+		Safety  struct {
+			Trips map[string]int64 `json:"trips"`
+		} `json:"safety"`
 	} `json:"server"`
 }
 
@@ -156,11 +159,14 @@ func checkRun(t *testing.T, image v1.Image) {
 		t.Errorf("%d distinct of %d actions: actions must follow the observations", got.Action.Distinct, got.Actions)
 	}
 	// Commands that come late or together are a busy machine's; every other refusal is a mistake of ours.
-	for _, late := range []string{"expired", "stale", "superseded"} {
+	for _, late := range []string{"expired", "observation_old", "stale", "superseded", "unwritten"} {
 		delete(got.Server.Refused, late)
 	}
 	if got.Server.Applied == 0 || len(got.Server.Refused) != 0 {
 		t.Errorf("server applied %d commands and refused %v", got.Server.Applied, got.Server.Refused)
+	}
+	if len(got.Server.Safety.Trips) != 0 {
+		t.Errorf("the robot was stopped: %v", got.Server.Safety.Trips)
 	}
 }
 

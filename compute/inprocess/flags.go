@@ -12,13 +12,14 @@ import (
 
 	"krabby.dev/krabby/compute/joystick"
 	"krabby.dev/krabby/hal/message"
+	"krabby.dev/krabby/hal/safety"
 )
 
 // flags is the command line.
 type flags struct {
 	Duration    time.Duration `default:"0s" help:"How long to run, for example 5s; 0 means until SIGINT or SIGTERM."`
 	Rate        float64       `default:"0" placeholder:"HZ" help:"Rate of the policy; 0 means the rate it was trained for (go1_joystick: 50)."`
-	HALRate     float64       `name:"hal-rate" default:"100" placeholder:"HZ" help:"Rate at which the robot is read and written."`
+	HALRate     float64       `name:"hal-rate" default:"100" placeholder:"HZ" help:"Rate at which the robot is read and written, at least 10."`
 	Policy      string        `default:"/opt/krabby/policies/go1_joystick" env:"KRABBY_POLICY" placeholder:"DIR" help:"Folder of the policy."`
 	Robot       string        `default:"go1" help:"Robot to drive; the policy must be made for it."`
 	Backend     string        `default:"synthetic" enum:"synthetic" help:"What stands behind the hardware abstraction layer: ${enum}."`
@@ -52,8 +53,11 @@ func (f *flags) Validate() error {
 	if !(f.Rate >= 0 && f.Rate <= 1000) {
 		return fmt.Errorf("--rate: found %v, expected 0 to 1000 Hz", f.Rate)
 	}
-	if !(f.HALRate > 0 && f.HALRate <= 10000) {
-		return fmt.Errorf("--hal-rate: found %v, expected more than 0 and at most 10000 Hz", f.HALRate)
+	// A command waits for the server's next tick, and must not be too old by then.
+	const lowest = float64(time.Second) / float64(safety.DefaultMaxCommandAge)
+	if !(f.HALRate >= lowest && f.HALRate <= 10000) {
+		return fmt.Errorf("--hal-rate: found %v, expected %v to 10000 Hz: a command may be at most %v old when it is applied",
+			f.HALRate, lowest, safety.DefaultMaxCommandAge)
 	}
 	return nil
 }

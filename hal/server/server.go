@@ -1,13 +1,6 @@
 // Package server is the robot's side of the hardware abstraction layer: it reads a backend at a fixed rate, publishes
-// what it read, and applies the newest command that its safety gate lets through. This is the one place through which
-// commands reach joints.
-//
-// The server is always in one of three states:
-//
-//	state    what the joints do                      leaves it when
-//	idle     nothing was ever written to the backend a command passes the gate: active
-//	active   the newest accepted command             the command expires: holding
-//	holding  the last accepted command, kept up      a command passes the gate: active
+// what it read, and writes what its safety gate makes of the commands that arrive. This is the one place through which
+// commands reach joints; package safety has the states that it can be in and what is written in each.
 //
 // No message and no error of the backend or the transport ends the loop: each is counted by its cause and dropped.
 //
@@ -29,6 +22,7 @@ import (
 	"krabby.dev/krabby/hal/clock"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/robot"
+	"krabby.dev/krabby/hal/safety"
 	"krabby.dev/krabby/hal/wire"
 )
 
@@ -38,8 +32,9 @@ type Backend interface {
 	// server fills sequence, session and times. After an error o is not used. Read must not block for longer than a
 	// fraction of the server's period.
 	Read(ctx context.Context, o *message.Observation) error
-	// Write applies c, which passed the server's gate, until the next call. The server writes at every tick once there
-	// is something to apply. Write must not keep or change c.
+	// Write applies c, which comes from the server's gate, until the next call. The server writes at every tick once
+	// there is something to apply. A joint whose Kp is 0 is damped by its Kd: its target means nothing, and the backend
+	// must not drive it there. Write must not keep or change c.
 	Write(ctx context.Context, c *message.JointCommand) error
 }
 
@@ -63,15 +58,27 @@ type Stats struct {
 	Published uint64 `json:"published"`
 	// Unpublished counts ticks without a published observation, by cause: read, invalid or transport.
 	Unpublished map[string]uint64 `json:"unpublished"`
-	// Applied counts commands that passed the gate and were written to the backend.
+	// Applied counts commands that passed the gate and of which a write to the backend succeeded.
 	Applied uint64 `json:"applied"`
-	// Refused counts the other commands by Cause or wire.Cause.
+	// Refused counts the other commands by safety.Cause, wire.Cause, Transport or Unwritten.
 	Refused map[string]uint64 `json:"refused"`
-	// Holds counts how often a command expired with no newer one to follow.
+	// Holds counts how often a command expired with no newer one to follow, and its last output was held.
 	Holds uint64 `json:"holds"`
+	// Damps counts how often that went on for so long that the joints were damped.
+	Damps uint64 `json:"damps"`
 	// WriteErrors counts writes that the backend refused.
 	WriteErrors uint64 `json:"write_errors"`
+	// Safety is the gate's own report.
+	Safety safety.Report `json:"safety"`
 }
+
+// What a command is refused for beside the causes of the gate and of the wire.
+const (
+	// Transport: the frame could not be received.
+	Transport = "transport"
+	// Unwritten: the command passed the gate, but was over before a write of it succeeded.
+	Unwritten = "unwritten"
+)
 
 // Option configures a Server.
 type Option func(*Server)
@@ -79,62 +86,56 @@ type Option func(*Server)
 // WithRate sets the rate of the loop in Hz; the default is 100.
 func WithRate(hz float64) Option { return func(s *Server) { s.rateHz = hz } }
 
-// WithMaxCommandAge sets how old a command may be, both when it arrives and while it is applied; the default is 100 ms.
-func WithMaxCommandAge(age time.Duration) Option { return func(s *Server) { s.gate.maxAge = age } }
+// WithSafety sets what the safety gate holds the robot to, except for the session; the default is safety.Defaults.
+func WithSafety(config safety.Config) Option { return func(s *Server) { s.safety = config } }
 
 // WithSession sets the session id; the default is a random one.
-func WithSession(id uint64) Option { return func(s *Server) { s.gate.sessionID = id } }
+func WithSession(id uint64) Option { return func(s *Server) { s.sessionID = id } }
 
 // WithLogger sets the logger; the default is to log nothing.
 func WithLogger(log *slog.Logger) Option { return func(s *Server) { s.log = log } }
 
 // Server is the loop around one backend.
 type Server struct {
-	backend Backend
-	out     Publisher
-	in      Receiver
-	clock   *clock.Clock
-	gate    gate
-	rateHz  float64
-	log     *slog.Logger
+	robot     *robot.Robot
+	backend   Backend
+	out       Publisher
+	in        Receiver
+	clock     *clock.Clock
+	safety    safety.Config
+	sessionID uint64
+	rateHz    float64
+	log       *slog.Logger
 
 	// The loop's own; its goroutine alone uses them.
 	observation *message.Observation
 	sequence    uint64
 	frame       []byte
 	incoming    *message.JointCommand // Scratch for decoding.
-	candidate   *message.JointCommand // The newest command of this tick.
-	current     *message.JointCommand // What is applied; meaningful unless idle.
-	state       state
+	unwritten   bool                  // A command passed the gate, and no write of it succeeded yet.
+	state       safety.State          // Of the gate, at the last tick.
 	throttle    clock.Throttle
 
-	mu    sync.Mutex // Guards stats.
+	mu    sync.Mutex // Guards gate and stats.
+	gate  *safety.Gate
 	stats Stats
 }
-
-type state int
-
-const (
-	idle state = iota
-	active
-	holding
-)
 
 // New returns a server for r on backend, which publishes to out and takes commands from in. The error names an option
 // that makes no sense.
 func New(r *robot.Robot, backend Backend, out Publisher, in Receiver, opts ...Option) (*Server, error) {
 	s := &Server{
+		robot:       r,
 		backend:     backend,
 		out:         out,
 		in:          in,
 		clock:       clock.New(),
-		gate:        gate{robot: r, maxAge: 100 * time.Millisecond, sessionID: newSessionID()},
+		safety:      safety.Defaults(r),
+		sessionID:   newSessionID(),
 		rateHz:      100,
 		log:         slog.New(slog.DiscardHandler),
 		observation: message.NewObservation(r),
 		incoming:    message.NewJointCommand(r),
-		candidate:   message.NewJointCommand(r),
-		current:     message.NewJointCommand(r),
 		throttle:    clock.Throttle{Period: time.Second},
 		stats:       Stats{Unpublished: map[string]uint64{}, Refused: map[string]uint64{}},
 	}
@@ -144,8 +145,14 @@ func New(r *robot.Robot, backend Backend, out Publisher, in Receiver, opts ...Op
 	if !(s.rateHz > 0 && s.rateHz <= 10_000) {
 		return nil, fmt.Errorf("server: rate of %v Hz: expected more than 0 and at most 10000", s.rateHz)
 	}
-	if s.gate.maxAge <= 0 {
-		return nil, fmt.Errorf("server: greatest command age of %v: expected more than 0", s.gate.maxAge)
+	s.safety.SessionID = s.sessionID
+	var err error
+	if s.gate, err = safety.New(r, s.safety); err != nil {
+		return nil, fmt.Errorf("server: %w", err)
+	}
+	if lowest := float64(time.Second) / float64(s.safety.MaxCommandAge); s.rateHz < lowest {
+		return nil, fmt.Errorf("server: rate of %v Hz: expected at least %v: a command waits for the next tick, and may be %v old",
+			s.rateHz, lowest, s.safety.MaxCommandAge)
 	}
 	return s, nil
 }
@@ -179,6 +186,22 @@ func (s *Server) tick(ctx context.Context, missed int) {
 	s.command(ctx)
 }
 
+// EStop stops the robot, for a reason that the report will name: the joints are damped from the next write on, which is
+// at most a period away, until Reset. It may be called at any time from any goroutine.
+func (s *Server) EStop(reason safety.Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gate.EStop(reason, s.clock.NowNs())
+}
+
+// Reset ends a stop; the joints stay damped until the next good command. The error says which fault lasts, and then the
+// robot stays stopped. It may be called at any time from any goroutine.
+func (s *Server) Reset() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.gate.Reset(s.clock.NowNs())
+}
+
 // Stats returns a copy of the counters. It may be called at any time from any goroutine.
 func (s *Server) Stats() Stats {
 	s.mu.Lock()
@@ -186,6 +209,7 @@ func (s *Server) Stats() Stats {
 	stats := s.stats
 	stats.Unpublished = maps.Clone(stats.Unpublished)
 	stats.Refused = maps.Clone(stats.Refused)
+	stats.Safety = s.gate.Report(s.clock.NowNs())
 	return stats
 }
 
@@ -203,14 +227,18 @@ func (s *Server) publish(ctx context.Context) {
 		s.unpublished("read", err)
 		return
 	}
-	if err := o.Validate(s.gate.robot); err != nil {
+	if err := o.Validate(s.robot); err != nil {
 		s.unpublished("invalid", err)
-		o.Resize(len(s.gate.robot.Joints), len(s.gate.robot.Feet))
+		o.Resize(len(s.robot.Joints), len(s.robot.Feet))
 		return
 	}
 	s.sequence++
-	o.Sequence, o.SessionID = s.sequence, s.gate.sessionID
+	o.Sequence, o.SessionID = s.sequence, s.sessionID
 	o.MonotonicNs, o.WallNs = monotonicNs, wallNs
+	if !s.observe(o) {
+		s.unpublished("invalid", errClock)
+		return
+	}
 	frame, err := wire.AppendObservation(s.frame[:0], o)
 	s.frame = frame // Grows with the first image.
 	if err == nil {
@@ -228,71 +256,114 @@ func (s *Server) unpublished(cause string, err error) {
 	s.warn("no observation published", "cause", cause, "err", err)
 }
 
-// command takes the newest command, if any, and writes what the state calls for.
+// errClock is all that a gate can have against an observation that is valid.
+var errClock = errors.New("the clock went back")
+
+func (s *Server) observe(o *message.Observation) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.gate.Observe(o, s.clock.NowNs())
+}
+
+// command takes the commands that arrived and writes what the gate makes of them.
 func (s *Server) command(ctx context.Context) {
-	accepted := s.newest()
-	nowNs := s.clock.NowNs()
-	switch {
-	case accepted:
-		s.current, s.candidate = s.candidate, s.current
-		s.state = active
-	case s.state == active && nowNs > s.gate.expiryNs(s.current):
-		s.state = holding
-		s.count(func(st *Stats) { st.Holds++ })
-		s.warn("command expired: holding the last target", "age", time.Duration(nowNs-s.current.MonotonicNs))
+	s.receive()
+	output, state := s.next()
+	if s.unwritten && state != safety.Active {
+		s.unwritten = false
+		s.refused(Unwritten, nil)
 	}
-	if s.state == idle {
+	if output == nil {
 		return
 	}
-	if err := s.backend.Write(ctx, s.current); err != nil {
-		s.count(func(st *Stats) { st.WriteErrors++ })
+	err := s.backend.Write(ctx, output)
+	s.wrote(err == nil)
+	if err != nil {
 		s.warn("backend refused a write", "err", err)
-		return
-	}
-	if accepted {
-		s.count(func(st *Stats) { st.Applied++ })
 	}
 }
 
-// newest takes what arrived and says whether it left a command that passed the gate in s.candidate.
-func (s *Server) newest() bool {
+// receive offers what arrived to the gate.
+func (s *Server) receive() {
 	const limit = 16 // A mailbox holds one frame a sender; this bounds what a crowd of senders can take of a tick.
-	found := false
 	for range limit {
 		frame, err := s.in.TryReceive()
 		if errors.Is(err, bus.ErrEmpty) {
-			return found
+			return
 		}
 		if err != nil {
-			s.refused(string(Transport), err)
-			return found
+			s.refused(Transport, err)
+			return
 		}
 		if err := wire.DecodeJointCommand(s.incoming, frame); err != nil {
 			cause := Transport
 			if c, ok := errors.AsType[wire.Cause](err); ok {
-				cause = Cause(c)
+				cause = string(c)
 			}
-			s.refused(string(cause), err)
+			s.refused(cause, err)
 			continue
 		}
-		if cause := s.gate.check(s.incoming, s.clock.NowNs()); cause != "" {
+		if cause := s.offer(s.incoming); cause != "" {
 			s.refused(string(cause), nil)
 			continue
 		}
-		if s.state != idle && s.incoming.MonotonicNs < s.current.MonotonicNs {
-			s.refused(string(Superseded), nil)
-			continue
+		if s.unwritten {
+			s.refused(string(safety.Superseded), nil)
 		}
-		if found {
-			s.refused(string(Superseded), nil)
-			if s.incoming.MonotonicNs < s.candidate.MonotonicNs {
-				continue
-			}
-		}
-		s.incoming, s.candidate = s.candidate, s.incoming
-		found = true
+		s.unwritten = true
 	}
-	return found
+}
+
+func (s *Server) offer(c *message.JointCommand) safety.Cause {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.gate.Offer(c, s.clock.NowNs())
+}
+
+// next moves the gate on and returns what to write, if anything, and the state that it is in.
+func (s *Server) next() (output *message.JointCommand, state safety.State) {
+	s.mu.Lock()
+	output = s.gate.Tick(s.clock.NowNs())
+	state = s.gate.State()
+	by, from := s.gate.StoppedBy(), s.state
+	s.state = state
+	switch {
+	case state == from:
+	case state == safety.Hold:
+		s.stats.Holds++
+	case state == safety.Damp && from != safety.Stopped:
+		s.stats.Damps++
+	}
+	s.mu.Unlock()
+	if state != from {
+		s.transition(state, by)
+	}
+	return output, state
+}
+
+// transition logs that the state is another one. A stop is always said, the rest as often as other warnings.
+func (s *Server) transition(to safety.State, by safety.Fault) {
+	switch to {
+	case safety.Stopped:
+		s.log.Error("stopped: damping the joints until a reset", "by", by)
+	case safety.Hold:
+		s.warn("command expired: holding the last output")
+	case safety.Damp:
+		s.warn("damping the joints until the next good command")
+	}
+}
+
+func (s *Server) wrote(ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gate.Wrote(ok)
+	switch {
+	case !ok:
+		s.stats.WriteErrors++
+	case s.unwritten:
+		s.stats.Applied++
+		s.unwritten = false
+	}
 }
 
 func (s *Server) refused(cause string, err error) {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"krabby.dev/krabby/hal/bus"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/robot"
+	"krabby.dev/krabby/hal/safety"
 	"krabby.dev/krabby/hal/wire"
 )
 
@@ -40,7 +42,7 @@ func (r *rig) Read(_ context.Context, o *message.Observation) error {
 	if r.read != nil {
 		return r.read(o)
 	}
-	copy(o.PositionRad, r.server.gate.robot.DefaultPoseRad)
+	copy(o.PositionRad, r.server.robot.DefaultPoseRad)
 	return nil
 }
 
@@ -84,6 +86,7 @@ func (r *rig) send(change func(*message.JointCommand)) {
 	r.t.Helper()
 	c := message.NewJointCommand(robot.Go1())
 	c.SessionID = session
+	c.ObservationSequence = r.server.sequence
 	c.MonotonicNs = r.server.clock.NowNs()
 	c.ExpiresNs = c.MonotonicNs + int64(100*time.Millisecond)
 	if change != nil {
@@ -196,27 +199,30 @@ func TestTheGateRefuses(t *testing.T) {
 	tests := []struct {
 		name   string
 		change func(*message.JointCommand)
-		want   Cause
+		want   safety.Cause
 	}{
-		{"another session", func(c *message.JointCommand) { c.SessionID++ }, Session},
-		{"too few joints", func(c *message.JointCommand) { c.Resize(11) }, Shape},
-		{"too many joints", func(c *message.JointCommand) { c.Resize(18) }, Shape},
-		{"a NaN target", func(c *message.JointCommand) { c.TargetRad[4] = math.NaN() }, NotFinite},
-		{"an infinite target", func(c *message.JointCommand) { c.TargetRad[4] = math.Inf(1) }, NotFinite},
-		{"a NaN gain", func(c *message.JointCommand) { c.Kd[11] = math.NaN() }, NotFinite},
-		{"a negative gain", func(c *message.JointCommand) { c.Kp[0] = -1 }, Gain},
-		{"a feed-forward of NaN", func(c *message.JointCommand) { c.FeedForwardNm = feedForward(11, math.NaN()) }, NotFinite},
-		{"a feed-forward above the limit", func(c *message.JointCommand) { c.FeedForwardNm = feedForward(0, math.Nextafter(23.7, 24)) }, EffortLimit},
-		{"a feed-forward below the limit", func(c *message.JointCommand) { c.FeedForwardNm = feedForward(2, -35.6) }, EffortLimit},
-		{"a target just above the range", func(c *message.JointCommand) { c.TargetRad[0] = math.Nextafter(0.863, 1) }, JointLimit},
-		{"a target just below the range", func(c *message.JointCommand) { c.TargetRad[11] = math.Nextafter(-2.818, -3) }, JointLimit},
-		{"a command of the future", func(c *message.JointCommand) { c.MonotonicNs += int64(time.Second) }, Future},
-		{"a command of an hour ago", func(c *message.JointCommand) { c.MonotonicNs -= int64(time.Hour) }, Stale},
-		{"a command just too old", func(c *message.JointCommand) { c.MonotonicNs -= int64(96 * time.Millisecond) }, Stale},
+		{"another session", func(c *message.JointCommand) { c.SessionID++ }, safety.Session},
+		{"too few joints", func(c *message.JointCommand) { c.Resize(11) }, safety.Shape},
+		{"too many joints", func(c *message.JointCommand) { c.Resize(18) }, safety.Shape},
+		{"a NaN target", func(c *message.JointCommand) { c.TargetRad[4] = math.NaN() }, safety.NotFinite},
+		{"an infinite target", func(c *message.JointCommand) { c.TargetRad[4] = math.Inf(1) }, safety.NotFinite},
+		{"a NaN gain", func(c *message.JointCommand) { c.Kd[11] = math.NaN() }, safety.NotFinite},
+		{"a negative gain", func(c *message.JointCommand) { c.Kp[0] = -1 }, safety.Gain},
+		{"a feed-forward of NaN", func(c *message.JointCommand) { c.FeedForwardNm = feedForward(11, math.NaN()) }, safety.NotFinite},
+		{"a feed-forward above the limit", func(c *message.JointCommand) { c.FeedForwardNm = feedForward(0, math.Nextafter(23.7, 24)) }, safety.EffortLimit},
+		{"a feed-forward below the limit", func(c *message.JointCommand) { c.FeedForwardNm = feedForward(2, -35.6) }, safety.EffortLimit},
+		{"a target just above the range", func(c *message.JointCommand) { c.TargetRad[0] = math.Nextafter(0.863, 1) }, safety.JointLimit},
+		{"a target just below the range", func(c *message.JointCommand) { c.TargetRad[11] = math.Nextafter(-2.818, -3) }, safety.JointLimit},
+		{"a command of the future", func(c *message.JointCommand) { c.MonotonicNs += int64(time.Second) }, safety.Future},
+		{"a command of an hour ago", func(c *message.JointCommand) { c.MonotonicNs -= int64(time.Hour) }, safety.Stale},
+		{"a command just too old", func(c *message.JointCommand) { c.MonotonicNs -= int64(96 * time.Millisecond) }, safety.Stale},
 		{"a command so old that its age overflows", func(c *message.JointCommand) {
 			c.MonotonicNs, c.ExpiresNs = math.MinInt64, math.MaxInt64
-		}, Stale},
-		{"an expired command", func(c *message.JointCommand) { c.ExpiresNs = c.MonotonicNs }, Expired},
+		}, safety.Stale},
+		{"a gain above its bound", func(c *message.JointCommand) { c.Kp[0] = math.Nextafter(70, 71) }, safety.Gain},
+		{"an answer to no observation", func(c *message.JointCommand) { c.ObservationSequence = 0 }, safety.ObservationUnknown},
+		{"an answer to an observation of the future", func(c *message.JointCommand) { c.ObservationSequence = 99 }, safety.ObservationUnknown},
+		{"an expired command", func(c *message.JointCommand) { c.ExpiresNs = c.MonotonicNs }, safety.Expired},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -249,11 +255,17 @@ func TestAnOlderCommandDoesNotReplaceANewerOne(t *testing.T) {
 			c.MonotonicNs -= int64(50 * time.Millisecond)
 		})
 		r.ticks(1)
+		// Once more, as it was.
+		r.send(func(c *message.JointCommand) {
+			c.TargetRad[0] = 0.5
+			c.MonotonicNs -= int64(20 * time.Millisecond)
+		})
+		r.ticks(1)
 		if last := r.written[len(r.written)-1]; last.TargetRad[0] != 0.5 {
 			t.Errorf("target = %v, want 0.5 of the newer command", last.TargetRad[0])
 		}
-		if st := r.server.Stats(); st.Applied != 1 || st.Refused[string(Superseded)] != 1 {
-			t.Errorf("stats = %+v, want 1 applied, 1 superseded", st)
+		if st := r.server.Stats(); st.Applied != 1 || st.Refused[string(safety.Superseded)] != 2 {
+			t.Errorf("stats = %+v, want 1 applied, 2 superseded", st)
 		}
 	})
 }
@@ -307,13 +319,13 @@ func TestTheNewestOfSeveralCommandsIsApplied(t *testing.T) {
 		if len(r.written) != 1 || r.written[0].Sequence != 1 {
 			t.Errorf("written = %+v, want the command made last", r.written)
 		}
-		if st := r.server.Stats(); st.Applied != 1 || st.Refused[string(Superseded)] != 2 {
+		if st := r.server.Stats(); st.Applied != 1 || st.Refused[string(safety.Superseded)] != 2 {
 			t.Errorf("stats = %+v, want 1 applied and 2 superseded", st)
 		}
 	})
 }
 
-func TestAnExpiredCommandIsHeldUntilTheNextOne(t *testing.T) {
+func TestAnExpiredCommandIsHeldAndThenDamped(t *testing.T) {
 	tests := []struct {
 		name      string
 		expiresMs int64
@@ -325,30 +337,226 @@ func TestAnExpiredCommandIsHeldUntilTheNextOne(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			play(t, func(t *testing.T, r *rig) {
+				checkCounts := func(holds, damps uint64, state safety.State) {
+					t.Helper()
+					if st := r.server.Stats(); st.Holds != holds || st.Damps != damps || st.Safety.State != state.String() {
+						t.Fatalf("%v after the start: %d holds, %d damps, state %s; want %d, %d, %v",
+							time.Since(r.start), st.Holds, st.Damps, st.Safety.State, holds, damps, state)
+					}
+				}
+				checkLast := func(writes int, target, kp, kd float64) {
+					t.Helper()
+					last := r.written[len(r.written)-1]
+					if len(r.written) != writes || last.TargetRad[0] != target || last.Kp[0] != kp || last.Kd[0] != kd {
+						t.Fatalf("%d writes, the last with target %v, kp %v, kd %v; want %d, %v, %v, %v",
+							len(r.written), last.TargetRad[0], last.Kp[0], last.Kd[0], writes, target, kp, kd)
+					}
+				}
 				r.send(func(c *message.JointCommand) {
-					c.TargetRad[0] = 0.25
+					c.TargetRad[0], c.Kd[0] = 0.25, 0.75
 					c.ExpiresNs = c.MonotonicNs + tt.expiresMs*int64(time.Millisecond)
 				})
 				before := int(tt.holdsAt/(10*time.Millisecond)) - 1
 				r.ticks(before)
-				if got := r.server.Stats().Holds; got != 0 {
-					t.Fatalf("%d holds %v after the start, want none", got, time.Since(r.start))
-				}
+				checkCounts(0, 0, safety.Active)
 				r.ticks(1)
-				if got := r.server.Stats().Holds; got != 1 {
-					t.Fatalf("%d holds %v after the start, want 1", got, time.Since(r.start))
-				}
+				checkCounts(1, 0, safety.Hold)
+				r.ticks(49)
+				checkCounts(1, 0, safety.Hold)
+				checkLast(before+50, 0.25, 35, 0.75)
+				r.ticks(1)
+				checkCounts(1, 1, safety.Damp)
 				r.ticks(100)
-				if got := r.server.Stats().Holds; got != 1 {
-					t.Errorf("%d holds a second later, want still 1", got)
-				}
-				if last := r.written[len(r.written)-1]; len(r.written) != before+101 || last.TargetRad[0] != 0.25 {
-					t.Errorf("%d writes, the last with target %v; want %d, 0.25", len(r.written), last.TargetRad[0], before+101)
-				}
-				r.send(func(c *message.JointCommand) { c.TargetRad[0] = 0.5 })
+				checkCounts(1, 1, safety.Damp)
+				checkLast(before+151, 0.25, 0, 0.5)
+				r.send(func(c *message.JointCommand) { c.TargetRad[0] = 0.3 })
 				r.ticks(1)
-				if last := r.written[len(r.written)-1]; last.TargetRad[0] != 0.5 {
-					t.Errorf("target after the next command = %v, want 0.5", last.TargetRad[0])
+				checkCounts(1, 1, safety.Active)
+				checkLast(before+152, 0.3, 35, 0.5)
+			})
+		})
+	}
+}
+
+func TestTheTargetMovesAtTheSlewLimitFromWhereTheJointIs(t *testing.T) {
+	play(t, func(t *testing.T, r *rig) {
+		r.send(func(c *message.JointCommand) { c.TargetRad[0] = -0.863 })
+		r.ticks(5)
+		const step = 30.1 * 0.01 // rad: the joint's velocity limit for a period of 10 ms.
+		want := []float64{0.1 - step, 0.1 - 2*step, 0.1 - 3*step, -0.863, -0.863}
+		for i, c := range r.written {
+			if math.Abs(c.TargetRad[0]-want[i]) > 1e-12 {
+				t.Errorf("target of write %d = %v, want %v", i, c.TargetRad[0], want[i])
+			}
+		}
+		if st := r.server.Stats(); st.Safety.SlewLimited != 3 {
+			t.Errorf("%d ticks limited by the slew, want 3", st.Safety.SlewLimited)
+		}
+	})
+}
+
+func TestAStopLastsUntilAReset(t *testing.T) {
+	play(t, func(t *testing.T, r *rig) {
+		r.send(nil)
+		r.ticks(1)
+		r.server.EStop("button")
+		for range 20 {
+			r.send(nil)
+			r.ticks(1)
+			if last := r.written[len(r.written)-1]; last.Kp[0] != 0 || last.Kd[0] != 0.5 {
+				t.Fatalf("stopped, kp = %v and kd = %v were written, want 0 and 0.5", last.Kp[0], last.Kd[0])
+			}
+		}
+		st := r.server.Stats()
+		if st.Safety.State != "stopped" || st.Safety.StoppedBy != "button" || st.Safety.Trips["button"] != 1 || st.Safety.Verdict != "stopped" ||
+			st.Refused["stopped"] != 20 || st.Applied != 1 {
+			t.Errorf("stats = %+v, want stopped by the button and 20 commands refused", st)
+		}
+		if got := st.Safety.TimeS["stopped"]; math.Abs(got-0.2) > 1e-9 {
+			t.Errorf("%v s stopped, want 0.2", got)
+		}
+		if err := r.server.Reset(); err != nil {
+			t.Fatal(err)
+		}
+		r.ticks(1)
+		if last := r.written[len(r.written)-1]; last.Kp[0] != 0 {
+			t.Errorf("after the reset kp = %v was written without a command, want 0", last.Kp[0])
+		}
+		r.send(nil)
+		r.ticks(1)
+		if last := r.written[len(r.written)-1]; last.Kp[0] != 35 {
+			t.Errorf("after a reset and a good command kp = %v was written, want 35", last.Kp[0])
+		}
+		if st := r.server.Stats(); st.Safety.StoppedBy != "" || st.Safety.Verdict != "accepted" || st.Damps != 0 {
+			t.Errorf("stats = %+v, want no stop any more", st)
+		}
+	})
+}
+
+func TestAnyGoroutineMayStopAndReset(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		var others sync.WaitGroup
+		for range 3 {
+			others.Go(func() {
+				for range 50 {
+					time.Sleep(10 * time.Millisecond) // At the same time as the ticks.
+					r.server.EStop("button")
+					if r.server.Stats().Safety.Trips["button"] == 0 {
+						t.Error("a stop that no report tells of")
+					}
+					if err := r.server.Reset(); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		r.run(600 * time.Millisecond)
+		others.Wait()
+		if st := r.server.Stats(); st.Safety.Trips["button"] < 50 || st.Safety.State != "damp" {
+			t.Errorf("safety = %+v, want at least 50 stops, all of them reset", st.Safety)
+		}
+	})
+}
+
+func TestFaultsStopTheRobot(t *testing.T) {
+	broken := errors.New("broken")
+	tests := []struct {
+		fault  safety.Fault
+		breaks func(*rig)
+		mends  func(*rig)
+		ticks  int // From the fault to the stop.
+		resets string
+	}{
+		{
+			fault:  safety.Unobserved,
+			breaks: func(r *rig) { r.read = func(*message.Observation) error { return broken } },
+			mends:  func(r *rig) { r.read = nil },
+			ticks:  51, // The last good one, and more than 500 ms.
+			resets: "expected at most 200ms",
+		},
+		{
+			fault: safety.JointOutside,
+			breaks: func(r *rig) {
+				r.read = func(o *message.Observation) error { o.PositionRad[0] = 1.07; return nil }
+			},
+			mends:  func(r *rig) { r.read = nil },
+			ticks:  1,
+			resets: "joint FR_hip_joint is at 1.070 rad, expected -0.863 to 0.863, or at most 0.2 rad outside of that",
+		},
+		{
+			fault:  safety.WriteFailed,
+			breaks: func(r *rig) { r.writeErr = broken },
+			mends:  func(r *rig) { r.writeErr = nil },
+			ticks:  6,
+			resets: "expected the last one to succeed",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(string(tt.fault), func(t *testing.T) {
+			play(t, func(t *testing.T, r *rig) {
+				r.send(nil)
+				r.ticks(1)
+				tt.breaks(r)
+				r.ticks(tt.ticks - 1)
+				if st := r.server.Stats(); len(st.Safety.Trips) != 0 {
+					t.Fatalf("trips = %v after %d ticks, want none yet", st.Safety.Trips, tt.ticks-1)
+				}
+				r.ticks(1)
+				if st := r.server.Stats(); st.Safety.StoppedBy != string(tt.fault) || st.Safety.Trips[string(tt.fault)] != 1 {
+					t.Fatalf("safety = %+v after %d ticks, want stopped by %s", st.Safety, tt.ticks, tt.fault)
+				}
+				if err := r.server.Reset(); err == nil || !strings.Contains(err.Error(), tt.resets) {
+					t.Errorf("reset while the fault lasts: %v, want %q in it", err, tt.resets)
+				}
+				tt.mends(r)
+				r.ticks(1)
+				if err := r.server.Reset(); err != nil {
+					t.Errorf("reset once the fault is over: %v", err)
+				}
+				if st := r.server.Stats(); st.Safety.ResetsRefused[string(tt.fault)] != 1 || st.Safety.State != "damp" {
+					t.Errorf("safety = %+v, want one reset refused, and damping after the other", st.Safety)
+				}
+			})
+		})
+	}
+}
+
+func TestACommandIsAppliedWhenAWriteOfItSucceeds(t *testing.T) {
+	broken := errors.New("broken")
+	tests := []struct {
+		name    string
+		play    func(*rig)
+		applied uint64
+		refused map[string]uint64
+	}{
+		{"at the second write", func(r *rig) {
+			r.send(nil)
+			r.ticks(1)
+			r.writeErr = nil
+			r.ticks(3)
+		}, 1, nil},
+		{"not where a newer one comes first", func(r *rig) {
+			r.send(nil)
+			r.ticks(1)
+			r.send(nil)
+			r.writeErr = nil
+			r.ticks(3)
+		}, 1, map[string]uint64{"superseded": 1}},
+		{"not where it expires first", func(r *rig) {
+			r.send(func(c *message.JointCommand) { c.ExpiresNs = c.MonotonicNs + int64(10*time.Millisecond) })
+			r.ticks(2)
+			r.writeErr = nil
+			r.ticks(3)
+		}, 0, map[string]uint64{"unwritten": 1}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			play(t, func(t *testing.T, r *rig) {
+				r.writeErr = broken
+				tt.play(r)
+				if st := r.server.Stats(); st.Applied != tt.applied || !maps.Equal(st.Refused, tt.refused) {
+					t.Errorf("%d applied, refused %v; want %d, %v", st.Applied, st.Refused, tt.applied, tt.refused)
 				}
 			})
 		})
@@ -414,6 +622,7 @@ func TestNoErrorEndsTheLoop(t *testing.T) {
 			name:        "backend that cannot be written",
 			breaks:      func(r *rig) { r.writeErr = broken; r.send(nil) },
 			mends:       func(r *rig) { r.writeErr = nil },
+			refused:     map[string]uint64{"superseded": 1}, // By the command after it.
 			writeErrors: 3,
 		},
 	}
@@ -467,7 +676,8 @@ func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
 		{WithRate(0), "rate of 0 Hz"},
 		{WithRate(math.NaN()), "rate of NaN Hz"},
 		{WithRate(-1), "rate of -1 Hz"},
-		{WithMaxCommandAge(0), "command age of 0s"},
+		{WithRate(9.9), "rate of 9.9 Hz: expected at least 10: a command waits for the next tick, and may be 100ms old"},
+		{WithSafety(safety.Config{}), "MaxCommandAge: found 0s, expected more than 0"},
 	} {
 		if _, err := New(robot.Go1(), nil, nil, nil, tt.opt); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("error = %v, want %q in it", err, tt.want)
@@ -475,10 +685,12 @@ func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
 	}
 }
 
-// quiet is surroundings that keep nothing; every tick brings the same good command.
+// quiet is surroundings that keep nothing; every tick brings another good command.
 type quiet struct {
-	frame []byte
-	taken bool
+	server  *Server
+	command *message.JointCommand
+	frame   []byte
+	taken   bool
 }
 
 func (q *quiet) Read(context.Context, *message.Observation) error   { q.taken = false; return nil }
@@ -489,20 +701,22 @@ func (q *quiet) TryReceive() ([]byte, error) {
 		return nil, bus.ErrEmpty
 	}
 	q.taken = true
-	return q.frame, nil
+	q.command.Sequence++
+	q.command.ObservationSequence = q.server.sequence
+	q.command.MonotonicNs = q.server.clock.NowNs()
+	var err error
+	q.frame, err = wire.AppendJointCommand(q.frame[:0], q.command)
+	return q.frame, err
 }
 
 func TestATickDoesNotAllocate(t *testing.T) {
-	q := &quiet{}
-	s, err := New(robot.Go1(), q, q, q, WithSession(session), WithMaxCommandAge(time.Hour))
+	q := &quiet{command: message.NewJointCommand(robot.Go1()), frame: make([]byte, 0, wire.MaxFrameBytes)}
+	q.command.SessionID, q.command.ExpiresNs = session, math.MaxInt64
+	s, err := New(robot.Go1(), q, q, q, WithSession(session))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := message.NewJointCommand(robot.Go1())
-	c.SessionID, c.MonotonicNs, c.ExpiresNs = session, s.clock.NowNs(), math.MaxInt64
-	if q.frame, err = wire.AppendJointCommand(nil, c); err != nil {
-		t.Fatal(err)
-	}
+	q.server = s
 	ctx := t.Context()
 	if n := testing.AllocsPerRun(100, func() { s.tick(ctx, 0) }); n != 0 {
 		t.Errorf("%v allocations a tick, want 0", n)

@@ -73,11 +73,14 @@ func (b *Backend) Read(_ context.Context, o *message.Observation) error {
 	return nil
 }
 
-// joints moves each joint towards its target and lets it sway, each in a phase of its own.
+// joints moves each joint towards its target, unless its gain is 0, and lets it sway, each in a phase of its own.
 func (b *Backend) joints(o *message.Observation, t float64) {
 	gain := 1 - math.Exp(-b.periodS/lagS)
 	for i, joint := range b.robot.Joints {
 		step := gain * (b.target[i] - b.lagged[i])
+		if b.kp[i] == 0 {
+			step = 0 // Damped: nothing drives it anywhere.
+		}
 		b.lagged[i] += step
 		phase := 2 * math.Pi * float64(i) / float64(len(b.robot.Joints))
 		sway, swayRate := wave(swayRad, swayHz, phase, t)

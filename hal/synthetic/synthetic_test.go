@@ -96,6 +96,32 @@ func TestAFeedForwardEffortIsAdded(t *testing.T) {
 	}
 }
 
+func TestADampedJointGoesNowhere(t *testing.T) {
+	r := robot.Go1()
+	b, c, o := New(r, period), message.NewJointCommand(r), message.NewObservation(r)
+	for j := range c.TargetRad {
+		c.TargetRad[j] += 0.3
+	}
+	c.Kp[0] = 0
+	if err := b.Write(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		if err := b.Read(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := o.PositionRad[0], r.DefaultPoseRad[0]; math.Abs(got-want) > swayRad+1e-9 {
+			t.Fatalf("joint 0 is at %v rad, want it to stay at %v ± %v", got, want, swayRad)
+		}
+		if got, want := o.EffortNm[0], -c.Kd[0]*o.VelocityRadPerSec[0]; got != want {
+			t.Fatalf("effort of joint 0 = %v N·m, want %v, against its velocity", got, want)
+		}
+	}
+	if got, want := o.PositionRad[1], r.DefaultPoseRad[1]+0.3; math.Abs(got-want) > swayRad+1e-6 {
+		t.Errorf("joint 1, which is not damped, is at %v rad, want %v", got, want)
+	}
+}
+
 func TestRatesAreConsistentWithPositions(t *testing.T) {
 	dt := period.Seconds()
 	all := run(t, robot.Go1(), 300)

@@ -23,10 +23,9 @@ func TestTheRealPolicyPasses(t *testing.T) {
 	}
 }
 
-func TestAPolicyThatSeesNothingNewFails(t *testing.T) {
+func TestARunThatIsTooShortToActFails(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	// The robot is read once in the whole run.
-	args := append(realFlags(t), "--duration=1s", "--hal-rate=0.1", "--log-level=error")
+	args := append(realFlags(t), "--duration=1ms", "--log-level=error")
 	if code := run(t.Context(), args, &stdout, &stderr); code != inprocess.ExitFailed {
 		t.Errorf("exit code %d, want %d; report: %s", code, inprocess.ExitFailed, &stdout)
 	}

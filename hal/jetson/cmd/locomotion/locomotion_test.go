@@ -17,6 +17,7 @@ import (
 	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/compute/policy/policytest"
 	"krabby.dev/krabby/compute/runner"
+	"krabby.dev/krabby/hal/safety"
 	"krabby.dev/krabby/hal/server"
 )
 
@@ -80,7 +81,9 @@ func TestWrongFlagsAreRefused(t *testing.T) {
 		{[]string{"--rate=fast"}, []string{"--rate", "fast"}},
 		{[]string{"--rate=-50"}, []string{"--rate: found -50, expected 0 to 1000 Hz"}},
 		{[]string{"--rate=NaN"}, []string{"--rate: found NaN, expected 0 to 1000 Hz"}},
-		{[]string{"--hal-rate=0"}, []string{"--hal-rate: found 0, expected more than 0"}},
+		{[]string{"--hal-rate=0"}, []string{"--hal-rate: found 0, expected 10 to 10000 Hz"}},
+		{[]string{"--hal-rate=9.9"}, []string{"--hal-rate: found 9.9, expected 10 to 10000 Hz: a command may be at most 100ms old"}},
+		{[]string{"--hal-rate=NaN"}, []string{"--hal-rate: found NaN, expected 10 to 10000 Hz"}},
 		{[]string{"--robot=spot"}, []string{"--robot", `"spot"`, "go1"}},
 		{[]string{"--backend=lunar"}, []string{"--backend", `"lunar"`, `"synthetic"`}},
 		{[]string{"--command=1,2"}, []string{"--command", `"1,2"`, "VX,VY,YAW"}},
@@ -150,12 +153,12 @@ func TestARunDrivesTheRobotWithThePolicy(t *testing.T) {
 		slices.Equal(a.First, make([]float32, 12)) || a.Distinct != got.Actions {
 		t.Errorf("action summary = %+v, want finite, not zero, and a new action for each of %d observations", a, got.Actions)
 	}
-	if s := got.Server; s.Published == 0 || s.Applied == 0 || s.Applied > got.Actions || s.WriteErrors != 0 {
-		t.Errorf("server = %+v, want some published and applied", s)
+	if s := got.Server; s.Published == 0 || s.Applied == 0 || s.Applied > got.Actions || s.WriteErrors != 0 || len(s.Safety.Trips) != 0 {
+		t.Errorf("server = %+v, want some published and applied, and no stop", s)
 	}
 	for cause, n := range got.Server.Refused {
-		switch server.Cause(cause) {
-		case server.Stale, server.Expired, server.Superseded: // Those depend on the machine too.
+		switch safety.Cause(cause) {
+		case safety.Stale, safety.Expired, safety.Superseded, safety.ObservationOld, server.Unwritten: // Those depend on the machine too.
 		default:
 			t.Errorf("%d commands refused: %s", n, cause)
 		}
