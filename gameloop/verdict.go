@@ -14,9 +14,13 @@ import (
 // rateTolerance is how far the measured rate may be from the requested one, as a part of it.
 const rateTolerance = 0.1
 
+// appliedPart is the part of the actions that must have reached the robot: of a command for each tick of the server, if
+// the policy is the faster one.
+const appliedPart = 0.9
+
 // Verdict returns nil for a run that was as it should be: the policy ran at the requested rate +-10 %, every fresh
-// observation led to exactly one action, and the actions were finite, not all zero and followed the observations. The
-// error has a complaint for everything that was not.
+// observation led to exactly one action, the actions were finite, not all zero and followed the observations, and the
+// server applied them and never stopped the robot. The error has a complaint for everything that was not.
 func Verdict(r *inprocess.Report) error {
 	var complaints []error
 	complain := func(format string, args ...any) { complaints = append(complaints, fmt.Errorf(format, args...)) }
@@ -41,6 +45,12 @@ func Verdict(r *inprocess.Report) error {
 	// Two observations in a row may be too alike to tell apart in one action, but not one in ten.
 	if 10*r.Action.Distinct < 9*r.Actions {
 		complain("actions: found %d distinct of %d, expected them to follow the observations;", r.Action.Distinct, r.Actions)
+	}
+	if s := r.Server; float64(s.Applied) < appliedPart*float64(min(r.Actions, s.Ticks)) {
+		complain("server: found %d commands applied of %d in %d ticks, expected 90 %%; refused: %v;", s.Applied, r.Actions, s.Ticks, s.Refused)
+	}
+	if trips := r.Server.Safety.Trips; len(trips) > 0 {
+		complain("server: found the robot stopped, by %v, expected it to run;", trips)
 	}
 	return errors.Join(complaints...)
 }
