@@ -228,7 +228,7 @@ func (e *Encoder) putPositions(values []float64) error {
 	return nil
 }
 
-// DecodeObservation decodes frames into o, reusing its memory: decoding messages of one shape allocates only once. Images
+// DecodeObservation decodes frames into o, reusing its memory; only the metadata is allocated anew. Images
 // are not copied but borrow their pixels from frames, as those of package wire do.
 //
 // The error is a [Cause]; o is then unchanged.
@@ -241,20 +241,20 @@ func DecodeObservation(o *Observation, frames [][]byte) error {
 	case string(frames[1]) != Version:
 		return BadVersion
 	}
-	m, err := parseMetadata(frames[2], observationFields)
+	m, err := parseObservation(frames[2])
 	if err != nil {
 		return err
 	}
-	height, width := m.integer(fieldHeight), m.integer(fieldWidth)
+	height, width := *m.Height, *m.Width
 	if height < 1 || height > message.MaxImageSide || width < 1 || width > message.MaxImageSide || height*width > message.MaxImagePixels {
 		return Shape
 	}
-	joints, err := m.positions()
+	joints, err := m.Positions.joints()
 	if err != nil {
 		return err
 	}
-	if !m.is(fieldRGB1, uint8Type, height, width, 3) || !m.is(fieldRGB2, uint8Type, height, width, 3) ||
-		!m.is(fieldDepth, float32Type, height, width) || !m.is(fieldConfidence, float32Type, height, width) {
+	if !m.RGB1.is(uint8Type, height, width, 3) || !m.RGB2.is(uint8Type, height, width, 3) ||
+		!m.Depth.is(float32Type, height, width) || !m.Confidence.is(float32Type, height, width) {
 		return Shape
 	}
 	pixels := int(height * width)
@@ -265,7 +265,7 @@ func DecodeObservation(o *Observation, frames [][]byte) error {
 	if o.PositionRad, err = takePositions(o.PositionRad, frames[3]); err != nil {
 		return err
 	}
-	o.TimestampNs = m.integer(fieldTimestamp)
+	o.TimestampNs = *m.TimestampNs
 	o.RGB1.Borrow(int(height), int(width), frames[4])
 	o.RGB2.Borrow(int(height), int(width), frames[5])
 	o.Depth.Borrow(int(height), int(width), frames[6])
@@ -273,17 +273,17 @@ func DecodeObservation(o *Observation, frames [][]byte) error {
 	return nil
 }
 
-// DecodeJointCommand decodes frames into c, reusing its memory: decoding messages of one shape allocates only once. The
+// DecodeJointCommand decodes frames into c, reusing its memory; only the metadata is allocated anew. The
 // error is a [Cause]; c is then unchanged.
 func DecodeJointCommand(c *JointCommand, frames [][]byte) error {
 	if len(frames) != CommandFrames {
 		return Frames
 	}
-	m, err := parseMetadata(frames[0], commandFields)
+	m, err := parseCommand(frames[0])
 	if err != nil {
 		return err
 	}
-	joints, err := m.positions()
+	joints, err := m.Positions.joints()
 	if err != nil {
 		return err
 	}
@@ -293,7 +293,7 @@ func DecodeJointCommand(c *JointCommand, frames [][]byte) error {
 	if c.TargetRad, err = takePositions(c.TargetRad, frames[1]); err != nil {
 		return err
 	}
-	c.TimestampNs, c.ObservationTimestampNs = m.integer(fieldTimestamp), m.integer(fieldObservationTimestamp)
+	c.TimestampNs, c.ObservationTimestampNs = *m.TimestampNs, *m.ObservationTimestampNs
 	return nil
 }
 
