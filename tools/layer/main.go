@@ -1,6 +1,7 @@
 // Command layer makes one image layer, a tar, out of files, directories, links,
-// Debian packages and Python wheels. The same parameters give the same bytes on
-// every machine: no time, user name, umask, order or CPU count gets in.
+// Debian packages and Python wheels, or one wheel, out of Python sources. The same
+// parameters give the same bytes on every machine: no time, user name, umask, order
+// or CPU count gets in.
 //
 // It exits with 2 when it was called wrongly and with 1 when the work failed.
 package main
@@ -16,6 +17,7 @@ import (
 type cli struct {
 	Build buildCmd `cmd:"" help:"Make a layer from parameters, as the rule layer writes them."`
 	List  listCmd  `cmd:"" help:"Describe a layer, one line an entry."`
+	Wheel wheelCmd `cmd:"" help:"Make a wheel from parameters, as the rule python_wheel writes them."`
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -24,7 +26,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	exit := -1
 	parser, err := kong.New(&cli{},
 		kong.Name("layer"),
-		kong.Description("Makes deterministic image layers."),
+		kong.Description("Makes deterministic image layers, and wheels to put into them."),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exit = code }),
 		kong.BindTo(stdout, (*io.Writer)(nil)),

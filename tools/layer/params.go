@@ -85,20 +85,27 @@ type directory struct {
 	Owner string `json:"owner,omitempty"`
 }
 
-// readParams decodes the JSON at path. A field we do not know means that
-// Starlark and this tool have parted, which must not pass in silence.
 func readParams(path string) (*params, error) {
+	var p params
+	if err := readJSON(path, &p); err != nil {
+		return nil, err
+	}
+	return &p, nil
+}
+
+// readJSON decodes the JSON at path. A field we do not know means that
+// Starlark and this tool have parted, which must not pass in silence.
+func readJSON(path string, v any) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
-	var p params
-	if err := d.Decode(&p); err != nil {
-		return nil, fmt.Errorf("parameters %s: %w", path, err)
+	if err := d.Decode(v); err != nil {
+		return fmt.Errorf("parameters %s: %w", path, err)
 	}
-	return &p, nil
+	return nil
 }
 
 func parseMode(s string) (int64, error) {

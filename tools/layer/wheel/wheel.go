@@ -1,6 +1,7 @@
 // Package wheel reads Python wheels and says which files installing them gives,
 // as the binary distribution format (PEP 427) and the database of installed
-// distributions (PEP 376) define it. It runs none of their code.
+// distributions (PEP 376) define it; and it writes wheels of Python sources. It
+// runs none of their code.
 //
 // It must never import a package that knows of layers; whoever calls decides
 // where files go.

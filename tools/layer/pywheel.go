@@ -1,0 +1,68 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"krabby.dev/krabby/tools/layer/wheel"
+)
+
+type wheelCmd struct {
+	Params string `required:"" placeholder:"FILE" help:"JSON that describes the wheel."`
+	Output string `required:"" placeholder:"FILE" help:"The wheel to write."`
+}
+
+// wheelParams is what wheel.bzl writes.
+type wheelParams struct {
+	Label          string   `json:"label"`
+	Project        string   `json:"project"`
+	Version        string   `json:"version"`
+	Summary        string   `json:"summary"`
+	License        string   `json:"license"`
+	RequiresPython string   `json:"requires_python"`
+	Requires       []string `json:"requires"`
+	Files          []struct {
+		Path string `json:"path"`
+		Name string `json:"name"` // In the wheel.
+	} `json:"files"`
+}
+
+// Run makes the wheel. Errors begin with the label.
+func (c *wheelCmd) Run() error {
+	var p wheelParams
+	if err := readJSON(c.Params, &p); err != nil {
+		return err
+	}
+	if err := p.write(c.Output); err != nil {
+		return fmt.Errorf("%s: %w", p.Label, err)
+	}
+	return nil
+}
+
+func (p *wheelParams) write(output string) error {
+	spec := wheel.Spec{
+		Project: p.Project, Version: p.Version, Summary: p.Summary, License: p.License,
+		RequiresPython: p.RequiresPython, RequiresDist: p.Requires,
+	}
+	if name := filepath.Base(output); name != spec.Filename() {
+		return fmt.Errorf("the output is %s, expected %s, since installers read the name", name, spec.Filename())
+	}
+	var files []wheel.SourceFile
+	for _, f := range p.Files {
+		content, err := os.ReadFile(f.Path)
+		if err != nil {
+			return err
+		}
+		files = append(files, wheel.SourceFile{Name: f.Name, Content: content})
+	}
+	out, err := os.Create(output)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(wheel.Write(out, spec, files), out.Close()); err != nil {
+		return errors.Join(err, os.Remove(output))
+	}
+	return nil
+}
