@@ -1,0 +1,44 @@
+"""The thin client of Krabby's hardware abstraction layer: messages, their wire format, and a client over TCP.
+
+It knows no robots and judges no limits: what may move a joint is for the server to say.
+"""
+
+from .client import COMMANDS, OBSERVATIONS, Client, Closed, Health, Keys, NoObservation, NoPeer, NoSession
+from .messages import ColorImage, FieldError, Imu, JointCommand, NavigationCommand, Observation, ScalarImage
+from .wire import (
+    Cause,
+    FrameError,
+    decode_joint_command,
+    decode_navigation_command,
+    decode_observation,
+    encode_joint_command,
+    encode_navigation_command,
+    encode_observation,
+)
+
+__all__ = [
+    "COMMANDS",
+    "OBSERVATIONS",
+    "Cause",
+    "Client",
+    "Closed",
+    "ColorImage",
+    "FieldError",
+    "FrameError",
+    "Health",
+    "Imu",
+    "JointCommand",
+    "Keys",
+    "NavigationCommand",
+    "NoObservation",
+    "NoPeer",
+    "NoSession",
+    "Observation",
+    "ScalarImage",
+    "decode_joint_command",
+    "decode_navigation_command",
+    "decode_observation",
+    "encode_joint_command",
+    "encode_navigation_command",
+    "encode_observation",
+]
