@@ -31,6 +31,9 @@ GROUPS = {
     ],
 }
 
+# Wheels that are built here.
+OURS = ["//hal/python:wheel"]
+
 # Where the wheels are, for images that have some. They come before what a base brings itself.
 ENV = {
     "PATH": "/opt/krabby/python/bin:$PATH",

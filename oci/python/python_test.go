@@ -75,6 +75,7 @@ func open(t *testing.T, architecture string) image {
 	for project, entry := range lock.Wheels {
 		i.versions[project] = entry.Version
 	}
+	i.versions["krabby-hal"] = "0.1.0" // Not from an index.
 	for _, program := range []string{"check.py", "test_messages.py"} {
 		content, err := os.ReadFile(filepath.Join("testdata", program))
 		if err != nil {
@@ -135,6 +136,15 @@ type report struct {
 	RoundTrips  map[string]bool   `json:"round_trips"`
 	Inverse     [][]float64       `json:"inverse"`
 	SameCommand bool              `json:"same_command"`
+	KrabbyHAL   krabbyHAL         `json:"krabby_hal"`
+}
+
+// krabbyHAL is a command that went through the wire format.
+type krabbyHAL struct {
+	FrameBytes int       `json:"frame_bytes"`
+	TargetRad  []float64 `json:"target_rad"`
+	Refused    string    `json:"refused"`
+	CURVE      bool      `json:"curve"`
 }
 
 func checkModules(t *testing.T, i image) {
@@ -166,6 +176,7 @@ func checkModules(t *testing.T, i image) {
 		RoundTrips:  map[string]bool{"inproc": true, "ipc": true, "tcp": true},
 		Inverse:     [][]float64{{1, 0}, {0, 1}},
 		SameCommand: true,
+		KrabbyHAL:   krabbyHAL{FrameBytes: 64 + 3*64 + 2*64 + 2*8, TargetRad: []float64{0.5, -1.25}, Refused: "length", CURVE: true},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("found\n%+v\nexpected\n%+v", got, want)

@@ -10,6 +10,7 @@ import tempfile
 import threading
 from dataclasses import dataclass
 
+import krabby_hal
 import numpy
 import typing_extensions
 import zmq
@@ -65,6 +66,23 @@ def verify(distribution):
     return faults
 
 
+def hal_round_trip():
+    """Encodes a command, decodes it, and has a damaged one refused."""
+    command = krabby_hal.JointCommand(target_rad=[0.5, -1.25], kp=[35, 35], kd=[0.5, 0.5])
+    frame = krabby_hal.encode_joint_command(command)
+    refused = None
+    try:
+        krabby_hal.decode_joint_command(frame[:-1])
+    except krabby_hal.FrameError as error:
+        refused = error.cause.value
+    return {
+        "frame_bytes": len(frame),
+        "target_rad": krabby_hal.decode_joint_command(frame).target_rad.tolist(),
+        "refused": refused,
+        "curve": zmq.has("curve"),
+    }
+
+
 def main():
     command = JointCommand(names=["hip", "knee"], positions_rad=[0.5, -1.25])
     distributions = list(importlib.metadata.distributions())
@@ -88,6 +106,7 @@ def main():
                         }.items()
                     },
                     "inverse": (numpy.linalg.inv(rotation) @ rotation).tolist(),
+                    "krabby_hal": hal_round_trip(),
                     "same_command": JointCommand.from_json(command.to_json()) == command,
                 }
             )

@@ -74,6 +74,12 @@ var krabby = imports.Table{
 
 		// What builds, checks and ships. Nothing of the robot depends on it, nor it on the robot.
 		{Packages: "tools/...", Imports: []string{"tools/..."}},
+		{
+			Packages: "oci/python/hal", // The Python client against the Go side.
+			Tests: []string{
+				"hal/bus", "hal/message", "hal/robot", "hal/server", "hal/synthetic", "hal/wire", "hal/wire/v1", "oci/container",
+			},
+		},
 		{Packages: "oci/...", Imports: []string{"oci/...", "tools/..."}},
 		{Packages: "third_party/makeself", Tests: []string{"tools/layer/makeself"}},
 		{Packages: "third_party/zed", Tests: []string{"tools/layer/tree"}},
@@ -81,7 +87,7 @@ var krabby = imports.Table{
 	},
 	Only: map[string][]string{
 		"C":                               {"hal/bus", "hal/mujoco/...", "hal/isaac/...", "hal/jetson/zed", "compute/onnx"},
-		"github.com/pebbe/zmq4":           {"hal/bus"},
+		"github.com/pebbe/zmq4":           {"hal/bus", "oci/python/hal"},
 		"github.com/yalue/onnxruntime_go": {"compute/onnx"},
 	},
 }

@@ -1,0 +1,73 @@
+"""Moves the first joint of a robot to a target over TCP, and prints what it saw as JSON.
+
+Usage: follow.py OBSERVATIONS COMMANDS TARGET_RAD
+"""
+
+import json
+import sys
+import time
+
+import numpy
+from krabby_hal import Client, JointCommand, NoPeer
+
+TIMEOUT_S = 30
+CLOSE_RAD = 0.05  # The synthetic robot sways around its target.
+OUT_OF_RANGE_RAD, OUT_OF_RANGE_TIMES = 50.0, 3
+
+
+def command(joints, first_rad):
+    return JointCommand([first_rad] + [0.0] * (joints - 1), [35.0] * joints, [0.5] * joints)
+
+
+def main():
+    observations, commands, target_rad = sys.argv[1], sys.argv[2], float(sys.argv[3])
+    deadline = time.monotonic() + TIMEOUT_S
+    sequences, ages_s, images = [], [], 0
+    with Client(observations, commands, joints=12, feet=4) as client:
+        while True:
+            observation = client.latest(TIMEOUT_S)
+            sequences.append(observation.sequence)
+            ages_s.append(client.age_s(observation))
+            # The Go side makes each pixel of an image the lowest byte of the sequence.
+            images += bool((observation.rgb_1.pixels == observation.rgb_1.sequence % 256).all())
+            arrived = bool(abs(observation.position_rad[0] - target_rad) < CLOSE_RAD)
+            if arrived or time.monotonic() > deadline:
+                break
+            # From where it is, so that default poses out of reach of a step do not matter.
+            wanted = JointCommand(observation.position_rad.copy(), [35.0] * 12, [0.5] * 12)
+            wanted.target_rad[0] = target_rad
+            client.send(wanted, answers=observation, timeout_s=TIMEOUT_S)
+        sent = client.health().sent
+        for _ in range(OUT_OF_RANGE_TIMES):  # One may be lost where the next replaces it in the instant of reading.
+            client.send(command(12, OUT_OF_RANGE_RAD), timeout_s=TIMEOUT_S)
+            time.sleep(0.2)  # The server takes what comes at each of its ticks.
+        health = client.health()
+        print(
+            json.dumps(
+                {
+                    "arrived": arrived,
+                    "position_rad": float(observation.position_rad[0]),
+                    "session_id": observation.session_id,
+                    "rising": bool((numpy.diff(sequences) > 0).all()),
+                    "shape": list(observation.rgb_1.pixels.shape),
+                    "rate_hz": observation.rgb_1.rate_hz,
+                    "images": images,
+                    "observations": len(sequences),
+                    "youngest_s": min(ages_s),
+                    "base_velocity_known": observation.base_velocity_mps is not None,
+                    "sent": sent,
+                    "health": health.to_dict(),
+                }
+            )
+        )
+    with Client(observations, "tcp://127.0.0.1:9") as client:
+        client.latest(TIMEOUT_S)
+        try:
+            client.send(command(12, 0.0))
+        except NoPeer:
+            return
+    sys.exit("a command was sent to nobody")
+
+
+if __name__ == "__main__":
+    main()
