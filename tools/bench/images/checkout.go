@@ -94,9 +94,19 @@ func openCheckout(ctx context.Context, workspace, dir string, progress func(stri
 	return c, err
 }
 
+// described are what the parameters name by file, beside base and layers.
+var described = []string{"//oci:locomotion_description", "//oci:locomotion_entrypoint", "//oci:locomotion_env"}
+
+// tool is a call of the tool that assembles and pushes, from where the paths of its parameters begin.
+func (c *checkout) tool(args ...string) *exec.Cmd {
+	cmd := exec.Command(c.oci, args...)
+	cmd.Dir = c.execRoot
+	return cmd
+}
+
 // inputs are the labels of what the image is made from.
 func (c *checkout) inputs() []string {
-	labels := []string{c.params.base().Label}
+	labels := append([]string{c.params.base().Label}, described...)
 	for _, layer := range c.params.layers() {
 		labels = append(labels, layer.Label)
 	}
@@ -141,8 +151,8 @@ func (c *checkout) bazel(ctx context.Context, args ...string) (string, error) {
 	return out, nil
 }
 
-// build builds the image and says what that took, in the client and in the server with the actions it ran.
-func (c *checkout) build(ctx context.Context) (measure.Cost, error) {
+// build builds an image and says what that took, in the client and in the server with the actions it ran.
+func (c *checkout) build(ctx context.Context, target string) (measure.Cost, error) {
 	before, err := measure.Process(c.server)
 	if err != nil {
 		return measure.Cost{}, err
@@ -157,6 +167,34 @@ func (c *checkout) build(ctx context.Context) (measure.Cost, error) {
 	}
 	cost.Bytes = cost.Bytes.Add(after.Sub(before))
 	return cost, nil
+}
+
+// addOnBase adds an image to the copy: the layers of target, on a base in a registry.
+func (c *checkout) addOnBase(name, image, digest string) (added string, err error) {
+	var tars []string
+	for _, layer := range c.params.layers() {
+		tars = append(tars, layer.Label)
+	}
+	return "//oci:" + name + "_image", errors.Join(
+		c.append("MODULE.bazel", fmt.Sprintf("oci.pull(name = %q, digest = %q, image = %q)\nuse_repo(oci, %q)\n", name, digest, image, name)),
+		c.append("oci/BUILD.bazel", fmt.Sprintf("oci_image(name = %q, base = %q, tars = %s)\n", name+"_image", "@"+name, starlark(tars))),
+	)
+}
+
+// starlark writes a list of strings.
+func starlark(list []string) string {
+	data, _ := json.Marshal(list) // A list of strings has a JSON form, and Starlark's is the same.
+	return string(data)
+}
+
+// append adds text to a file of the copy; the next copySources takes it away.
+func (c *checkout) append(path, text string) error {
+	f, err := os.OpenFile(filepath.Join(c.dir, path), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString("\n" + text)
+	return errors.Join(err, f.Close())
 }
 
 // edit changes one line of the image's program to what no cache has seen.

@@ -24,10 +24,51 @@ import (
 // A base of as many layers whatever its size, so that it is the size that makes a difference.
 const syntheticLayers = 20
 
+// Sizes of bases: one that nobody minds, and one of NVIDIA's.
+const small, large = 50e6, 20e9
+
+// editOnBases measures the way from a changed line to a new image once more, on bases that are in a registry. What comes
+// from there is counted from when each base was built on once.
+func (s *suite) editOnBases(ctx context.Context) error {
+	var contenders []contender
+	for _, base := range []struct {
+		name string
+		size int64
+	}{{"bench_small", small}, {"bench_large", large}} {
+		registry := measure.StartRegistry()
+		defer registry.Close()
+		digest, err := pushSynthetic(ctx, registry, s.architecture, base.size)
+		if err != nil {
+			return err
+		}
+		image, err := s.house.addOnBase(base.name, registry.Host()+"/base", digest)
+		if err != nil {
+			return err
+		}
+		contenders = append(contenders, contender{toolOnBase(krabbyName, base.size), func(int) ([]table.Run, error) {
+			served := registry.Served()
+			cost, err := s.editAndBuild(ctx, image)
+			served = registry.Served() - served
+			run := result(cost)
+			run.Received = &served
+			return []table.Run{run}, err
+		}})
+		s.progress("building on a base of %s, once", table.Size(float64(base.size)))
+		if _, err := s.house.build(ctx, image); err != nil {
+			return err
+		}
+	}
+	return s.compare(contenders, "one changed line of Go, shallow base")
+}
+
+// toolOnBase names a tool in a comparison of bases.
+func toolOnBase(tool string, size int64) string {
+	return fmt.Sprintf("%s, base of %s", tool, table.Size(float64(size)))
+}
+
 // shallow puts a changed layer on a base that is in a registry, and pushes to that registry. From nothing: the base's
 // manifest and config are fetched each time.
 func (s *suite) shallow(ctx context.Context) error {
-	const small, large = 50e6, 20e9
 	return s.compare([]contender{
 		s.onBase(ctx, krabbyName, small, s.shallowPush),
 		s.onBase(ctx, krabbyName, large, s.shallowPush),
@@ -37,11 +78,10 @@ func (s *suite) shallow(ctx context.Context) error {
 }
 
 func (s *suite) onBase(ctx context.Context, tool string, size int64, run func(ctx context.Context, host string, layers []file) (measure.Cost, error)) contender {
-	name := fmt.Sprintf("%s, base of %s", tool, table.Size(float64(size)))
-	return contender{name, func(i int) ([]table.Run, error) {
+	return contender{toolOnBase(tool, size), func(i int) ([]table.Run, error) {
 		registry := measure.StartRegistry()
 		defer registry.Close()
-		if err := pushSynthetic(ctx, registry, s.architecture, size); err != nil {
+		if _, err := pushSynthetic(ctx, registry, s.architecture, size); err != nil {
 			return nil, err
 		}
 		received, served := registry.Received(), registry.Served()
@@ -79,7 +119,7 @@ func (s *suite) shallowPush(ctx context.Context, host string, layers []file) (me
 	}
 	var total measure.Cost
 	call := func(args ...string) error {
-		cost, _, err := measure.Command(ctx, exec.Command(s.house.oci, args...))
+		cost, _, err := measure.Command(ctx, s.house.tool(args...))
 		total.Time += cost.Time
 		total.Bytes = total.Bytes.Add(cost.Bytes)
 		if err != nil {
@@ -126,32 +166,33 @@ func (s *suite) craneAppendPush(ctx context.Context, host string, layers []file)
 	return cost, err
 }
 
-// pushSynthetic puts an image into the registry as "base", whose layers have sizes and nothing else.
-func pushSynthetic(ctx context.Context, registry *measure.Registry, architecture string, size int64) error {
+// pushSynthetic puts an image into the registry as "base", whose layers have sizes and nothing else, and returns its digest.
+func pushSynthetic(ctx context.Context, registry *measure.Registry, architecture string, size int64) (string, error) {
 	image, err := mutate.ConfigFile(mutate.MediaType(mutate.ConfigMediaType(empty.Image, types.OCIConfigJSON), types.OCIManifestSchema1),
 		&v1.ConfigFile{OS: "linux", Architecture: architecture})
 	if err != nil {
-		return err
+		return "", err
 	}
 	for i := range syntheticLayers {
 		layer := phantom{number: i, size: size / syntheticLayers}
 		digest, err := layer.Digest()
 		if err != nil {
-			return err
+			return "", err
 		}
 		registry.AddPhantom(digest.String(), layer.size)
 		if image, err = mutate.AppendLayers(image, layer); err != nil {
-			return err
+			return "", err
 		}
 	}
 	tag, err := name.NewTag(registry.Host() + "/base:latest")
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := remote.Write(tag, image, remote.WithContext(ctx)); err != nil {
-		return fmt.Errorf("pushing a synthetic base: %w", err)
+		return "", fmt.Errorf("pushing a synthetic base: %w", err)
 	}
-	return nil
+	digest, err := image.Digest()
+	return digest.String(), err
 }
 
 // phantom is a layer that a registry claims to have.

@@ -55,7 +55,7 @@ func (s *suite) measure(ctx context.Context) (*table.Table, error) {
 	if err := s.prepare(); err != nil {
 		return nil, err
 	}
-	for _, operation := range []func(context.Context) error{s.noOp, s.edit, s.cold, s.changedLayer, s.push, s.shallow} {
+	for _, operation := range []func(context.Context) error{s.noOp, s.edit, s.cold, s.changedLayer, s.push, s.shallow, s.editOnBases} {
 		if err := operation(ctx); err != nil {
 			return nil, err
 		}
@@ -161,7 +161,7 @@ func result(cost measure.Cost) table.Run {
 func firstLine(text string) string { line, _, _ := strings.Cut(text, "\n"); return line }
 
 func (s *suite) noOp(ctx context.Context) error {
-	if _, err := s.house.build(ctx); err != nil {
+	if _, err := s.house.build(ctx, target); err != nil {
 		return err
 	}
 	if s.buildahFails == nil {
@@ -173,7 +173,7 @@ func (s *suite) noOp(ctx context.Context) error {
 		}
 	}
 	return s.compare([]contender{
-		costs(krabbyName, func(int) (measure.Cost, error) { return s.house.build(ctx) }),
+		costs(krabbyName, func(int) (measure.Cost, error) { return s.house.build(ctx, target) }),
 		costs(buildahName, func(int) (measure.Cost, error) { return s.buildah.build(ctx, s.architecture, 0) }),
 		{craneName, func(int) ([]table.Run, error) { return nil, absentError{"has no cache: as its cold assembly"} }},
 	}, "no-op build")
@@ -181,30 +181,39 @@ func (s *suite) noOp(ctx context.Context) error {
 
 // edit measures the way from a changed line to a new image, and keeps the layers of each for the others.
 func (s *suite) edit(ctx context.Context) error {
-	index := filepath.Join(s.house.dir, "bazel-bin/oci/locomotion/index.json")
 	return s.compare([]contender{costs(krabbyName, func(i int) (measure.Cost, error) {
-		before, err := os.ReadFile(index)
-		if err != nil {
-			return measure.Cost{}, err
-		}
-		if err := s.house.edit(); err != nil {
-			return measure.Cost{}, err
-		}
-		cost, err := s.house.build(ctx)
+		cost, err := s.editAndBuild(ctx, target)
 		if err != nil {
 			return cost, err
-		}
-		after, err := os.ReadFile(index)
-		if err != nil {
-			return cost, err
-		}
-		if bytes.Equal(before, after) {
-			return cost, fmt.Errorf("%s has changed, but the image is as it was", changedFile)
 		}
 		layers, err := s.house.take(filepath.Join(s.scratch, fmt.Sprint("changed", i+1)))
 		s.changed = append(s.changed, layers)
 		return cost, err
 	})}, "one changed line of Go")
+}
+
+// editAndBuild changes a line and builds an image of it, which must not be the one that was there.
+func (s *suite) editAndBuild(ctx context.Context, target string) (measure.Cost, error) {
+	index := filepath.Join(s.house.dir, "bazel-bin/oci", strings.TrimPrefix(target, "//oci:"), "index.json")
+	before, err := os.ReadFile(index)
+	if err != nil {
+		return measure.Cost{}, err
+	}
+	if err := s.house.edit(); err != nil {
+		return measure.Cost{}, err
+	}
+	cost, err := s.house.build(ctx, target)
+	if err != nil {
+		return cost, err
+	}
+	after, err := os.ReadFile(index)
+	if err != nil {
+		return cost, err
+	}
+	if bytes.Equal(before, after) {
+		return cost, fmt.Errorf("%s has changed, but %s is as it was", changedFile, target)
+	}
+	return cost, nil
 }
 
 func (s *suite) freshBuildah(ctx context.Context) error {
@@ -237,7 +246,7 @@ func (s *suite) assemble(ctx context.Context, number int, layers []file) (measur
 	if err := writeJSON(output+".json", p); err != nil {
 		return measure.Cost{}, err
 	}
-	cost, _, err := measure.Command(ctx, exec.Command(s.house.oci, "image", "--params", output+".json", "--output", output))
+	cost, _, err := measure.Command(ctx, s.house.tool("image", "--params", output+".json", "--output", output))
 	return cost, err
 }
 
@@ -318,7 +327,7 @@ func (s *suite) push(ctx context.Context) error {
 			if err := writeJSON(params, pushParams(s.layout(number), repository)); err != nil {
 				return measure.Cost{}, err
 			}
-			cost, _, err := measure.Command(ctx, exec.Command(s.house.oci, "push", "--params", params))
+			cost, _, err := measure.Command(ctx, s.house.tool("push", "--params", params))
 			return cost, err
 		}),
 		s.pushes(buildahName, func(number int, repository string) (measure.Cost, error) {
