@@ -115,10 +115,31 @@ func (i *ScalarImage) Borrow(height, width int, values []byte) {
 	}
 }
 
+// Place makes memory what the next Resize takes, where it suffices, so that pixels can be written where they are to be in
+// the end; none makes it take new memory. What i has now stays.
+func (i *ColorImage) Place(memory []byte) { i.own = memory[:0:len(memory)] }
+
+// Place makes memory what the next Resize takes, where it suffices and this machine can write little-endian float32 there
+// in place, which needs an address that is a multiple of 4. What i has now stays.
+func (i *ScalarImage) Place(memory []byte) {
+	i.own = nil
+	if p := unsafe.Pointer(unsafe.SliceData(memory)); len(memory) >= 4 && littleEndian && uintptr(p)%4 == 0 {
+		i.own = unsafe.Slice((*float32)(p), len(memory)/4)[:0]
+	}
+}
+
+// Bytes returns the values of i as they are in memory, or nothing where this machine is not little-endian.
+func (i *ScalarImage) Bytes() []byte {
+	if len(i.Values) == 0 || !littleEndian {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(i.Values))), 4*len(i.Values))
+}
+
 // AppendTo appends the values of i to dst as little-endian float32, and returns the extended buffer.
 func (i *ScalarImage) AppendTo(dst []byte) []byte {
-	if len(i.Values) > 0 && littleEndian {
-		return append(dst, unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(i.Values))), 4*len(i.Values))...)
+	if b := i.Bytes(); b != nil {
+		return append(dst, b...)
 	}
 	for _, v := range i.Values {
 		dst = binary.LittleEndian.AppendUint32(dst, math.Float32bits(v))

@@ -1,6 +1,11 @@
 package wire
 
-import "krabby.dev/krabby/hal/message"
+import (
+	"slices"
+	"unsafe"
+
+	"krabby.dev/krabby/hal/message"
+)
 
 // ObservationBytes returns the size of the frame of o. The error is [Shape] where the slices of o disagree or exceed the
 // bounds.
@@ -21,7 +26,111 @@ func AppendObservation(dst []byte, o *message.Observation) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
+	return encode(dst, o, &sections), nil
+}
+
+// PlaceObservation lets images of the sizes that o has now be written where they are to be in a frame that begins with
+// memory, which must be aligned to 4 bytes and stay untouched by others: whoever calls Resize on such an image, and writes
+// it, has written it into the frame. It changes nothing that o has. FillObservation then makes it a frame. The error is
+// [Shape], or [Length] where memory is too small; Resize then takes new memory.
+func PlaceObservation(memory []byte, o *message.Observation) error {
+	// Those that are not placed must not find the memory of an earlier frame.
+	o.RGB1.Place(nil)
+	o.RGB2.Place(nil)
+	o.Depth.Place(nil)
+	o.Confidence.Place(nil)
+	sections, err := layOut(o)
+	if err != nil {
+		return err
+	}
+	if bytes, _ := size(observationSpecs[:], sections[:]); bytes > uint64(len(memory)) {
+		return Length
+	}
+	at := offsets(&sections)
+	if o.RGB1.Present() {
+		o.RGB1.Place(memory[at[rgb1]:][:len(o.RGB1.Pixels)])
+	}
+	if o.RGB2.Present() {
+		o.RGB2.Place(memory[at[rgb2]:][:len(o.RGB2.Pixels)])
+	}
+	if o.Depth.Present() {
+		o.Depth.Place(memory[at[depth]:][:4*len(o.Depth.Values)])
+	}
+	if o.Confidence.Present() {
+		o.Confidence.Place(memory[at[confidence]:][:4*len(o.Confidence.Values)])
+	}
+	return nil
+}
+
+// FillObservation is AppendObservation to memory of length 0, to which PlaceObservation may have placed o: what lies where
+// it belongs is not copied. It leaves o's images in the frame, where they hold until the frame is written to.
+func FillObservation(memory []byte, o *message.Observation) ([]byte, error) {
+	sections, err := layOut(o)
+	if err != nil {
+		return memory[:0], err
+	}
+	b := encode(memory[:0], o, &sections)
+	at := offsets(&sections)
+	if o.RGB1.Present() {
+		o.RGB1.Borrow(o.RGB1.Height, o.RGB1.Width, b[at[rgb1]:])
+	}
+	if o.RGB2.Present() {
+		o.RGB2.Borrow(o.RGB2.Height, o.RGB2.Width, b[at[rgb2]:])
+	}
+	if o.Depth.Present() {
+		o.Depth.Borrow(o.Depth.Height, o.Depth.Width, b[at[depth]:])
+	}
+	if o.Confidence.Present() {
+		o.Confidence.Borrow(o.Confidence.Height, o.Confidence.Width, b[at[confidence]:])
+	}
+	return b, nil
+}
+
+// offsets returns where the sections begin in the frame; of those that are not present it means nothing.
+func offsets(sections *[observationSections]section) (at [observationSections]uint64) {
+	_, n := size(observationSpecs[:], sections[:])
+	end := uint64(headerBytes + n*entryBytes)
+	for i := range sections {
+		if sections[i].present() {
+			at[i] = align(end)
+			end = at[i] + sections[i].bytes(observationSpecs[i].element)
+		}
+	}
+	return at
+}
+
+// apart returns pixels, or a copy of them where they are in the memory of the frame, but not where they belong: writing
+// the frame would write over them.
+func apart(frame []byte, at uint64, pixels []byte) []byte {
+	if len(pixels) == 0 {
+		return pixels
+	}
+	from, begin := uintptr(unsafe.Pointer(unsafe.SliceData(pixels))), uintptr(unsafe.Pointer(unsafe.SliceData(frame)))
+	if from == begin+uintptr(at) || from >= begin+uintptr(len(frame)) || from+uintptr(len(pixels)) <= begin {
+		return pixels
+	}
+	return slices.Clone(pixels)
+}
+
+// put appends pixels, and does not copy them where they are already.
+func put(b []byte, start int, pixels []byte) []byte {
+	b = pad(b, start)
+	n := len(b)
+	if room := b[n:cap(b)]; len(room) >= len(pixels) && unsafe.SliceData(room) == unsafe.SliceData(pixels) {
+		return b[:n+len(pixels)]
+	}
+	return append(b, pixels...)
+}
+
+func encode(dst []byte, o *message.Observation, sections *[observationSections]section) []byte {
 	start := len(dst)
+	frameBytes, _ := size(observationSpecs[:], sections[:])
+	color1, color2, depths, confidences := o.RGB1.Pixels, o.RGB2.Pixels, o.Depth.Bytes(), o.Confidence.Bytes()
+	if room := dst[start:cap(dst)]; uint64(len(room)) >= frameBytes {
+		at := offsets(sections)
+		color1, color2 = apart(room, at[rgb1], color1), apart(room, at[rgb2], color2)
+		depths, confidences = apart(room, at[depth], depths), apart(room, at[confidence], confidences)
+	}
 	h := header{sequence: o.Sequence, sessionID: o.SessionID, monotonicNs: o.MonotonicNs, otherNs: o.WallNs}
 	b := begin(dst, kindObservation, h, observationSpecs[:], sections[:])
 	b = putFloats(b, start, o.PositionRad)
@@ -43,26 +152,28 @@ func AppendObservation(dst []byte, o *message.Observation) ([]byte, error) {
 	if o.BaseVelocityKnown {
 		b = putFloats(b, start, o.BaseVelocityMps[:])
 	}
-	b = putColor(b, start, &o.RGB1)
-	b = putColor(b, start, &o.RGB2)
-	b = putScalar(b, start, &o.Depth)
-	b = putScalar(b, start, &o.Confidence)
+	if o.RGB1.Present() {
+		b = put(b, start, color1)
+	}
+	if o.RGB2.Present() {
+		b = put(b, start, color2)
+	}
+	if o.Depth.Present() {
+		b = putScalar(b, start, &o.Depth, depths)
+	}
+	if o.Confidence.Present() {
+		b = putScalar(b, start, &o.Confidence, confidences)
+	}
 	seal(b[start:])
-	return b, nil
+	return b
 }
 
-func putColor(b []byte, start int, i *message.ColorImage) []byte {
-	if !i.Present() {
-		return b
+// putScalar appends the values of i, which are those of pixels where this machine is little-endian.
+func putScalar(b []byte, start int, i *message.ScalarImage, pixels []byte) []byte {
+	if pixels == nil {
+		return i.AppendTo(pad(b, start))
 	}
-	return append(pad(b, start), i.Pixels...)
-}
-
-func putScalar(b []byte, start int, i *message.ScalarImage) []byte {
-	if !i.Present() {
-		return b
-	}
-	return i.AppendTo(pad(b, start))
+	return put(b, start, pixels)
 }
 
 // layOut says which sections o has and checks that they can be written.
