@@ -1,7 +1,18 @@
 // Package bus carries frames between the two sides of the hardware abstraction layer over ZeroMQ, as mailboxes: a
-// reader finds the newest frame or none, never a queue of old ones. This holds in both directions, because every socket
-// has ZMQ_CONFLATE set. A frame is one ZeroMQ message of one part. Linger is 0 and no send ever blocks, so that closing
-// is quick in any state.
+// reader finds the newest frame or none, never a queue of old ones. This holds in both directions and on both transports.
+//
+//	inproc://NAME    within a process: frames stay in memory that both sides share, and ZeroMQ carries which slot of it
+//	tcp://HOST:PORT  between processes and machines: one ZeroMQ message of one part, with ZMQ_CONFLATE where it is sent
+//
+// Over inproc nothing is copied that is written straight into the memory that [Publisher.Acquire] gives, and nothing is
+// allocated once the slots are as large as the frames. Over TCP a goroutine takes what arrives at once and keeps the
+// newest, of each peer; so nothing old waits in queues and in the buffers of the system, which are small besides. Readers
+// do without ZMQ_CONFLATE because libzmq ends the process where a message of several parts arrives at such a socket, and
+// any stranger can send one. A peer that has been silent for some seconds is connected to anew. On neither transport does
+// a send block, and linger is 0, so that closing is quick in any state.
+//
+// For peers of the predecessor, whose messages have several parts, there are [PartsPublisher] and the like. They are
+// queues of one message, which ZeroMQ cannot make mailboxes of: what is in a full queue is old, and what is new is lost.
 //
 // # Ownership
 //
@@ -12,19 +23,17 @@
 //
 // # Limits
 //
-// An inproc endpoint must be bound (publisher, receiver) before it is connected to (subscriber, sender); earlier attempts
-// are refused with [ErrNotBound]. libzmq would allow them, but with ZMQ_CONFLATE it then loses the subscription or the
-// first frame, and aborts the process when the context ends. When the bound socket closes, those connected to it stay
-// silent: connect again.
+// An inproc endpoint must be bound (publisher, receiver) before it is connected to for the first time (subscriber,
+// sender); earlier attempts are refused with [ErrNotBound]. After that the bound side may close and be bound again, and
+// those that were connected to it follow.
 //
-// A frame that is written in the very instant in which the reader takes the one before it may be dropped by libzmq; the
-// next frame takes its place. So a mailbox suits a stream, not a message that is sent once.
+// Over TCP, a frame that is written while ZeroMQ takes the one before it may be dropped: the next frame takes its place, or
+// it comes 60 ms later. And two equal frames in a row are one. So a mailbox suits a stream.
 //
 // The package moves bytes and must never look into them: it must not import hal/wire, servers, clients or inference.
 package bus
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -32,10 +41,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
-
-	"github.com/pebbe/zmq4"
 )
 
 var (
@@ -49,27 +55,80 @@ var (
 	ErrBusy = errors.New("bus: socket in use by another goroutine")
 	// ErrClosed says that the socket or its context was closed.
 	ErrClosed = errors.New("bus: closed")
+	// ErrPinned says that a frame was dropped because readers hold every slot.
+	ErrPinned = errors.New("bus: readers hold every slot")
+	// ErrParts says that a message of several parts was dropped.
+	ErrParts = errors.New("bus: found a message of several parts, expected one")
 )
 
-// slice bounds how long a receive stays inside libzmq, and so how late it notices a Close or the end of its context.
-const slice = 10 * time.Millisecond
+const (
+	inproc = "inproc://"
+
+	// tcpBufferBytes is how much of what is sent the system may keep at each end. It is little, so that what arrives after
+	// a stall is not long past, and still does not slow down large frames on a local network.
+	tcpBufferBytes = 128 << 10
+	// A peer that answers nothing for so long is gone.
+	heartbeatEvery, deadAfter = time.Second, 3 * time.Second
+	handshakeWithin           = 5 * time.Second
+	// Attempts to connect again are so far apart, at first and at most, in ms.
+	reconnectMs, reconnectMostMs = 20, 500
+)
+
+// Option configures a socket.
+type Option func(*settings)
+
+type settings struct {
+	security      Security
+	readers       int
+	maxFrameBytes int
+}
+
+// WithSecurity sets how the endpoint is secured. Without it an endpoint that other machines can reach is refused.
+func WithSecurity(s Security) Option { return func(o *settings) { o.security = s } }
+
+// WithReaders sets, for a publisher over inproc, how many frames readers may hold at once such that none is ever dropped;
+// the default is 4. The memory is that of two more frames.
+func WithReaders(n int) Option { return func(o *settings) { o.readers = n } }
+
+// WithMaxFrameBytes sets, for a reader over TCP, how large a frame may be, or a part of one; the default is 64 MiB. A
+// peer that sends a larger one is disconnected before it is read.
+func WithMaxFrameBytes(n int) Option { return func(o *settings) { o.maxFrameBytes = n } }
 
 // Context owns the sockets that can reach each other by inproc endpoints. It is safe for concurrent use.
 type Context struct {
-	mu     sync.Mutex
-	zmq    *zmq4.Context
-	open   map[*socket]struct{}
-	bound  map[string]struct{} // Endpoints, of open sockets.
-	closed bool
+	mu      sync.Mutex
+	zmq     zmqContext
+	open    map[*socket]struct{}
+	points  map[string]*point // By inproc endpoint; once bound, they stay.
+	closed  bool
+	keeper  *gatekeeper // From the first endpoint with keys on.
+	allowed map[string]map[[32]byte]bool
+}
+
+// point is an inproc endpoint.
+type point struct {
+	kind kind // Of the socket that binds it.
+	// life is odd while it is bound, and grows with each bind and close.
+	life atomic.Uint64
+	// ring has a publisher's frames.
+	ring atomic.Pointer[ring]
+	// outlets are those of a receiver's senders. The slice is never changed, but replaced, under the context's lock.
+	outlets atomic.Pointer[[]*outlet]
+}
+
+// outlet is a sender's frames.
+type outlet struct {
+	ring *ring
+	seen uint64 // The last frame that was read; the receiver's.
 }
 
 // NewContext returns a context without sockets. It must be closed.
 func NewContext() (*Context, error) {
-	z, err := zmq4.NewContext()
+	z, err := newZMQContext()
 	if err != nil {
 		return nil, fmt.Errorf("bus: making a ZeroMQ context: %w", err)
 	}
-	return &Context{zmq: z, open: map[*socket]struct{}{}, bound: map[string]struct{}{}}, nil
+	return &Context{zmq: z, open: map[*socket]struct{}{}, points: map[string]*point{}, allowed: map[string]map[[32]byte]bool{}}, nil
 }
 
 // Close closes the context and every socket made in it, within 100 ms. Further calls do nothing.
@@ -90,108 +149,188 @@ func (c *Context) Close() error {
 	for _, s := range sockets {
 		errs = append(errs, s.Close())
 	}
-	if err := c.zmq.Term(); err != nil {
+	if c.keeper != nil {
+		errs = append(errs, c.keeper.close())
+	}
+	if err := c.zmq.term(); err != nil {
 		errs = append(errs, fmt.Errorf("bus: ending the ZeroMQ context: %w", err))
 	}
 	return errors.Join(errs...)
 }
 
-// NewPublisher returns a publisher that is bound to endpoint, for example "inproc://observation".
-func (c *Context) NewPublisher(endpoint string) (*Publisher, error) {
-	s, err := c.bind(zmq4.PUB, endpoint)
-	if err != nil {
-		return nil, err
-	}
-	return &Publisher{s}, nil
-}
-
-// NewSubscriber returns a subscriber that is connected to the publisher at endpoint.
-func (c *Context) NewSubscriber(endpoint string) (*Subscriber, error) {
-	s, err := c.connect(zmq4.SUB, endpoint)
-	if err != nil {
-		return nil, err
-	}
-	return &Subscriber{mailbox{s}}, nil
-}
-
-// NewReceiver returns a receiver that is bound to endpoint.
-func (c *Context) NewReceiver(endpoint string) (*Receiver, error) {
-	s, err := c.bind(zmq4.PULL, endpoint)
-	if err != nil {
-		return nil, err
-	}
-	return &Receiver{mailbox{s}}, nil
-}
-
-// NewSender returns a sender that is connected to the receiver at endpoint.
-func (c *Context) NewSender(endpoint string) (*Sender, error) {
-	s, err := c.connect(zmq4.PUSH, endpoint)
-	if err != nil {
-		return nil, err
-	}
-	return &Sender{s}, nil
-}
-
-func (c *Context) bind(kind zmq4.Type, endpoint string) (*socket, error) {
+// isAllowed says whether the owner of a public key may connect to a domain.
+func (c *Context) isAllowed(domain string, key [32]byte) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s, err := c.attach(kind, func(z *zmq4.Socket) error { return z.Bind(endpoint) })
-	if err != nil {
-		return nil, fmt.Errorf("bus: binding to %q: %w", endpoint, err)
-	}
-	s.bound = endpoint
-	c.bound[endpoint] = struct{}{}
-	return s, nil
+	return c.allowed[domain][key]
 }
 
-func (c *Context) connect(kind zmq4.Type, endpoint string) (*socket, error) {
+// socket guards a ZeroMQ socket: whoever holds mu may use it.
+type socket struct {
+	context  *Context
+	kind     kind
+	binds    bool
+	endpoint string
+	options  []option
+	domain   string // Of keys, where it has some.
+	point    *point // Of an inproc endpoint; nil over TCP.
+	life     uint64 // Of point, where it was bound or connected to.
+
+	mu      sync.Mutex
+	zmq     *zmqSocket // Nil once closed.
+	closing atomic.Bool
+	word    zmqMessage // Scratch: a reference to a slot.
+	pump    *pump      // Of a reader over TCP: it alone uses zmq then.
+	resend  *resend    // Of a sender over TCP: likewise.
+}
+
+// newSocket makes a socket and binds or connects it. onto is called before that with the context locked.
+func (c *Context) newSocket(k kind, binds bool, endpoint string, extra []option, opts []Option, onto func(*settings, *point)) (*socket, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s, err := c.attach(kind, func(z *zmq4.Socket) error {
-		if _, ok := c.bound[endpoint]; !ok && strings.HasPrefix(endpoint, "inproc://") {
-			return ErrNotBound
-		}
-		if kind == zmq4.SUB {
-			if err := z.SetSubscribe(""); err != nil {
-				return err
-			}
-		}
-		return z.Connect(endpoint)
-	})
+	s, err := c.create(k, binds, endpoint, extra, opts, onto)
 	if err != nil {
-		return nil, fmt.Errorf("bus: connecting to %q: %w", endpoint, err)
+		return nil, fmt.Errorf("bus: %s %q: %w", map[bool]string{true: "binding to", false: "connecting to"}[binds], endpoint, err)
 	}
-	return s, nil
-}
-
-// attach makes a socket, sets the options that make it a mailbox and lets to attach it. The caller holds c.mu.
-func (c *Context) attach(kind zmq4.Type, to func(*zmq4.Socket) error) (*socket, error) {
-	if c.closed {
-		return nil, ErrClosed
-	}
-	z, err := c.zmq.NewSocket(kind)
-	if err != nil {
-		return nil, err
-	}
-	// The options take effect only on what is attached after them.
-	if err := errors.Join(z.SetLinger(0), z.SetConflate(true)); err != nil {
-		return nil, errors.Join(err, z.Close())
-	}
-	if err := to(z); err != nil {
-		return nil, errors.Join(err, z.Close())
-	}
-	s := &socket{context: c, zmq: z}
 	c.open[s] = struct{}{}
 	return s, nil
 }
 
-// socket guards a ZeroMQ socket: whoever holds mu may use zmq.
-type socket struct {
-	context *Context
-	bound   string // The endpoint, where it is bound.
-	mu      sync.Mutex
-	zmq     *zmq4.Socket // Nil once closed.
-	closing atomic.Bool
+func (c *Context) create(k kind, binds bool, endpoint string, extra []option, opts []Option, onto func(*settings, *point)) (*socket, error) {
+	if c.closed {
+		return nil, ErrClosed
+	}
+	o := settings{readers: 4, maxFrameBytes: 64 << 20}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	if o.readers < 1 || o.readers > maxSlots-2 {
+		return nil, fmt.Errorf("found %d readers, expected 1 to %d", o.readers, maxSlots-2)
+	}
+	if err := o.security.Check(endpoint, binds); err != nil {
+		return nil, err
+	}
+	s := &socket{context: c, kind: k, binds: binds, endpoint: endpoint}
+	s.options = append(append(s.options, linger(0), maxMessage(o.maxFrameBytes)), extra...)
+	if strings.HasPrefix(endpoint, inproc) {
+		p, err := c.pointOf(k, binds, endpoint)
+		if err != nil {
+			return nil, err
+		}
+		s.point = p
+	} else {
+		s.options = append(s.options, buffers(tcpBufferBytes)...)
+		s.options = append(s.options, heartbeat(heartbeatEvery, deadAfter)...)
+		s.options = append(s.options, reconnect(reconnectMs, reconnectMostMs)...)
+		s.options = append(s.options, handshake(handshakeWithin))
+		s.options = append(s.options, o.security.options(endpoint, binds)...)
+		if binds && len(o.security.Peers) != 0 {
+			if err := c.admit(s, o.security.Peers); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := s.attach(); err != nil {
+		return nil, err
+	}
+	if onto != nil {
+		onto(&o, s.point)
+	}
+	if s.point != nil {
+		if binds {
+			s.point.life.Add(1)
+			c.points[endpoint] = s.point
+		}
+		s.life = s.point.life.Load()
+	}
+	return s, nil
+}
+
+// pointOf returns the inproc endpoint to bind or connect to.
+func (c *Context) pointOf(k kind, binds bool, endpoint string) (*point, error) {
+	p, known := c.points[endpoint]
+	switch {
+	case binds && known && p.life.Load()%2 == 1:
+		return nil, errors.New("address already in use")
+	case binds && known && p.kind == k:
+		return p, nil
+	case binds:
+		return &point{kind: k}, nil
+	case !known || p.life.Load()%2 == 0:
+		return nil, ErrNotBound
+	case p.kind != map[kind]kind{sub: pub, push: pull}[k]:
+		return nil, errors.New("found an endpoint of the other direction")
+	}
+	return p, nil
+}
+
+// admit lets the owners of keys connect to s.
+func (c *Context) admit(s *socket, keys []string) error {
+	if c.keeper == nil {
+		keeper, err := newGatekeeper(c.zmq, c.isAllowed)
+		if err != nil {
+			return fmt.Errorf("starting to check keys: %w", err)
+		}
+		c.keeper = keeper
+	}
+	s.domain = fmt.Sprintf("%d", len(c.allowed))
+	s.options = append(s.options, zapDomain(s.domain))
+	c.allowed[s.domain] = map[[32]byte]bool{}
+	for _, key := range keys {
+		raw, _ := z85Decode(key)
+		c.allowed[s.domain][raw] = true
+	}
+	return nil
+}
+
+// attach makes the ZeroMQ socket. The caller holds the context's lock.
+func (s *socket) attach() error {
+	z, err := s.context.zmq.socket(s.kind)
+	if err != nil {
+		return err
+	}
+	// Options take effect only on what is attached after them.
+	if err = z.set(s.options...); err == nil {
+		if s.binds {
+			err = z.bind(s.endpoint)
+		} else {
+			err = z.connect(s.endpoint)
+		}
+	}
+	if err == nil && s.binds {
+		s.endpoint, err = z.lastEndpoint()
+	}
+	if err != nil {
+		return errors.Join(err, z.close())
+	}
+	s.zmq = z
+	return nil
+}
+
+// Endpoint returns where the socket is bound or connected; for a port of 0 it has the one that the system chose.
+func (s *socket) Endpoint() string { return s.endpoint }
+
+// follow connects anew where an inproc endpoint was bound again, and says whether it is bound. The caller owns the socket.
+func (s *socket) follow() (bool, error) {
+	life := s.point.life.Load()
+	if life == s.life || life%2 == 0 {
+		return life%2 == 1, nil
+	}
+	s.context.mu.Lock()
+	defer s.context.mu.Unlock()
+	if s.context.closed {
+		return false, ErrClosed
+	}
+	life = s.point.life.Load()
+	if life%2 == 0 {
+		return false, nil
+	}
+	old := s.zmq
+	if err := s.attach(); err != nil {
+		return false, fmt.Errorf("bus: connecting to %q again: %w", s.endpoint, err)
+	}
+	s.life = life
+	return true, old.close()
 }
 
 // acquire makes the caller the owner until release.
@@ -217,6 +356,9 @@ func (s *socket) release() { s.mu.Unlock() }
 // Close closes the socket within 100 ms. Further calls do nothing.
 func (s *socket) Close() error {
 	s.closing.Store(true)
+	if s.pump != nil {
+		s.pump.stop()
+	}
 	s.mu.Lock() // Waits for a call in progress, at most one slice.
 	z := s.zmq
 	s.zmq = nil
@@ -224,119 +366,40 @@ func (s *socket) Close() error {
 	if z == nil {
 		return nil
 	}
+	if s.pump != nil {
+		s.pump.close()
+	}
+	if s.resend != nil {
+		s.resend.close()
+	}
 	// Under the context's lock, so that nobody connects to an endpoint that is going away.
 	s.context.mu.Lock()
 	defer s.context.mu.Unlock()
 	delete(s.context.open, s)
-	if s.bound != "" {
-		delete(s.context.bound, s.bound)
-		// Closing frees the endpoint some time later; unbinding frees it now. Whether it was still bound matters not.
-		_ = z.Unbind(s.bound)
+	if s.domain != "" {
+		clear(s.context.allowed[s.domain])
 	}
-	if err := z.Close(); err != nil {
+	if s.binds {
+		if s.point != nil {
+			s.point.life.Add(1)
+		}
+		// Closing frees the endpoint some time later; unbinding frees it sooner. Whether it was still bound matters not.
+		_ = z.unbind(s.endpoint)
+	}
+	if err := z.close(); err != nil {
 		return fmt.Errorf("bus: closing a socket: %w", err)
 	}
 	return nil
 }
 
-// write sends one frame without blocking. The caller owns the socket.
-func (s *socket) write(frame []byte) error {
-	_, err := s.zmq.SendBytes(frame, zmq4.DONTWAIT)
-	switch {
-	case err == nil:
+// send sends one part, without blocking. The caller owns the socket.
+func (s *socket) send(b []byte, more bool) error {
+	switch err := s.zmq.send(b, more); err {
+	case nil:
 		return nil
-	case zmq4.AsErrno(err) == zmq4.Errno(syscall.EAGAIN):
+	case errAgain:
 		return ErrNoPeer
+	default:
+		return fmt.Errorf("bus: sending: %w", err)
 	}
-	return fmt.Errorf("bus: sending: %w", err)
-}
-
-// Publisher offers frames to any number of subscribers.
-type Publisher struct{ *socket }
-
-// Publish makes frame the newest one for every subscriber; without subscribers it goes nowhere. It does not block and
-// does not keep frame.
-func (p *Publisher) Publish(frame []byte) error {
-	if err := p.acquire(); err != nil {
-		return err
-	}
-	defer p.release()
-	// libzmq looks for new subscribers only now and then while sending; asking for events makes it look now, so that
-	// a subscriber gets the first frame that is published after it came.
-	if _, err := p.zmq.GetEvents(); err != nil {
-		return fmt.Errorf("bus: looking for subscribers: %w", err)
-	}
-	return p.write(frame)
-}
-
-// Sender sends frames to one receiver.
-type Sender struct{ *socket }
-
-// Send makes frame this sender's newest one at the receiver. It does not block and does not keep frame. The error is
-// [ErrNoPeer] where there is no receiver.
-func (s *Sender) Send(frame []byte) error {
-	if err := s.acquire(); err != nil {
-		return err
-	}
-	defer s.release()
-	return s.write(frame)
-}
-
-// Subscriber reads the newest frame of a publisher.
-type Subscriber struct{ mailbox }
-
-// Receiver reads the newest frames of senders: one frame of each sender that has a new one.
-type Receiver struct{ mailbox }
-
-// mailbox is the reading side.
-type mailbox struct{ *socket }
-
-// TryReceive returns the newest frame that has not been read yet, or [ErrEmpty]. It does not block. The frame is the
-// caller's.
-func (m *mailbox) TryReceive() ([]byte, error) {
-	if err := m.acquire(); err != nil {
-		return nil, err
-	}
-	defer m.release()
-	return m.receive(zmq4.DONTWAIT)
-}
-
-// Receive returns the newest frame that has not been read yet, waiting for one until ctx is done. The error is then
-// ctx's; it is [ErrClosed] once the socket is closed. The frame is the caller's.
-func (m *mailbox) Receive(ctx context.Context) ([]byte, error) {
-	if err := m.acquire(); err != nil {
-		return nil, err
-	}
-	defer m.release()
-	for {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		if m.closing.Load() {
-			return nil, ErrClosed
-		}
-		wait := slice
-		if deadline, ok := ctx.Deadline(); ok {
-			// Never 0, which would not wait at all, and never negative, which would wait for ever.
-			wait = max(min(wait, time.Until(deadline)), time.Millisecond)
-		}
-		if err := m.zmq.SetRcvtimeo(wait); err != nil {
-			return nil, fmt.Errorf("bus: setting the receive timeout: %w", err)
-		}
-		frame, err := m.receive(0)
-		if !errors.Is(err, ErrEmpty) {
-			return frame, err
-		}
-	}
-}
-
-func (m *mailbox) receive(flags zmq4.Flag) ([]byte, error) {
-	frame, err := m.zmq.RecvBytes(flags)
-	switch {
-	case err == nil:
-		return frame, nil
-	case zmq4.AsErrno(err) == zmq4.Errno(syscall.EAGAIN):
-		return nil, ErrEmpty
-	}
-	return nil, fmt.Errorf("bus: receiving: %w", err)
 }

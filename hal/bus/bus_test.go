@@ -38,47 +38,121 @@ func must[T any](t *testing.T) func(T, error) T {
 	}
 }
 
-func receive(t *testing.T, m interface {
-	Receive(context.Context) ([]byte, error)
-}) string {
+// reader is a subscriber or a receiver, whose frames are copied.
+type reader interface {
+	receive(ctx context.Context) (string, error)
+	tryReceive() (string, error)
+}
+
+type subscriber struct {
+	*Subscriber
+	frame Frame
+}
+
+func (s *subscriber) receive(ctx context.Context) (string, error) {
+	err := s.Receive(ctx, &s.frame)
+	return string(s.frame.Bytes()), err
+}
+
+func (s *subscriber) tryReceive() (string, error) {
+	err := s.TryReceive(&s.frame)
+	return string(s.frame.Bytes()), err
+}
+
+type receiver struct{ *Receiver }
+
+func (r *receiver) receive(ctx context.Context) (string, error) {
+	frame, err := r.Receive(ctx)
+	return string(frame), err
+}
+
+func (r *receiver) tryReceive() (string, error) {
+	frame, err := r.TryReceive()
+	return string(frame), err
+}
+
+func receive(t *testing.T, r reader) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	frame, err := m.Receive(ctx)
+	frame, err := r.receive(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(frame)
+	return frame
+}
+
+// direction is a pair of sockets.
+type direction struct {
+	name string
+	dial func(t *testing.T, c *Context, endpoint string) (write func([]byte) error, read reader)
+}
+
+var directions = []direction{
+	{"publisher to subscriber", func(t *testing.T, c *Context, endpoint string) (func([]byte) error, reader) {
+		p := must[*Publisher](t)(c.NewPublisher(endpoint))
+		s := must[*Subscriber](t)(c.NewSubscriber(p.Endpoint()))
+		return p.Publish, &subscriber{Subscriber: s}
+	}},
+	{"sender to receiver", func(t *testing.T, c *Context, endpoint string) (func([]byte) error, reader) {
+		r := must[*Receiver](t)(c.NewReceiver(endpoint))
+		s := must[*Sender](t)(c.NewSender(r.Endpoint()))
+		return s.Send, &receiver{r}
+	}},
+}
+
+// each runs test for both directions and both transports. Over TCP it begins once a frame has come through.
+func each(t *testing.T, test func(t *testing.T, write func([]byte) error, read reader)) {
+	for _, d := range directions {
+		for _, endpoint := range []string{"inproc://a", "tcp://127.0.0.1:0"} {
+			t.Run(d.name+" over "+endpoint[:strings.Index(endpoint, ":")], func(t *testing.T) {
+				write, read := d.dial(t, newContext(t), endpoint)
+				if strings.HasPrefix(endpoint, "tcp") {
+					meet(t, write, read)
+				}
+				test(t, write, read)
+			})
+		}
+	}
+}
+
+// meet writes until a frame comes through, and reads the mailbox empty.
+func meet(t *testing.T, write func([]byte) error, read reader) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		if err := write([]byte("hello")); err != nil && !errors.Is(err, ErrNoPeer) {
+			t.Fatal(err)
+		}
+		if _, err := read.tryReceive(); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("no frame comes through")
+		}
+	}
+	time.Sleep(50 * time.Millisecond) // What is on its way arrives.
+	for {
+		if _, err := read.tryReceive(); err != nil {
+			return
+		}
+	}
 }
 
 func TestAnIdleReaderFindsOnlyTheNewestFrame(t *testing.T) {
-	tests := []struct {
-		name string
-		dial func(t *testing.T, c *Context) (write func([]byte) error, read *mailbox)
-	}{
-		{"publisher to subscriber", func(t *testing.T, c *Context) (func([]byte) error, *mailbox) {
-			p := must[*Publisher](t)(c.NewPublisher("inproc://a"))
-			s := must[*Subscriber](t)(c.NewSubscriber("inproc://a"))
-			return p.Publish, &s.mailbox
-		}},
-		{"sender to receiver", func(t *testing.T, c *Context) (func([]byte) error, *mailbox) {
-			r := must[*Receiver](t)(c.NewReceiver("inproc://a"))
-			s := must[*Sender](t)(c.NewSender("inproc://a"))
-			return s.Send, &r.mailbox
-		}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			write, read := tt.dial(t, newContext(t))
+	for _, size := range []int{3, 4 << 20} {
+		each(t, func(t *testing.T, write func([]byte) error, read reader) {
+			frame := make([]byte, size)
 			for i := 1; i <= 100; i++ {
-				if err := write([]byte(strconv.Itoa(i))); err != nil {
+				copy(frame, fmt.Sprintf("%03d", i))
+				if err := write(frame); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if got := receive(t, read); got != "100" {
-				t.Errorf("after 1..100 the reader finds %q, want 100", got)
+			time.Sleep(300 * time.Millisecond) // The reader is idle, and over TCP the last is on its way.
+			if got := receive(t, read); got[:3] != "100" || len(got) != size {
+				t.Errorf("after 1..100 the reader finds %q of %d bytes, want 100 of %d", got[:3], len(got), size)
 			}
-			if frame, err := read.TryReceive(); !errors.Is(err, ErrEmpty) {
+			if frame, err := read.tryReceive(); !errors.Is(err, ErrEmpty) {
 				t.Errorf("after the newest frame the reader finds %q, %v, want ErrEmpty", frame, err)
 			}
 			if err := write([]byte("101")); err != nil {
@@ -100,7 +174,7 @@ func TestEverySubscriberGetsTheFirstFrameAfterItCame(t *testing.T) {
 		if err := p.Publish([]byte(want)); err != nil {
 			t.Fatal(err)
 		}
-		if got := receive(t, s); got != want {
+		if got := receive(t, &subscriber{Subscriber: s}); got != want {
 			t.Errorf("subscriber %d finds %q, want %q", i, got, want)
 		}
 	}
@@ -117,7 +191,7 @@ func TestTheReceiverHasOneMailboxForEachSender(t *testing.T) {
 			}
 		}
 	}
-	got := map[string]bool{receive(t, r): true, receive(t, r): true}
+	got := map[string]bool{receive(t, &receiver{r}): true, receive(t, &receiver{r}): true}
 	if !got["x2"] || !got["y2"] {
 		t.Errorf("frames = %v, want x2 and y2", got)
 	}
@@ -130,7 +204,7 @@ func TestAnEmptyFrameIsAFrame(t *testing.T) {
 	if err := s.Send(nil); err != nil {
 		t.Fatal(err)
 	}
-	if got := receive(t, r); got != "" {
+	if got := receive(t, &receiver{r}); got != "" {
 		t.Errorf("frame = %q, want an empty one", got)
 	}
 }
@@ -143,7 +217,8 @@ func TestNothingBlocksWithoutAPeer(t *testing.T) {
 		t.Errorf("Publish = %v, want no error", err)
 	}
 	s := must[*Subscriber](t)(c.NewSubscriber("inproc://a"))
-	if _, err := s.TryReceive(); !errors.Is(err, ErrEmpty) {
+	var f Frame
+	if err := s.TryReceive(&f); !errors.Is(err, ErrEmpty) {
 		t.Errorf("TryReceive = %v, want ErrEmpty", err)
 	}
 	if _, err := r.TryReceive(); !errors.Is(err, ErrEmpty) {
@@ -151,12 +226,12 @@ func TestNothingBlocksWithoutAPeer(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
 	defer cancel()
-	if _, err := s.Receive(ctx); !errors.Is(err, context.DeadlineExceeded) {
+	if err := s.Receive(ctx, &f); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Receive = %v, want the context's error", err)
 	}
 	sender := must[*Sender](t)(c.NewSender("tcp://127.0.0.1:9"))
-	if err := sender.Send([]byte("x")); err != nil && !errors.Is(err, ErrNoPeer) {
-		t.Errorf("Send = %v, want none or ErrNoPeer", err)
+	if err := sender.Send([]byte("x")); !errors.Is(err, ErrNoPeer) {
+		t.Errorf("Send = %v, want ErrNoPeer", err)
 	}
 }
 
@@ -248,7 +323,7 @@ func TestWhatIsClosedSaysSo(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.TryReceive(); !errors.Is(err, ErrClosed) {
+	if err := s.TryReceive(new(Frame)); !errors.Is(err, ErrClosed) {
 		t.Errorf("TryReceive = %v, want ErrClosed", err)
 	}
 	for range 2 {
@@ -282,7 +357,7 @@ func TestAnEndpointCanBeBoundAgainAtOnce(t *testing.T) {
 		if err := s.Send([]byte(strconv.Itoa(i))); err != nil {
 			t.Fatal(err)
 		}
-		if got := receive(t, r); got != strconv.Itoa(i) {
+		if got := receive(t, &receiver{r}); got != strconv.Itoa(i) {
 			t.Errorf("frame = %q, want %d", got, i)
 		}
 		if err := r.Close(); err != nil {

@@ -30,10 +30,10 @@ var (
 
 // Subscriber gives observation frames; *bus.Subscriber is one.
 type Subscriber interface {
-	// TryReceive returns the newest unread frame, or bus.ErrEmpty, without blocking.
-	TryReceive() ([]byte, error)
-	// Receive returns the newest unread frame and waits for it until ctx is done.
-	Receive(ctx context.Context) ([]byte, error)
+	// TryReceive makes f the newest unread frame, without blocking; the error is bus.ErrEmpty where there is none.
+	TryReceive(f *bus.Frame) error
+	// Receive makes f the newest unread frame and waits for it until ctx is done.
+	Receive(ctx context.Context, f *bus.Frame) error
 }
 
 // Sender takes command frames without blocking; *bus.Sender is one. It must not keep frame.
@@ -47,7 +47,7 @@ type Stats struct {
 	Observations uint64 `json:"observations"`
 	// Skipped counts observations that the server published and newer ones replaced before they were read.
 	Skipped uint64 `json:"skipped"`
-	// Refused counts the other observations by cause: a wire.Cause, invalid, old or transport.
+	// Refused counts the other observations by cause: a wire.Cause, frames, invalid, old or transport.
 	Refused map[string]uint64 `json:"refused"`
 	// Sent counts commands that were sent.
 	Sent uint64 `json:"sent"`
@@ -61,23 +61,49 @@ type Option func(*Client)
 // WithValidity sets how long after it was sent a command expires; the default is 100 ms.
 func WithValidity(d time.Duration) Option { return func(c *Client) { c.validity = d } }
 
-// Client reads observations of one server and sends commands to it. Its methods belong to one goroutine, except for
-// Stats.
+// WithMaxAge sets how old the newest observation may be for the link to count as alive; the default is 200 ms.
+func WithMaxAge(age time.Duration) Option { return func(c *Client) { c.maxAge = age } }
+
+// Health is how the link to the server is.
+type Health struct {
+	// Alive says that the newest observation is not too old.
+	Alive bool `json:"alive"`
+	// SessionID and Sequence are those of the newest observation that was read; 0 before any.
+	SessionID uint64 `json:"session_id"`
+	Sequence  uint64 `json:"sequence"`
+	// Age is how long ago it was made.
+	Age time.Duration `json:"age_ns"`
+	// Restarts counts how often the server was another one than before.
+	Restarts uint64 `json:"restarts"`
+}
+
+// Client reads observations of one server and sends commands to it. It is safe for concurrent use: goroutines that read
+// share one stream, of which each observation goes to one of them.
+//
+// The images of an observation that was read lie in the memory of the bus. They hold until the same *message.Observation is
+// read into again, or is released; until then the bus cannot use that memory.
 type Client struct {
 	robot    *robot.Robot
 	in       Subscriber
 	out      Sender
 	clock    *clock.Clock
 	validity time.Duration
+	maxAge   time.Duration
 
-	sessionID    uint64 // Of the last observation; with seen.
-	observation  uint64 // Its sequence.
-	seen         bool
-	sequence     uint64 // Of the last command.
+	// reading is held by who reads. It guards the next two.
+	reading chan struct{}
+	spare   *bus.Frame                          // What is received into.
+	held    map[*message.Observation]*bus.Frame // What observations lie in.
+
+	sending      sync.Mutex // Guards the next two and out.
+	sequence     uint64     // Of the last command.
 	commandFrame []byte
 
-	mu    sync.Mutex // Guards stats.
-	stats Stats
+	mu     sync.Mutex // Guards the rest.
+	seen   bool
+	health Health // Of the last observation; Alive and Age are not kept.
+	madeNs int64
+	stats  Stats
 }
 
 // New returns a client for r that reads from in and sends to out.
@@ -88,6 +114,10 @@ func New(r *robot.Robot, in Subscriber, out Sender, opts ...Option) *Client {
 		out:          out,
 		clock:        clock.New(),
 		validity:     100 * time.Millisecond,
+		maxAge:       200 * time.Millisecond,
+		reading:      make(chan struct{}, 1),
+		spare:        new(bus.Frame),
+		held:         map[*message.Observation]*bus.Frame{},
 		commandFrame: make([]byte, 0, wire.MaxCommandBytes),
 		stats:        Stats{Refused: map[string]uint64{}},
 	}
@@ -99,63 +129,126 @@ func New(r *robot.Robot, in Subscriber, out Sender, opts ...Option) *Client {
 
 // Poll reads the newest observation that has not been read yet into o and returns its age, without blocking.
 //
-// The error is [ErrNone] where there is none, [ErrOld] for one that is not newer than the last, a wire.Cause for a
-// malformed frame, a *message.FieldError for one that does not fit the robot, or the transport's. After an error the
-// contents of o are unspecified.
+// The error is [ErrNone] where there is none or another goroutine waits for it, [ErrOld] for one that is not newer than the
+// last, a wire.Cause for a malformed frame, a *message.FieldError for one that does not fit the robot, or the transport's.
+// After ErrNone o is as it was; after another error its contents are unspecified.
 func (c *Client) Poll(o *message.Observation) (age time.Duration, err error) {
-	frame, err := c.in.TryReceive()
+	select {
+	case c.reading <- struct{}{}:
+	default:
+		return 0, ErrNone
+	}
+	defer func() { <-c.reading }()
+	err = c.in.TryReceive(c.spare)
 	if errors.Is(err, bus.ErrEmpty) {
 		return 0, ErrNone
 	}
 	if err != nil {
-		return 0, c.refused("transport", err)
+		return 0, c.notReceived(err)
 	}
-	return c.read(o, frame)
+	return c.read(o)
 }
 
 // Latest is Poll, but waits for an observation until ctx is done. The error is then ctx's.
 func (c *Client) Latest(ctx context.Context, o *message.Observation) (age time.Duration, err error) {
-	frame, err := c.in.Receive(ctx)
-	if err != nil {
+	select {
+	case c.reading <- struct{}{}:
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	defer func() { <-c.reading }()
+	if err := c.in.Receive(ctx, c.spare); err != nil {
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
 		}
-		return 0, c.refused("transport", err)
+		return 0, c.notReceived(err)
 	}
-	return c.read(o, frame)
+	return c.read(o)
 }
 
-func (c *Client) read(o *message.Observation, frame []byte) (time.Duration, error) {
-	if err := wire.DecodeObservation(o, frame); err != nil {
+// Release gives the memory back that o's images lie in; they must not be used afterwards. It is for an observation that is
+// not read into again.
+func (c *Client) Release(o *message.Observation) {
+	c.reading <- struct{}{}
+	defer func() { <-c.reading }()
+	if f := c.held[o]; f != nil {
+		f.Release()
+		delete(c.held, o)
+	}
+}
+
+func (c *Client) notReceived(err error) error {
+	cause := "transport"
+	if errors.Is(err, bus.ErrParts) {
+		cause = "frames"
+	}
+	return c.refused(cause, err)
+}
+
+// read makes o what was received. The caller holds reading.
+func (c *Client) read(o *message.Observation) (time.Duration, error) {
+	if err := wire.DecodeObservation(o, c.spare.Bytes()); err != nil {
+		c.spare.Release()
 		cause, _ := errors.AsType[wire.Cause](err)
 		return 0, c.refused(string(cause), err)
 	}
+	// From here on o lies in what was received, and no longer in what it was in before.
+	before := c.held[o]
+	c.held[o] = c.spare
+	if before == nil {
+		before = new(bus.Frame)
+	}
+	before.Release()
+	c.spare = before
 	if err := o.Validate(c.robot); err != nil {
 		return 0, c.refused("invalid", fmt.Errorf("client: observation %d: %w", o.Sequence, err))
 	}
-	var skipped uint64
-	if c.seen && o.SessionID == c.sessionID {
-		if o.Sequence <= c.observation {
-			return 0, c.refused("old", ErrOld)
-		}
-		skipped = o.Sequence - c.observation - 1
+	return c.accept(o)
+}
+
+// accept takes note of an observation that is valid, if it is newer than the last.
+func (c *Client) accept(o *message.Observation) (time.Duration, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.seen && o.SessionID != c.health.SessionID:
+		c.health.Restarts++
+	case c.seen && o.Sequence <= c.health.Sequence:
+		c.stats.Refused["old"]++
+		return 0, ErrOld
+	case c.seen:
+		c.stats.Skipped += o.Sequence - c.health.Sequence - 1
 	}
-	c.seen, c.sessionID, c.observation = true, o.SessionID, o.Sequence
-	c.count(func(st *Stats) {
-		st.Observations++
-		st.Skipped += skipped
-	})
+	c.seen, c.health.SessionID, c.health.Sequence, c.madeNs = true, o.SessionID, o.Sequence, o.MonotonicNs
+	c.stats.Observations++
 	return time.Duration(c.clock.NowNs() - o.MonotonicNs), nil
+}
+
+// Health says how the link to the server is. It may be called at any time from any goroutine.
+func (c *Client) Health() Health {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h := c.health
+	if c.seen {
+		h.Age = time.Duration(c.clock.NowNs() - c.madeNs)
+		h.Alive = h.Age <= c.maxAge
+	}
+	return h
 }
 
 // Send sends cmd without blocking. It fills in the sequence, the session of the last observation, the time and the
 // expiry; the rest is the caller's. The error is [ErrNoSession], a wire.Cause or the transport's.
 func (c *Client) Send(cmd *message.JointCommand) error {
-	if !c.seen {
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	c.mu.Lock()
+	seen, sessionID := c.seen, c.health.SessionID
+	c.mu.Unlock()
+	if !seen {
 		return c.unsent(ErrNoSession)
 	}
 	cmd.Sequence = c.sequence + 1
-	cmd.SessionID = c.sessionID
+	cmd.SessionID = sessionID
 	cmd.MonotonicNs = c.clock.NowNs()
 	cmd.ExpiresNs = cmd.MonotonicNs + int64(c.validity)
 	frame, err := wire.AppendJointCommand(c.commandFrame[:0], cmd)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"maps"
 	"math"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,24 +24,24 @@ type link struct {
 	sendErr error
 }
 
-func (l *link) TryReceive() ([]byte, error) {
+func (l *link) TryReceive(f *bus.Frame) error {
 	if l.recvErr != nil {
-		return nil, l.recvErr
+		return l.recvErr
 	}
 	if l.frame == nil {
-		return nil, bus.ErrEmpty
+		return bus.ErrEmpty
 	}
-	frame := l.frame
+	f.Set(l.frame)
 	l.frame = nil
-	return frame, nil
+	return nil
 }
 
-func (l *link) Receive(ctx context.Context) ([]byte, error) {
+func (l *link) Receive(ctx context.Context, f *bus.Frame) error {
 	if l.frame == nil && l.recvErr == nil {
 		<-ctx.Done()
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
-	return l.TryReceive()
+	return l.TryReceive(f)
 }
 
 func (l *link) Send(frame []byte) error {
@@ -125,6 +127,7 @@ func TestBadObservationsAreRefusedByCause(t *testing.T) {
 		{"another robot", "invalid", func() { l.observe(t, 1, 11, func(o *message.Observation) { o.Resize(18, 6) }) }, isFieldError},
 		{"the same again", "old", func() { l.observe(t, 1, 10, nil) }, func(err error) bool { return errors.Is(err, ErrOld) }},
 		{"an earlier one", "old", func() { l.observe(t, 1, 9, nil) }, func(err error) bool { return errors.Is(err, ErrOld) }},
+		{"a message of several parts", "frames", func() { l.recvErr = bus.ErrParts }, func(err error) bool { return errors.Is(err, bus.ErrParts) }},
 		{"a broken bus", "transport", func() { l.recvErr = errors.New("broken") }, func(err error) bool { return errors.Is(err, l.recvErr) }},
 	}
 	want := map[string]uint64{}
@@ -197,5 +200,168 @@ func TestSentCommandsAreStamped(t *testing.T) {
 	}
 	if got := c.Stats(); got.Sent != 2 || got.Unsent != 3 {
 		t.Errorf("stats = %+v, want 2 sent and 3 unsent", got)
+	}
+}
+
+func TestHealthTellsAgeSessionAndRestarts(t *testing.T) {
+	l := &link{}
+	c := New(robot.Go1(), l, l, WithMaxAge(time.Minute))
+	if got := c.Health(); got != (Health{}) {
+		t.Errorf("before any observation, health = %+v", got)
+	}
+	var o message.Observation
+	for _, step := range []struct {
+		session, sequence uint64
+		age               time.Duration
+		want              Health
+	}{
+		{7, 3, time.Second, Health{Alive: true, SessionID: 7, Sequence: 3}},
+		{7, 4, time.Hour, Health{SessionID: 7, Sequence: 4}},
+		{8, 1, 0, Health{Alive: true, SessionID: 8, Sequence: 1, Restarts: 1}},
+	} {
+		l.observe(t, step.session, step.sequence, func(o *message.Observation) { o.MonotonicNs = c.clock.NowNs() - int64(step.age) })
+		if _, err := c.Poll(&o); err != nil {
+			t.Fatal(err)
+		}
+		got := c.Health()
+		if got.Age < step.age || got.Age > step.age+30*time.Second {
+			t.Errorf("age = %v, want %v", got.Age, step.age)
+		}
+		got.Age = 0
+		if got != step.want {
+			t.Errorf("health = %+v, want %+v", got, step.want)
+		}
+	}
+}
+
+func TestAPollBesideAWaitFindsNone(t *testing.T) {
+	l := &link{}
+	c := New(robot.Go1(), l, l)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		_, err := c.Latest(ctx, new(message.Observation))
+		done <- err
+	}()
+	for len(c.reading) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := c.Poll(new(message.Observation)); !errors.Is(err, ErrNone) {
+		t.Errorf("Poll = %v, want ErrNone", err)
+	}
+	// A second wait ends with its own context.
+	short, stop := context.WithTimeout(t.Context(), time.Millisecond)
+	defer stop()
+	if _, err := c.Latest(short, new(message.Observation)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Latest = %v, want the context's error", err)
+	}
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("Latest = %v, want the context's error", err)
+	}
+}
+
+// Many goroutines on one client, over the real bus: each reads into an observation of its own, whose pixels stay what they
+// are while others read on.
+func TestManyGoroutinesShareAClient(t *testing.T) {
+	b, err := bus.NewContext()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	const readers = 3
+	// One frame for each reader, one for the client.
+	p, err := b.NewPublisher("inproc://o", bus.WithReaders(readers+1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	receiver, err := b.NewReceiver("inproc://c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	subscriber, err := b.NewSubscriber("inproc://o")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sender, err := b.NewSender("inproc://c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := New(robot.Go1(), subscriber, sender)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	var all sync.WaitGroup
+	var read atomic.Uint64
+	for range readers {
+		all.Go(func() {
+			o, cmd := message.NewObservation(robot.Go1()), message.NewJointCommand(robot.Go1())
+			defer c.Release(o)
+			for {
+				if _, err := c.Latest(ctx, o); err != nil {
+					return
+				}
+				read.Add(1)
+				for range 3 {
+					for _, v := range o.RGB1.Pixels {
+						if v != byte(o.Sequence) {
+							t.Errorf("a pixel of observation %d is %d", o.Sequence, v)
+							break
+						}
+					}
+				}
+				if err := c.Send(cmd); err != nil {
+					t.Error(err)
+				}
+				c.Health()
+				c.Stats()
+			}
+		})
+	}
+	o := message.NewObservation(robot.Go1())
+	for o.Sequence = 1; read.Load() < 300 && ctx.Err() == nil; o.Sequence++ {
+		o.SessionID = 1
+		o.RGB1.Resize(24, 32)
+		for i := range o.RGB1.Pixels {
+			o.RGB1.Pixels[i] = byte(o.Sequence)
+		}
+		frame, err := wire.AppendObservation(nil, o)
+		if err == nil {
+			err = p.Publish(frame)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = receiver.TryReceive()
+	}
+	cancel()
+	all.Wait()
+	if st := c.Stats(); st.Observations != read.Load() || st.Sent != read.Load() || len(st.Refused) != 0 || st.Unsent != 0 || p.Dropped() != 0 {
+		t.Errorf("stats = %+v with %d read and %d dropped", st, read.Load(), p.Dropped())
+	}
+}
+
+func TestReadingDoesNotAllocate(t *testing.T) {
+	l := &link{}
+	c := New(robot.Go1(), l, l)
+	o := message.NewObservation(robot.Go1())
+	o.SessionID = 1
+	var frames [][]byte
+	for i := range 200 {
+		o.Sequence = uint64(i + 1)
+		frame, err := wire.AppendObservation(nil, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		frames = append(frames, frame)
+	}
+	step := func() {
+		l.frame, frames = frames[0], frames[1:]
+		if _, err := c.Poll(o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	step()
+	if n := testing.AllocsPerRun(100, step); n != 0 {
+		t.Errorf("%v allocations an observation, want 0", n)
 	}
 }

@@ -2,9 +2,14 @@ package server_test
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"math"
+	"strings"
+	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"krabby.dev/krabby/hal/bus"
 	"krabby.dev/krabby/hal/client"
@@ -12,64 +17,320 @@ import (
 	"krabby.dev/krabby/hal/robot"
 	"krabby.dev/krabby/hal/server"
 	"krabby.dev/krabby/hal/synthetic"
+	"krabby.dev/krabby/hal/wire/v1"
 )
 
-// Both sides and a backend, over the real bus: a command moves the joints that the client observes.
-func TestACommandOfAClientMovesTheRobot(t *testing.T) {
-	b, err := bus.NewContext()
-	if err != nil {
-		t.Fatal(err)
+func must[T any](t *testing.T) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
 	}
-	defer b.Close()
-	out, err := b.NewPublisher("inproc://observation")
-	if err != nil {
-		t.Fatal(err)
-	}
-	in, err := b.NewReceiver("inproc://command")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := robot.Go1()
-	s, err := server.New(r, synthetic.New(r, 10*time.Millisecond), out, in)
-	if err != nil {
-		t.Fatal(err)
-	}
-	subscriber, err := b.NewSubscriber("inproc://observation")
-	if err != nil {
-		t.Fatal(err)
-	}
-	sender, err := b.NewSender("inproc://command")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := client.New(r, subscriber, sender)
+}
 
+func newContext(t *testing.T) *bus.Context {
+	t.Helper()
+	b := must[*bus.Context](t)(bus.NewContext())
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+// start runs s until the test is over, or until what it returns is called.
+func start(t *testing.T, s *server.Server) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { s.Run(ctx) })
+	stop = func() { cancel(); running.Wait() }
+	t.Cleanup(stop)
+	return stop
+}
+
+// again retries what fails while the system still has an address in use.
+func again[T any](t *testing.T, f func() (T, error)) T {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		v, err := f()
+		if err == nil {
+			return v
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// move commands the first joint to targetRad until it is observed there.
+func move(t *testing.T, c *client.Client, targetRad float64) {
+	t.Helper()
+	const swayRad = 0.03
+	r := robot.Go1()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	done := make(chan struct{})
-	go func() {
-		s.Run(ctx)
-		close(done)
-	}()
-
-	const targetRad, swayRad = 0.5, 0.03
 	o, cmd := message.NewObservation(r), message.NewJointCommand(r)
+	defer c.Release(o)
 	cmd.TargetRad[0] = targetRad
-	for math.Abs(o.PositionRad[0]-targetRad) > swayRad {
+	for o.Sequence == 0 || math.Abs(o.PositionRad[0]-targetRad) > swayRad {
 		if _, err := c.Latest(ctx, o); err != nil {
 			t.Fatalf("the first joint is at %v rad, want %v: %v", o.PositionRad[0], targetRad, err)
 		}
 		cmd.ObservationSequence = o.Sequence
-		if err := c.Send(cmd); err != nil {
+		if err := c.Send(cmd); err != nil && !errors.Is(err, bus.ErrNoPeer) {
 			t.Fatal(err)
 		}
 	}
-	cancel()
-	<-done
-	if st := s.Stats(); st.Applied == 0 || st.Published < st.Applied {
-		t.Errorf("server stats = %+v, want commands applied", st)
+}
+
+var endpoints = []struct{ observations, commands string }{
+	{"inproc://observation", "inproc://command"},
+	{"tcp://127.0.0.1:0", "tcp://127.0.0.1:0"},
+}
+
+// Both sides and a backend, over the real bus: a command moves the joints that the client observes, also when the server
+// is replaced by another one under a client that goes on.
+func TestACommandOfAClientMovesTheRobotAlsoAfterARestart(t *testing.T) {
+	for _, e := range endpoints {
+		t.Run(e.observations[:strings.Index(e.observations, ":")], func(t *testing.T) {
+			b, r := newContext(t), robot.Go1()
+			observations, commands := e.observations, e.commands
+			var c *client.Client
+			for life := range 3 {
+				out := again(t, func() (*bus.Publisher, error) { return b.NewPublisher(observations) })
+				in := again(t, func() (*bus.Receiver, error) { return b.NewReceiver(commands) })
+				observations, commands = out.Endpoint(), in.Endpoint()
+				s := must[*server.Server](t)(server.New(r, synthetic.New(r, 10*time.Millisecond), out, in))
+				if c == nil {
+					c = client.New(r, must[*bus.Subscriber](t)(b.NewSubscriber(observations)), must[*bus.Sender](t)(b.NewSender(commands)))
+				}
+				stop := start(t, s)
+				move(t, c, 0.5)
+				if h := c.Health(); !h.Alive || h.Restarts != uint64(life) {
+					t.Errorf("health = %+v, want alive after %d restarts", h, life)
+				}
+				stop()
+				if st := s.Stats(); st.Applied == 0 || st.Published < st.Applied {
+					t.Errorf("server stats = %+v, want commands applied", st)
+				}
+				if err := errors.Join(out.Close(), in.Close()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if st := c.Stats(); st.Observations == 0 || st.Sent == 0 || len(st.Refused) != 0 {
+				t.Errorf("client stats = %+v, want observations read and commands sent", st)
+			}
+		})
 	}
-	if st := c.Stats(); st.Observations == 0 || st.Sent == 0 || len(st.Refused) != 0 {
-		t.Errorf("client stats = %+v, want observations read and commands sent", st)
+}
+
+func TestClientsOnEveryLinkSeeAndMoveTheRobot(t *testing.T) {
+	b, r := newContext(t), robot.Go1()
+	out, in := must[*bus.Publisher](t)(b.NewPublisher("inproc://o")), must[*bus.Receiver](t)(b.NewReceiver("inproc://c"))
+	out2, in2 := must[*bus.Publisher](t)(b.NewPublisher("tcp://127.0.0.1:0")), must[*bus.Receiver](t)(b.NewReceiver("tcp://127.0.0.1:0"))
+	s := must[*server.Server](t)(server.New(r, synthetic.New(r, 10*time.Millisecond), out, in, server.WithLink(out2, in2)))
+	start(t, s)
+	near := client.New(r, must[*bus.Subscriber](t)(b.NewSubscriber("inproc://o")), must[*bus.Sender](t)(b.NewSender("inproc://c")))
+	far := client.New(r, must[*bus.Subscriber](t)(b.NewSubscriber(out2.Endpoint())), must[*bus.Sender](t)(b.NewSender(in2.Endpoint())))
+	move(t, near, 0.4)
+	move(t, far, -0.4)
+	if st := s.Stats(); len(st.Unpublished) != 0 {
+		t.Errorf("stats = %+v, want every observation published", st)
 	}
+}
+
+// camera is a backend with images. Every pixel has the number of the frame.
+type camera struct {
+	server.Backend
+	frames byte
+	pixels []*byte // Where it wrote.
+}
+
+func (c *camera) Read(ctx context.Context, o *message.Observation) error {
+	if err := c.Backend.Read(ctx, o); err != nil {
+		return err
+	}
+	if c.frames++; c.frames%3 == 0 {
+		return nil // A camera that is slower than the joints.
+	}
+	o.RGB1.Resize(48, 64)
+	for i := range o.RGB1.Pixels {
+		o.RGB1.Pixels[i] = c.frames
+	}
+	o.Depth.Resize(48, 64)
+	for i := range o.Depth.Values {
+		o.Depth.Values[i] = float32(c.frames)
+	}
+	c.pixels = append(c.pixels, &o.RGB1.Pixels[0])
+	return nil
+}
+
+// tapped remembers where the frames that are published lie.
+type tapped struct {
+	*bus.Publisher
+	first, last []*byte
+}
+
+func (p *tapped) Publish(frame []byte) error {
+	p.first, p.last = append(p.first, &frame[0]), append(p.last, &frame[len(frame)-1])
+	return p.Publisher.Publish(frame)
+}
+
+func TestImagesAreBornInTheFrameAndRepeatedUntilThereIsANewOne(t *testing.T) {
+	b, r := newContext(t), robot.Go1()
+	out := &tapped{Publisher: must[*bus.Publisher](t)(b.NewPublisher("inproc://o"))}
+	in := must[*bus.Receiver](t)(b.NewReceiver("inproc://c"))
+	backend := &camera{Backend: synthetic.New(r, time.Millisecond)}
+	s := must[*server.Server](t)(server.New(r, backend, out, in, server.WithRate(500)))
+	c := client.New(r, must[*bus.Subscriber](t)(b.NewSubscriber("inproc://o")), must[*bus.Sender](t)(b.NewSender("inproc://c")))
+	stop := start(t, s)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	var o message.Observation
+	for range 60 {
+		if _, err := c.Latest(ctx, &o); err != nil {
+			t.Fatal(err)
+		}
+		want := byte(o.Sequence)
+		if want%3 == 0 {
+			want--
+		}
+		for i := range o.Depth.Values {
+			if o.RGB1.Pixels[3*i] != want || o.Depth.Values[i] != float32(want) {
+				t.Fatalf("observation %d has pixels of frame %d and depths of %v, want %d", o.Sequence, o.RGB1.Pixels[3*i], o.Depth.Values[i], want)
+			}
+		}
+	}
+	stop()
+	// The first two slots are not known to the camera's first images; from then on its pixels are the frames'.
+	at, wrong := 0, 0
+	for i := range out.first {
+		if (i+1)%3 == 0 {
+			continue
+		}
+		p := backend.pixels[at]
+		at++
+		if i > 0 && !between(out.first[i], p, out.last[i]) {
+			wrong++
+		}
+	}
+	if wrong > 0 || at < 20 {
+		t.Errorf("%d of %d images were not written into their frame", wrong, at)
+	}
+}
+
+func TestAnUnchangedClientOfThePredecessorSeesAndMovesTheRobot(t *testing.T) {
+	hex, err := robot.ByName("hex")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newContext(t)
+	out, in := must[*bus.Publisher](t)(b.NewPublisher("inproc://o")), must[*bus.Receiver](t)(b.NewReceiver("inproc://c"))
+	out1, in1 := must[*bus.PartsPublisher](t)(b.NewPartsPublisher("tcp://127.0.0.1:0")), must[*bus.PartsReceiver](t)(b.NewPartsReceiver("tcp://127.0.0.1:0"))
+	s := must[*server.Server](t)(server.New(hex, synthetic.New(hex, 10*time.Millisecond), out, in, server.WithV1(out1, in1, 24, 32)))
+	start(t, s)
+
+	other := newContext(t)
+	subscriber := must[*bus.PartsSubscriber](t)(other.NewPartsSubscriber(out1.Endpoint(), v1.Topic))
+	sender := must[*bus.PartsSender](t)(other.NewPartsSender(in1.Endpoint()))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	var o v1.Observation
+	var encoder v1.Encoder
+	const targetRad, swayRad = 0.3, 0.03
+	for len(o.PositionRad) == 0 || math.Abs(o.PositionRad[0]-targetRad) > swayRad {
+		parts, err := subscriber.Receive(ctx)
+		if err == nil {
+			err = v1.DecodeObservation(&o, parts)
+		}
+		if err != nil {
+			t.Fatalf("first joint at %v, want %v: %v", o.PositionRad, targetRad, err)
+		}
+		command := v1.JointCommand{TimestampNs: time.Now().UnixNano(), ObservationTimestampNs: o.TimestampNs, TargetRad: make([]float64, 18)}
+		command.TargetRad[0] = targetRad
+		if parts, err = encoder.JointCommand(&command); err != nil {
+			t.Fatal(err)
+		}
+		if err := sender.Send(parts); err != nil && !errors.Is(err, bus.ErrNoPeer) {
+			t.Fatal(err)
+		}
+	}
+	if o.RGB1.Height != 24 || o.RGB1.Width != 32 || len(o.PositionRad) != 18 {
+		t.Errorf("an observation of %d joints and %dx%d pixels, want 18 and 24x32", len(o.PositionRad), o.RGB1.Height, o.RGB1.Width)
+	}
+
+	// What is refused is counted by its cause.
+	good := func() *v1.JointCommand {
+		return &v1.JointCommand{ObservationTimestampNs: o.TimestampNs, TargetRad: make([]float64, 18)}
+	}
+	encode := func(c *v1.JointCommand) [][]byte { return must[[][]byte](t)(encoder.JointCommand(c)) }
+	for _, tt := range []struct {
+		cause string
+		parts func() [][]byte
+	}{
+		{"observation_unknown", func() [][]byte { c := good(); c.ObservationTimestampNs++; return encode(c) }},
+		{"observation_unknown", func() [][]byte { c := good(); c.ObservationTimestampNs = 0; return encode(c) }},
+		{"v1_frames", func() [][]byte { return [][]byte{[]byte("alone")} }},
+		{"v1_frames", func() [][]byte { return make([][]byte, 9) }},
+		{"v1_metadata", func() [][]byte { return [][]byte{[]byte("{"), nil} }},
+		{"v1_length", func() [][]byte { parts := encode(good()); parts[1] = parts[1][:4]; return parts }},
+		{"v1_not_finite", func() [][]byte {
+			parts := encode(good())
+			binary.LittleEndian.PutUint32(parts[1], math.Float32bits(float32(math.NaN())))
+			return parts
+		}},
+		{"shape", func() [][]byte { c := good(); c.TargetRad = c.TargetRad[:12]; return encode(c) }},
+		{"joint_limit", func() [][]byte { c := good(); c.TargetRad[5] = 0.6; return encode(c) }},
+		// 200 ms later it answers an observation that is too old.
+		{"stale", func() [][]byte { time.Sleep(200 * time.Millisecond); return encode(good()) }},
+	} {
+		before := s.Stats().Refused[tt.cause]
+		parts := tt.parts()
+		for deadline := time.Now().Add(10 * time.Second); s.Stats().Refused[tt.cause] == before; time.Sleep(10 * time.Millisecond) {
+			if err := sender.Send(parts); err != nil && !errors.Is(err, bus.ErrNoPeer) {
+				t.Fatal(err)
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("no %s in %v", tt.cause, s.Stats().Refused)
+			}
+		}
+	}
+}
+
+func TestWhatIsNotAFrameIsCountedAndDoesNotEndTheLoop(t *testing.T) {
+	b, r := newContext(t), robot.Go1()
+	out, in := must[*bus.Publisher](t)(b.NewPublisher("tcp://127.0.0.1:0")), must[*bus.Receiver](t)(b.NewReceiver("tcp://127.0.0.1:0"))
+	s := must[*server.Server](t)(server.New(r, synthetic.New(r, 10*time.Millisecond), out, in))
+	start(t, s)
+	c := client.New(r, must[*bus.Subscriber](t)(b.NewSubscriber(out.Endpoint())), must[*bus.Sender](t)(b.NewSender(in.Endpoint())))
+	move(t, c, 0.3)
+	bad, parts := must[*bus.Sender](t)(b.NewSender(in.Endpoint())), must[*bus.PartsSender](t)(b.NewPartsSender(in.Endpoint()))
+	for _, tt := range []struct {
+		cause string
+		send  func() error
+	}{
+		{"short", func() error { return bad.Send([]byte("KRBY")) }},
+		{"magic", func() error { return bad.Send([]byte("garbage")) }},
+		{"frames", func() error { return parts.Send(make([][]byte, 8)) }},
+	} {
+		for deadline := time.Now().Add(10 * time.Second); s.Stats().Refused[tt.cause] == 0; time.Sleep(10 * time.Millisecond) {
+			if err := tt.send(); err != nil && !errors.Is(err, bus.ErrNoPeer) {
+				t.Fatal(err)
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("no %s in %v", tt.cause, s.Stats().Refused)
+			}
+		}
+	}
+	move(t, c, -0.3)
+}
+
+// between says whether p lies in memory from first to last.
+func between(first, p, last *byte) bool {
+	at := uintptr(unsafe.Pointer(p))
+	return at >= uintptr(unsafe.Pointer(first)) && at <= uintptr(unsafe.Pointer(last))
 }

@@ -31,6 +31,10 @@ type Backend interface {
 	// Read fills the sensor fields of o, whose slices fit the robot and hold what the last Read left in them. The
 	// server fills sequence, session and times. After an error o is not used. Read must not block for longer than a
 	// fraction of the server's period.
+	//
+	// An image that is not touched is published again. A new one is written after its Resize, which gives memory in the
+	// frame that is to be published, so that pixels are not copied; the pixels of before are already published, and must
+	// not be written to.
 	Read(ctx context.Context, o *message.Observation) error
 	// Write applies c, which comes from the server's gate, until the next call. The server writes at every tick once
 	// there is something to apply. A joint whose Kp is 0 is damped by its Kd: its target means nothing, and the backend
@@ -38,14 +42,25 @@ type Backend interface {
 	Write(ctx context.Context, c *message.JointCommand) error
 }
 
-// Publisher takes observation frames; *bus.Publisher is one. It must not keep frame.
+// Publisher takes observation frames; *bus.Publisher is one. Neither method blocks.
 type Publisher interface {
+	// Acquire returns memory of no length and at least so many bytes of capacity, for the next frame.
+	Acquire(bytes int) ([]byte, error)
+	// Publish takes frame, which need not lie in what Acquire returned, and does not keep it if it does not. The error is
+	// bus.ErrPinned where its readers hold all of its memory.
 	Publish(frame []byte) error
 }
 
-// Receiver gives command frames without blocking, and bus.ErrEmpty where there is none; *bus.Receiver is one.
+// Receiver gives command frames without blocking, and bus.ErrEmpty where there is none; *bus.Receiver is one. A frame
+// holds until the next call.
 type Receiver interface {
 	TryReceive() ([]byte, error)
+}
+
+// link is one way to reach clients.
+type link struct {
+	out Publisher
+	in  Receiver
 }
 
 // Stats are the server's counters since New.
@@ -54,13 +69,15 @@ type Stats struct {
 	Ticks uint64 `json:"ticks"`
 	// MissedDeadlines counts deadlines that the loop did not keep.
 	MissedDeadlines uint64 `json:"missed_deadlines"`
-	// Published counts observations that were published.
+	// Published counts observations that were published, on one link at least.
 	Published uint64 `json:"published"`
-	// Unpublished counts ticks without a published observation, by cause: read, invalid or transport.
+	// Unpublished counts ticks without an observation, by cause: read or invalid; and observations that a link did not
+	// take: pinned, where its readers hold all memory, transport, or v1, where version 1 cannot say it.
 	Unpublished map[string]uint64 `json:"unpublished"`
 	// Applied counts commands that passed the gate and of which a write to the backend succeeded.
 	Applied uint64 `json:"applied"`
-	// Refused counts the other commands by safety.Cause, wire.Cause, Transport or Unwritten.
+	// Refused counts the other commands by safety.Cause, wire.Cause, v1.Cause (as v1_frames and so on), Frames, Transport or
+	// Unwritten.
 	Refused map[string]uint64 `json:"refused"`
 	// Holds counts how often a command expired with no newer one to follow, and its last output was held.
 	Holds uint64 `json:"holds"`
@@ -76,6 +93,8 @@ type Stats struct {
 const (
 	// Transport: the frame could not be received.
 	Transport = "transport"
+	// Frames: a message of another number of parts than one.
+	Frames = "frames"
 	// Unwritten: the command passed the gate, but was over before a write of it succeeded.
 	Unwritten = "unwritten"
 )
@@ -92,6 +111,18 @@ func WithSafety(config safety.Config) Option { return func(s *Server) { s.safety
 // WithSession sets the session id; the default is a random one.
 func WithSession(id uint64) Option { return func(s *Server) { s.sessionID = id } }
 
+// WithLink adds a way to reach clients beside that of New, for example a TCP endpoint. Observations go to all of them, and
+// commands come from all; frames are written straight into the memory of the first.
+func WithLink(out Publisher, in Receiver) Option {
+	return func(s *Server) { s.links = append(s.links, link{out, in}) }
+}
+
+// WithV1 adds a way to reach clients that speak version 1 of the wire format. Where the robot has no images, they get black
+// ones of so many rows and columns.
+func WithV1(out PartsPublisher, in PartsReceiver, height, width int) Option {
+	return func(s *Server) { s.v1 = newV1Link(out, in, height, width) }
+}
+
 // WithLogger sets the logger; the default is to log nothing.
 func WithLogger(log *slog.Logger) Option { return func(s *Server) { s.log = log } }
 
@@ -99,8 +130,8 @@ func WithLogger(log *slog.Logger) Option { return func(s *Server) { s.log = log 
 type Server struct {
 	robot     *robot.Robot
 	backend   Backend
-	out       Publisher
-	in        Receiver
+	links     []link
+	v1        *v1Link // Nil without one.
 	clock     *clock.Clock
 	safety    safety.Config
 	sessionID uint64
@@ -110,7 +141,7 @@ type Server struct {
 	// The loop's own; its goroutine alone uses them.
 	observation *message.Observation
 	sequence    uint64
-	frame       []byte
+	scratch     []byte                // For a frame where the first link has no memory for it.
 	incoming    *message.JointCommand // Scratch for decoding.
 	unwritten   bool                  // A command passed the gate, and no write of it succeeded yet.
 	state       safety.State          // Of the gate, at the last tick.
@@ -127,8 +158,7 @@ func New(r *robot.Robot, backend Backend, out Publisher, in Receiver, opts ...Op
 	s := &Server{
 		robot:       r,
 		backend:     backend,
-		out:         out,
-		in:          in,
+		links:       []link{{out, in}},
 		clock:       clock.New(),
 		safety:      safety.Defaults(r),
 		sessionID:   newSessionID(),
@@ -223,6 +253,7 @@ func (s *Server) count(f func(*Stats)) {
 func (s *Server) publish(ctx context.Context) {
 	o := s.observation
 	monotonicNs, wallNs := s.clock.NowNs(), time.Now().UnixNano()
+	memory := s.place(o)
 	if err := s.backend.Read(ctx, o); err != nil {
 		s.unpublished("read", err)
 		return
@@ -230,6 +261,10 @@ func (s *Server) publish(ctx context.Context) {
 	if err := o.Validate(s.robot); err != nil {
 		s.unpublished("invalid", err)
 		o.Resize(len(s.robot.Joints), len(s.robot.Feet))
+		o.RGB1.Clear()
+		o.RGB2.Clear()
+		o.Depth.Clear()
+		o.Confidence.Clear()
 		return
 	}
 	s.sequence++
@@ -239,16 +274,51 @@ func (s *Server) publish(ctx context.Context) {
 		s.unpublished("invalid", errClock)
 		return
 	}
-	frame, err := wire.AppendObservation(s.frame[:0], o)
-	s.frame = frame // Grows with the first image.
-	if err == nil {
-		err = s.out.Publish(frame)
-	}
+	frame, err := wire.FillObservation(memory, o)
 	if err != nil {
-		s.unpublished("transport", err)
+		s.unpublished("invalid", err)
 		return
 	}
-	s.count(func(st *Stats) { st.Published++ })
+	published := false
+	for i := range s.links {
+		published = s.published(s.links[i].out.Publish(frame), "transport") || published
+	}
+	if s.v1 != nil {
+		published = s.published(s.v1.publish(o), "v1") || published
+	}
+	if published {
+		s.count(func(st *Stats) { st.Published++ })
+	}
+}
+
+// published counts what came of publishing on one link, and says whether it went well.
+func (s *Server) published(err error, cause string) bool {
+	switch {
+	case err == nil:
+		return true
+	case errors.Is(err, bus.ErrPinned):
+		cause = "pinned"
+	}
+	s.unpublished(cause, err)
+	return false
+}
+
+// place returns memory for the next frame, into which the backend's images go if they keep their sizes.
+func (s *Server) place(o *message.Observation) []byte {
+	bytes, err := wire.ObservationBytes(o)
+	var memory []byte
+	if err == nil {
+		memory, err = s.links[0].out.Acquire(bytes)
+	}
+	if err != nil { // What it is counts when it is published.
+		if cap(s.scratch) < bytes {
+			s.scratch = make([]byte, 0, bytes)
+		}
+		memory = s.scratch[:0]
+	}
+	// An error means that images get memory of their own, and are copied.
+	_ = wire.PlaceObservation(memory[:cap(memory)], o)
+	return memory
 }
 
 func (s *Server) unpublished(cause string, err error) {
@@ -285,11 +355,24 @@ func (s *Server) command(ctx context.Context) {
 
 // receive offers what arrived to the gate.
 func (s *Server) receive() {
+	for i := range s.links {
+		s.receiveFrom(s.links[i].in)
+	}
+	if s.v1 != nil {
+		s.receiveV1()
+	}
+}
+
+func (s *Server) receiveFrom(in Receiver) {
 	const limit = 16 // A mailbox holds one frame a sender; this bounds what a crowd of senders can take of a tick.
 	for range limit {
-		frame, err := s.in.TryReceive()
+		frame, err := in.TryReceive()
 		if errors.Is(err, bus.ErrEmpty) {
 			return
+		}
+		if errors.Is(err, bus.ErrParts) {
+			s.refused(Frames, err)
+			continue
 		}
 		if err != nil {
 			s.refused(Transport, err)
@@ -303,15 +386,20 @@ func (s *Server) receive() {
 			s.refused(cause, err)
 			continue
 		}
-		if cause := s.offer(s.incoming); cause != "" {
-			s.refused(string(cause), nil)
-			continue
-		}
-		if s.unwritten {
-			s.refused(string(safety.Superseded), nil)
-		}
-		s.unwritten = true
+		s.judge()
 	}
+}
+
+// judge offers the command that came in to the gate, and counts what becomes of it.
+func (s *Server) judge() {
+	if cause := s.offer(s.incoming); cause != "" {
+		s.refused(string(cause), nil)
+		return
+	}
+	if s.unwritten {
+		s.refused(string(safety.Superseded), nil)
+	}
+	s.unwritten = true
 }
 
 func (s *Server) offer(c *message.JointCommand) safety.Cause {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"maps"
@@ -57,12 +58,14 @@ func (r *rig) Write(_ context.Context, c *message.JointCommand) error {
 	return nil
 }
 
+func (r *rig) Acquire(bytes int) ([]byte, error) { return make([]byte, 0, bytes), nil }
+
 func (r *rig) Publish(frame []byte) error {
 	if r.publErr != nil {
 		return r.publErr
 	}
 	var o message.Observation
-	if err := wire.DecodeObservation(&o, frame); err != nil {
+	if err := wire.DecodeObservation(&o, bytes.Clone(frame)); err != nil {
 		r.t.Errorf("published a malformed frame: %v", err)
 	}
 	r.published = append(r.published, o)
@@ -687,6 +690,7 @@ func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
 
 // quiet is surroundings that keep nothing; every tick brings another good command.
 type quiet struct {
+	memory  []byte
 	server  *Server
 	command *message.JointCommand
 	frame   []byte
@@ -695,7 +699,13 @@ type quiet struct {
 
 func (q *quiet) Read(context.Context, *message.Observation) error   { q.taken = false; return nil }
 func (q *quiet) Write(context.Context, *message.JointCommand) error { return nil }
-func (q *quiet) Publish([]byte) error                               { return nil }
+func (q *quiet) Acquire(bytes int) ([]byte, error) {
+	if cap(q.memory) < bytes {
+		q.memory = make([]byte, 0, bytes)
+	}
+	return q.memory, nil
+}
+func (q *quiet) Publish([]byte) error { return nil }
 func (q *quiet) TryReceive() ([]byte, error) {
 	if q.taken {
 		return nil, bus.ErrEmpty

@@ -27,7 +27,7 @@ var krabby = imports.Table{
 		{Packages: "hal/bus"},
 		{
 			Packages: "hal/server",
-			Imports:  []string{"hal/bus", "hal/clock", "hal/message", "hal/robot", "hal/safety", "hal/wire"},
+			Imports:  []string{"hal/bus", "hal/clock", "hal/message", "hal/robot", "hal/safety", "hal/wire", "hal/wire/v1"},
 			Tests:    []string{"hal/client", "hal/synthetic"},
 		},
 		{
@@ -39,7 +39,7 @@ var krabby = imports.Table{
 		// Programs, and what they have in common.
 		{Packages: "compute/inprocess", Imports: []string{
 			"compute/joystick", "compute/onnx", "compute/policy", "compute/runner",
-			"hal/bus", "hal/client", "hal/message", "hal/robot", "hal/safety", "hal/server", "hal/synthetic",
+			"hal/bus", "hal/client", "hal/message", "hal/robot", "hal/safety", "hal/server", "hal/synthetic", "hal/wire", "hal/wire/v1",
 		}},
 		{Packages: "hal/jetson/cmd/...", Imports: []string{"hal/...", "compute/...", "gameloop/..."}},
 		{Packages: "hal/isaac/cmd/...", Imports: []string{"hal/...", "compute/...", "gameloop/..."}},
@@ -87,7 +87,6 @@ var krabby = imports.Table{
 	},
 	Only: map[string][]string{
 		"C":                               {"hal/bus", "hal/mujoco/...", "hal/isaac/...", "hal/jetson/zed", "compute/onnx"},
-		"github.com/pebbe/zmq4":           {"hal/bus", "oci/python/hal"},
 		"github.com/yalue/onnxruntime_go": {"compute/onnx"},
 	},
 }
