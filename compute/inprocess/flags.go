@@ -25,6 +25,8 @@ type flags struct {
 	Backend     string        `default:"synthetic" enum:"synthetic" help:"What stands behind the hardware abstraction layer: ${enum}."`
 	Command     velocity      `default:"0.5,0,0" placeholder:"VX,VY,YAW" help:"Velocity to walk with, forward and left in m/s and yaw in rad/s; write --command=-0.5,0,0 for a negative one."`
 	ONNXRuntime string        `name:"onnxruntime" default:"/opt/krabby/lib/libonnxruntime.so.1" env:"KRABBY_ONNXRUNTIME" placeholder:"FILE" help:"ONNX Runtime library."`
+	Links       links         `embed:""`
+	NewKeys     string        `name:"new-keys" placeholder:"FILE" help:"Write a new secret key to FILE and its public key to FILE.pub, and exit."`
 	LogLevel    slog.Level    `default:"info" placeholder:"LEVEL" help:"Least level to log: debug, info, warn or error."`
 }
 
@@ -59,7 +61,7 @@ func (f *flags) Validate() error {
 		return fmt.Errorf("--hal-rate: found %v, expected %v to 10000 Hz: a command may be at most %v old when it is applied",
 			f.HALRate, lowest, safety.DefaultMaxCommandAge)
 	}
-	return nil
+	return f.Links.check()
 }
 
 // velocity is a navigation command on the command line.

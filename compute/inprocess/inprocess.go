@@ -74,6 +74,16 @@ func Main(ctx context.Context, program Program, args []string, stdout, stderr io
 	if helped {
 		return ExitOK
 	}
+	if f.NewKeys != "" {
+		keys, err := bus.NewKeys()
+		if err == nil {
+			err = keys.Write(f.NewKeys)
+		}
+		if err != nil {
+			return fail(ExitFailed, err)
+		}
+		return ExitOK
+	}
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: f.LogLevel}))
 
 	inference, err := open(f)
@@ -219,9 +229,13 @@ func newServer(f flags, r *robot.Robot, b *bus.Context, log *slog.Logger) (*serv
 	if err != nil {
 		return nil, err
 	}
+	opts, err := f.Links.open(b)
+	if err != nil {
+		return nil, err
+	}
 	// The flag's enum allows only this backend.
 	backend := synthetic.New(r, time.Duration(float64(time.Second)/f.HALRate))
-	return server.New(r, backend, out, in, server.WithRate(f.HALRate), server.WithLogger(log))
+	return server.New(r, backend, out, in, append(opts, server.WithRate(f.HALRate), server.WithLogger(log))...)
 }
 
 func newClient(r *robot.Robot, b *bus.Context) (*client.Client, error) {

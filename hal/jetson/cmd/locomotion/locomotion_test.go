@@ -89,10 +89,41 @@ func TestWrongFlagsAreRefused(t *testing.T) {
 		{[]string{"--command=1,2"}, []string{"--command", `"1,2"`, "VX,VY,YAW"}},
 		{[]string{"--command=1,x,0"}, []string{"--command", `"1,x,0"`}},
 		{[]string{"--command=9,0,0"}, []string{"--command", "vx_mps: found 9, expected -1.5 to 1.5"}},
+		{[]string{"--observations=tcp://127.0.0.1:0"}, []string{"--observations, --commands: found one of them, expected both or neither"}},
+		{[]string{"--v1-commands=tcp://127.0.0.1:0"}, []string{"--v1-observations, --v1-commands: found one of them"}},
+		{[]string{"--observations=tcp://0.0.0.0:0", "--commands=tcp://127.0.0.1:0"}, []string{"--observations: tcp://0.0.0.0:0: other machines can reach it", "--insecure"}},
+		{[]string{"--v1-observations=tcp://127.0.0.1:0", "--v1-commands=tcp://*:0"}, []string{"--v1-commands: tcp://*:0: other machines can reach it", "--insecure"}},
+		{[]string{"--observations=udp://x", "--commands=tcp://127.0.0.1:0"}, []string{`"udp://x", expected inproc://NAME or tcp://HOST:PORT`}},
+		{[]string{"--key=nowhere"}, []string{"--key", "nowhere: no such file"}},
+		{[]string{"--peer=nowhere.pub"}, []string{"--peer", "nowhere.pub: no such file"}},
 		{[]string{"--log-level=loud"}, []string{"--log-level", "loud"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.args[0], func(t *testing.T) { checkRefusal(t, tt.args, tt.want...) })
+	}
+}
+
+func TestNewKeysAreForTheEndpoints(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "robot")
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"--new-keys=" + path}, &stdout, &stderr); code != inprocess.ExitOK || stdout.Len()+stderr.Len() != 0 {
+		t.Fatalf("exit code %d, stdout %q, stderr %q", code, &stdout, &stderr)
+	}
+	endpoints := []string{"--observations=tcp://0.0.0.0:0", "--commands=tcp://0.0.0.0:0", "--key=" + path}
+	checkRefusal(t, endpoints, "--observations", "found 0 public keys of peers, expected at least one")
+	stdout.Reset()
+	stderr.Reset()
+	args := append(append(realFlags(t), "--duration=100ms", "--peer="+path+".pub"), endpoints...)
+	if code := run(t.Context(), args, &stdout, &stderr); code != inprocess.ExitOK {
+		t.Errorf("exit code %d with keys, stderr:\n%s", code, &stderr)
+	}
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	checkRefusal(t, append(endpoints, "--peer="+path+".pub"), "--key", "found mode 0644, expected 0600")
+	stderr.Reset()
+	if code := run(t.Context(), []string{"--new-keys=" + path}, &stdout, &stderr); code != inprocess.ExitFailed || !strings.Contains(stderr.String(), "exists") {
+		t.Errorf("new keys over old ones: exit code %d, stderr %q, want 1", code, &stderr)
 	}
 }
 
