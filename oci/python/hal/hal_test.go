@@ -14,7 +14,6 @@ import (
 	"io/fs"
 	"math"
 	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -24,7 +23,6 @@ import (
 	"time"
 
 	"github.com/bazelbuild/rules_go/go/runfiles"
-	"github.com/pebbe/zmq4"
 
 	"krabby.dev/krabby/hal/bus"
 	"krabby.dev/krabby/hal/message"
@@ -103,8 +101,12 @@ func TestKrabbyHAL(t *testing.T) {
 	p := unpack(t)
 	t.Run("its own tests pass", func(t *testing.T) { checkPytest(t, p) })
 	t.Run("every frame means to it what it means to Go", func(t *testing.T) { checkAgreement(t, p) })
-	t.Run("it moves the robot of a Go server over TCP", func(t *testing.T) { checkServer(t, p) })
-	t.Run("a client of version 1 talks to the Go side over TCP", func(t *testing.T) { checkV1(t, p) })
+	t.Run("it moves the robot of a Go server over TCP", func(t *testing.T) { checkServer(t, p, bus.Security{}) })
+	t.Run("it moves the robot of a Go server over TCP with keys", func(t *testing.T) {
+		own, client := newKeys(t, p, "server"), newKeys(t, p, "client")
+		checkServer(t, p, bus.Security{Keys: own, Peers: []string{client.Public}}, "server.pub", "client")
+	})
+	t.Run("a client of version 1 moves the robot of a Go server over TCP", func(t *testing.T) { checkV1(t, p) })
 }
 
 func checkPytest(t *testing.T, p python) {
@@ -278,7 +280,7 @@ func seal(frame []byte, withLength bool) {
 	}
 }
 
-// camera gives the synthetic robot an image, of which each pixel is the lowest byte of its sequence.
+// camera gives the synthetic robot an image of which each pixel is the lowest byte of its sequence, and a flat depth.
 type camera struct {
 	*synthetic.Backend
 }
@@ -290,27 +292,35 @@ func (c camera) Read(ctx context.Context, o *message.Observation) error {
 	for i := range o.RGB1.Pixels {
 		o.RGB1.Pixels[i] = byte(o.RGB1.Sequence)
 	}
+	o.Depth.Resize(480, 640)
+	o.Depth.ImageStamp = o.RGB1.ImageStamp
+	for i := range o.Depth.Values {
+		o.Depth.Values[i] = 1.5
+	}
 	return c.Backend.Read(ctx, o)
 }
 
-func checkServer(t *testing.T, p python) {
-	b, err := bus.NewContext()
+// newKeys makes keys, and puts their files into the image's working directory.
+func newKeys(t *testing.T, p python, name string) bus.Keys {
+	t.Helper()
+	keys, err := bus.NewKeys()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer b.Close()
-	observations, commands := loopback(t), loopback(t)
-	out, err := b.NewPublisher(observations)
-	if err != nil {
+	if err := keys.Write(filepath.Join(p.Root, p.Config.Config.WorkingDir, name)); err != nil {
 		t.Fatal(err)
 	}
-	in, err := b.NewReceiver(commands)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const session, targetRad = 1<<63 + 7, 0.5
+	return keys
+}
+
+// anyPort is an endpoint of which the system chooses the port.
+const anyPort = "tcp://127.0.0.1:0"
+
+// serve runs a server for a robot with a camera until the test ends.
+func serve(t *testing.T, out server.Publisher, in server.Receiver, opts ...server.Option) *server.Server {
+	t.Helper()
 	r := robot.Go1()
-	s, err := server.New(r, camera{synthetic.New(r, 10*time.Millisecond)}, out, in, server.WithSession(session))
+	s, err := server.New(r, camera{synthetic.New(r, 10*time.Millisecond)}, out, in, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -320,10 +330,47 @@ func checkServer(t *testing.T, p python) {
 		s.Run(ctx)
 		close(done)
 	}()
-	defer func() {
+	t.Cleanup(func() {
 		cancel()
 		<-done
-	}()
+	})
+	return s
+}
+
+func newBus(t *testing.T) *bus.Context {
+	t.Helper()
+	b, err := bus.NewContext()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+// bind binds the endpoints of a server.
+func bind(t *testing.T, b *bus.Context, observations, commands string, opts ...bus.Option) (*bus.Publisher, *bus.Receiver) {
+	t.Helper()
+	out, err := b.NewPublisher(observations, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := b.NewReceiver(commands, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out, in
+}
+
+const targetRad = 0.5 // Of the first joint, which begins at 0.1.
+
+func checkServer(t *testing.T, p python, security bus.Security, keys ...string) {
+	const session = 1<<63 + 7
+	out, in := bind(t, newBus(t), anyPort, anyPort, bus.WithSecurity(security))
+	s := serve(t, out, in, server.WithSession(session))
 
 	var got struct {
 		Arrived           bool    `json:"arrived"`
@@ -333,20 +380,22 @@ func checkServer(t *testing.T, p python) {
 		Shape             []int   `json:"shape"`
 		RateHz            float64 `json:"rate_hz"`
 		Images            int     `json:"images"`
+		Depth             bool    `json:"depth"`
 		Observations      int     `json:"observations"`
 		YoungestS         float64 `json:"youngest_s"`
 		BaseVelocityKnown bool    `json:"base_velocity_known"`
 		Sent              uint64  `json:"sent"`
+		PlainRead         bool    `json:"plain_read"`
 		Health            struct {
 			Refused map[string]int `json:"refused"`
 			Sent    uint64         `json:"sent"`
 			Unsent  uint64         `json:"unsent"`
 		} `json:"health"`
 	}
-	p.report(t, &got, "follow.py", observations, commands, fmt.Sprint(targetRad))
+	p.report(t, &got, append([]string{"follow.py", out.Endpoint(), in.Endpoint(), fmt.Sprint(targetRad)}, keys...)...)
 	t.Logf("client: %+v", got)
-	if !got.Arrived || got.SessionID != session || !got.Rising || !slices.Equal(got.Shape, []int{480, 640, 3}) || got.RateHz != 100 || !got.BaseVelocityKnown {
-		t.Errorf("client = %+v, expected it to arrive at %v rad in session %d, with images of 480x640x3", got, targetRad, uint64(session))
+	if !got.Arrived || !got.Depth || got.SessionID != session || !got.Rising || !slices.Equal(got.Shape, []int{480, 640, 3}) || got.RateHz != 100 || !got.BaseVelocityKnown {
+		t.Errorf("client = %+v, expected it to arrive at %v rad in session %d, with images of 480x640x3 and a depth", got, targetRad, uint64(session))
 	}
 	if got.Observations < 2 || got.Images != got.Observations {
 		t.Errorf("%d of %d observations have the image that was sent, expected all", got.Images, got.Observations)
@@ -356,6 +405,9 @@ func checkServer(t *testing.T, p python) {
 	}
 	if len(got.Health.Refused) != 0 || got.Health.Sent != got.Sent+3 || got.Health.Unsent != 0 || got.Sent == 0 {
 		t.Errorf("client's health = %+v after %d commands, expected three more to be sent and nothing refused", got.Health, got.Sent)
+	}
+	if got.PlainRead != (len(keys) == 0) {
+		t.Errorf("a client without keys read something: %v", got.PlainRead)
 	}
 	stats := s.Stats()
 	t.Logf("server: %+v", stats)
@@ -370,137 +422,68 @@ func checkServer(t *testing.T, p python) {
 }
 
 func checkV1(t *testing.T, p python) {
-	observations, commands := loopback(t), loopback(t)
-	out, in := bind(t, zmq4.PUB, observations), bind(t, zmq4.PULL, commands)
-	r := robot.Go1()
-	m := message.NewObservation(r)
-	m.WallNs = time.Now().UnixNano()
-	m.RGB1.Resize(48, 64)
-	for i := range m.RGB1.Pixels {
-		m.RGB1.Pixels[i] = 3
-	}
-	var o v1.Observation
-	o.From(m, 0, 0)
-	o.Depth.Values[0] = 1.5
-	var encoder v1.Encoder
-	frames, err := encoder.Observation(&o)
+	b := newBus(t)
+	out, in := bind(t, b, "inproc://observations", "inproc://commands")
+	v1Out, err := b.NewPartsPublisher(anyPort)
 	if err != nil {
 		t.Fatal(err)
 	}
-
-	stop, done := make(chan struct{}), make(chan error, 1)
-	go func() {
-		for {
-			select {
-			case <-stop:
-				done <- nil
-				return
-			case <-time.After(20 * time.Millisecond):
-			}
-			if _, err := out.SendMessageDontwait(frames); err != nil {
-				done <- fmt.Errorf("publishing: %w", err)
-				return
-			}
-		}
-	}()
-	type observation struct {
-		Topic          string             `json:"topic"`
-		Version        string             `json:"version"`
-		Frames         int                `json:"frames"`
-		TimestampNs    int64              `json:"timestamp_ns"`
-		Size           []int              `json:"size"`
-		Shapes         map[string][]int   `json:"shapes"`
-		Dtypes         map[string]string  `json:"dtypes"`
-		Sums           map[string]float64 `json:"sums"`
-		JointPositions []float64          `json:"joint_positions"`
-	}
-	var got observation
-	p.report(t, &got, "v1.py", observations, commands)
-	close(stop)
-	if err := <-done; err != nil {
+	v1In, err := b.NewPartsReceiver(anyPort)
+	if err != nil {
 		t.Fatal(err)
 	}
-	for i, v := range got.JointPositions {
-		if math.Abs(v-r.DefaultPoseRad[i]) > 1e-6 {
-			t.Errorf("joint %d is at %v, expected %v", i, v, r.DefaultPoseRad[i])
-		}
+	s := serve(t, out, in, server.WithV1(v1Out, v1In, 1, 1))
+	type report struct {
+		Topic       string               `json:"topic"`
+		Version     string               `json:"version"`
+		Frames      int                  `json:"frames"`
+		Size        []int                `json:"size"`
+		Shapes      map[string][]int     `json:"shapes"`
+		Dtypes      map[string]string    `json:"dtypes"`
+		Ranges      map[string][]float64 `json:"ranges"`
+		AgeS        float64              `json:"age_s"`
+		Arrived     bool                 `json:"arrived"`
+		PositionRad float64              `json:"position_rad"`
 	}
-	delete(got.Sums, "joint_positions")
-	positions := len(got.JointPositions)
-	got.JointPositions = nil
-	want := observation{
-		Topic: "observation", Version: "1.0", Frames: 8, TimestampNs: m.WallNs, Size: []int{48, 64},
+	var got report
+	p.report(t, &got, "v1.py", v1Out.Endpoint(), v1In.Endpoint(), fmt.Sprint(targetRad))
+	t.Logf("client: %+v", got)
+	if age := got.AgeS; age < 0 || age > 10 {
+		t.Errorf("the observation was %v s old, expected wall clocks that agree", age)
+	}
+	if color := got.Ranges["rgb_camera_1"]; len(color) != 2 || color[0] != color[1] {
+		t.Errorf("the first camera's pixels are from %v, expected one color", color)
+	}
+	positionRad := got.PositionRad
+	delete(got.Ranges, "rgb_camera_1")
+	got.AgeS, got.PositionRad = 0, 0
+	want := report{
+		Topic: "observation", Version: "1.0", Frames: 8, Size: []int{480, 640}, Arrived: true,
 		Shapes: map[string][]int{
-			"joint_positions": {12}, "rgb_camera_1": {48, 64, 3}, "rgb_camera_2": {48, 64, 3}, "depth_map": {48, 64}, "confidence_map": {48, 64},
+			"joint_positions": {12}, "rgb_camera_1": {480, 640, 3}, "rgb_camera_2": {480, 640, 3}, "depth_map": {480, 640}, "confidence_map": {480, 640},
 		},
 		Dtypes: map[string]string{
 			"joint_positions": "float32", "rgb_camera_1": "uint8", "rgb_camera_2": "uint8", "depth_map": "float32", "confidence_map": "float32",
 		},
-		Sums: map[string]float64{"rgb_camera_1": 3 * 48 * 64 * 3, "rgb_camera_2": 0, "depth_map": 1.5, "confidence_map": 0},
+		Ranges: map[string][]float64{"rgb_camera_2": {0, 0}, "depth_map": {1.5, 1.5}, "confidence_map": {0, 0}},
 	}
-	if !reflect.DeepEqual(got, want) || positions != 12 {
-		t.Errorf("the client found %+v with %d positions, expected %+v", got, positions, want)
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("the client found %+v, its first joint at %v rad, expected %+v", got, positionRad, want)
 	}
-
-	// What it sent: one message for each cause, and then a good one.
-	refused := map[v1.Cause]int{}
-	var c v1.JointCommand
-	for {
-		parts, err := in.RecvMessageBytes(0)
-		if err != nil {
-			t.Fatalf("no good command came; refused were %v: %v", refused, err)
+	stats := s.Stats()
+	t.Logf("server: %+v", stats)
+	for _, cause := range v1.Causes() {
+		expected := uint64(0)
+		if slices.Contains([]v1.Cause{v1.Frames, v1.Metadata, v1.Shape, v1.Length, v1.NotFinite}, cause) {
+			expected = 1 // The client sends one of each.
 		}
-		if err = v1.DecodeJointCommand(&c, parts); err == nil {
-			break
-		}
-		cause, _ := errors.AsType[v1.Cause](err)
-		refused[cause]++
-	}
-	if expected := map[v1.Cause]int{v1.Frames: 1, v1.Metadata: 1, v1.Shape: 1, v1.Length: 1, v1.NotFinite: 1}; !reflect.DeepEqual(refused, expected) {
-		t.Errorf("refused were %v, expected %v", refused, expected)
-	}
-	if c.ObservationTimestampNs != m.WallNs || c.TimestampNs < m.WallNs {
-		t.Errorf("the command is of %d and answers %d, expected an answer to %d", c.TimestampNs, c.ObservationTimestampNs, m.WallNs)
-	}
-	var command message.JointCommand
-	c.To(&command, r, -c.TimestampNs+1000)
-	if err := command.Validate(r); err != nil || command.MonotonicNs != 1000 || !slices.Equal(command.Kp, r.Kp) {
-		t.Errorf("the command became %+v, %v, expected one with the robot's gains", command, err)
-	}
-	for i, v := range command.TargetRad {
-		if expected := -0.5 + float64(i)/11; math.Abs(v-expected) > 1e-6 {
-			t.Errorf("target %d = %v, expected %v", i, v, expected)
+		if n := stats.Refused["v1_"+string(cause)]; n != expected {
+			t.Errorf("%d commands were refused for %q, expected %d", n, cause, expected)
 		}
 	}
-}
-
-// bind returns a socket of the predecessor's kind.
-func bind(t *testing.T, kind zmq4.Type, endpoint string) *zmq4.Socket {
-	t.Helper()
-	s, err := zmq4.NewSocket(kind)
-	if err != nil {
-		t.Fatal(err)
+	if stats.Applied == 0 {
+		t.Error("no command was applied")
 	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := errors.Join(s.SetLinger(0), s.SetRcvtimeo(10*time.Second), s.Bind(endpoint)); err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// loopback returns an endpoint that nobody uses.
-func loopback(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return "tcp://" + l.Addr().String()
 }
 
 func runfile(t *testing.T, path string) string {

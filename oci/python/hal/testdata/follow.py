@@ -1,6 +1,6 @@
 """Moves the first joint of a robot to a target over TCP, and prints what it saw as JSON.
 
-Usage: follow.py OBSERVATIONS COMMANDS TARGET_RAD
+Usage: follow.py OBSERVATIONS COMMANDS TARGET_RAD [SERVER_PUBLIC_KEY CLIENT_SECRET_KEY]
 """
 
 import json
@@ -8,7 +8,7 @@ import sys
 import time
 
 import numpy
-from krabby_hal import Client, JointCommand, NoPeer
+from krabby_hal import Client, JointCommand, Keys, NoObservation, NoPeer
 
 TIMEOUT_S = 30
 CLOSE_RAD = 0.05  # The synthetic robot sways around its target.
@@ -19,11 +19,20 @@ def command(joints, first_rad):
     return JointCommand([first_rad] + [0.0] * (joints - 1), [35.0] * joints, [0.5] * joints)
 
 
+def reads_without_keys(observations, commands):
+    with Client(observations, commands) as client:
+        try:
+            return client.latest(2).sequence > 0
+        except NoObservation:
+            return False
+
+
 def main():
     observations, commands, target_rad = sys.argv[1], sys.argv[2], float(sys.argv[3])
+    keys = Keys.load(*sys.argv[4:]) if sys.argv[4:] else None
     deadline = time.monotonic() + TIMEOUT_S
     sequences, ages_s, images = [], [], 0
-    with Client(observations, commands, joints=12, feet=4) as client:
+    with Client(observations, commands, joints=12, feet=4, keys=keys) as client:
         while True:
             observation = client.latest(TIMEOUT_S)
             sequences.append(observation.sequence)
@@ -52,15 +61,17 @@ def main():
                     "shape": list(observation.rgb_1.pixels.shape),
                     "rate_hz": observation.rgb_1.rate_hz,
                     "images": images,
+                    "depth": bool((observation.depth.values == 1.5).all()),
                     "observations": len(sequences),
                     "youngest_s": min(ages_s),
                     "base_velocity_known": observation.base_velocity_mps is not None,
                     "sent": sent,
+                    "plain_read": reads_without_keys(observations, commands),
                     "health": health.to_dict(),
                 }
             )
         )
-    with Client(observations, "tcp://127.0.0.1:9") as client:
+    with Client(observations, "tcp://127.0.0.1:9", keys=keys) as client:
         client.latest(TIMEOUT_S)
         try:
             client.send(command(12, 0.0))

@@ -1,6 +1,6 @@
 """A client of version 1.0, written from the documented format (docs/hal.md) with pyzmq and numpy alone.
 
-It knows nothing of krabby_hal, as programs written for the predecessor do not. Usage: v1.py OBSERVATIONS COMMANDS
+It knows nothing of krabby_hal, as programs written for the predecessor do not. Usage: v1.py OBSERVATIONS COMMANDS TARGET_RAD
 """
 
 import json
@@ -10,7 +10,9 @@ import time
 import numpy
 import zmq
 
-TIMEOUT_MS = 30000
+TIMEOUT_S = 30
+CLOSE_RAD = 0.05  # The synthetic robot sways around its target.
+NAMES = ["joint_positions", "rgb_camera_1", "rgb_camera_2", "depth_map", "confidence_map"]
 
 
 def array(metadata, name, content):
@@ -27,44 +29,54 @@ def command(joints, observation_timestamp_ns):
     return [json.dumps(metadata).encode(), joints.tobytes()]
 
 
+def receive(socket):
+    """Returns the message's parts, its metadata, and its arrays by name."""
+    parts = socket.recv_multipart()
+    metadata = json.loads(parts[2])
+    return parts, metadata, {name: array(metadata, name, content) for name, content in zip(NAMES, parts[3:])}
+
+
 def main():
     with zmq.Context() as context, context.socket(zmq.SUB) as observations, context.socket(zmq.PUSH) as commands:
         for socket in observations, commands:
-            socket.linger = TIMEOUT_MS
-            socket.rcvtimeo = socket.sndtimeo = TIMEOUT_MS
+            socket.linger = 0
+            socket.rcvtimeo = socket.sndtimeo = TIMEOUT_S * 1000
         observations.rcvhwm, commands.sndhwm = 1, 5
         observations.subscribe(b"observation")
         observations.connect(sys.argv[1])
         commands.connect(sys.argv[2])
+        target_rad = float(sys.argv[3])
 
-        topic, version, metadata, *contents = observations.recv_multipart()
-        metadata = json.loads(metadata)
-        names = ["joint_positions", "rgb_camera_1", "rgb_camera_2", "depth_map", "confidence_map"]
-        arrays = {name: array(metadata, name, content) for name, content in zip(names, contents)}
-        print(
-            json.dumps(
-                {
-                    "topic": topic.decode(),
-                    "version": version.decode(),
-                    "frames": 3 + len(contents),
-                    "timestamp_ns": metadata["timestamp_ns"],
-                    "size": [metadata["camera_height"], metadata["camera_width"]],
-                    "shapes": {name: list(values.shape) for name, values in arrays.items()},
-                    "dtypes": {name: str(values.dtype) for name, values in arrays.items()},
-                    "sums": {name: float(values.sum()) for name, values in arrays.items()},
-                    "joint_positions": arrays["joint_positions"].tolist(),
-                }
-            )
-        )
+        parts, metadata, arrays = receive(observations)
+        report = {
+            "topic": parts[0].decode(),
+            "version": parts[1].decode(),
+            "frames": len(parts),
+            "age_s": (time.time_ns() - metadata["timestamp_ns"]) / 1e9,
+            "size": [metadata["camera_height"], metadata["camera_width"]],
+            "shapes": {name: list(values.shape) for name, values in arrays.items()},
+            "dtypes": {name: str(values.dtype) for name, values in arrays.items()},
+            "ranges": {name: [float(values.min()), float(values.max())] for name, values in arrays.items() if name != NAMES[0]},
+        }
 
-        joints = numpy.linspace(-0.5, 0.5, 12, dtype=numpy.float32)
+        joints = arrays["joint_positions"]
         good = command(joints, metadata["timestamp_ns"])
         commands.send_multipart(good[:1])  # frames
         commands.send_multipart([b"{", good[1]])  # metadata
         commands.send_multipart(command(joints.astype(numpy.float64), 0))  # shape
         commands.send_multipart([good[0], good[1][:-1]])  # length
         commands.send_multipart(command(joints * numpy.float32("nan"), 0))  # not_finite
-        commands.send_multipart(good)
+
+        deadline = time.monotonic() + TIMEOUT_S
+        arrived = False
+        while not arrived and time.monotonic() < deadline:
+            _, metadata, arrays = receive(observations)
+            joints = arrays["joint_positions"].copy()
+            arrived = bool(abs(joints[0] - target_rad) < CLOSE_RAD)
+            report.update(arrived=arrived, position_rad=float(joints[0]))
+            joints[0] = target_rad
+            commands.send_multipart(command(joints, metadata["timestamp_ns"]))
+        print(json.dumps(report))
 
 
 if __name__ == "__main__":
