@@ -226,7 +226,9 @@ class Client:
                 return None
             last = self._last
             if last is not None and observation.session_id == last.session_id:
-                if observation.sequence <= last.sequence:
+                if observation.sequence == last.sequence:  # A server repeats what is newest, in case it was lost.
+                    return None
+                if observation.sequence < last.sequence:
                     self._refuse("old", f"observation {observation.sequence} after {last.sequence}")
                     return None
                 self._skipped += observation.sequence - last.sequence - 1
