@@ -11,6 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"krabby.dev/krabby/compute/joystick"
+	"krabby.dev/krabby/compute/onnx"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/safety"
 )
@@ -25,6 +26,8 @@ type flags struct {
 	Backend     string        `default:"synthetic" enum:"synthetic" help:"What stands behind the hardware abstraction layer: ${enum}."`
 	Command     velocity      `default:"0.5,0,0" placeholder:"VX,VY,YAW" help:"Velocity to walk with, forward and left in m/s and yaw in rad/s; write --command=-0.5,0,0 for a negative one."`
 	ONNXRuntime string        `name:"onnxruntime" default:"/opt/krabby/lib/libonnxruntime.so.1" env:"KRABBY_ONNXRUNTIME" placeholder:"FILE" help:"ONNX Runtime library."`
+	Providers   providers     `default:"cpu" placeholder:"LIST" help:"What runs the model: some of cpu, cuda, tensorrt, in the order in which they get work, with commas between. One that the library lacks is refused."`
+	AllowCPU    bool          `name:"allow-cpu" help:"Go on, with a warning, without providers that the library lacks."`
 	Links       links         `embed:""`
 	NewKeys     string        `name:"new-keys" placeholder:"FILE" help:"Write a new secret key to FILE and its public key to FILE.pub, and exit."`
 	LogLevel    slog.Level    `default:"info" placeholder:"LEVEL" help:"Least level to log: debug, info, warn or error."`
@@ -66,6 +69,15 @@ func (f *flags) Validate() error {
 
 // velocity is a navigation command on the command line.
 type velocity message.NavigationCommand
+
+// providers is a list of providers on the command line.
+type providers []onnx.Provider
+
+// UnmarshalText reads "cuda,cpu".
+func (p *providers) UnmarshalText(text []byte) (err error) {
+	*p, err = onnx.ParseProviders(string(text))
+	return err
+}
 
 // UnmarshalText reads "VX,VY,YAW".
 func (v *velocity) UnmarshalText(text []byte) error {

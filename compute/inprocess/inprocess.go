@@ -86,7 +86,7 @@ func Main(ctx context.Context, program Program, args []string, stdout, stderr io
 	}
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: f.LogLevel}))
 
-	inference, err := open(f)
+	inference, err := open(f, log)
 	if err != nil {
 		return fail(ExitUsage, err)
 	}
@@ -114,7 +114,7 @@ type inference struct {
 }
 
 // open checks what the flags name and makes it ready. Every error is the caller's to mend.
-func open(f flags) (_ *inference, err error) {
+func open(f flags, log *slog.Logger) (_ *inference, err error) {
 	i := &inference{}
 	defer func() {
 		if err != nil {
@@ -136,7 +136,13 @@ func open(f flags) (_ *inference, err error) {
 	if i.runtime, err = onnx.Open(f.ONNXRuntime); err != nil {
 		return nil, err
 	}
-	if i.session, err = i.runtime.NewSession(i.policy); err != nil {
+	options := []onnx.Option{onnx.WithProviders(f.Providers...)}
+	if f.AllowCPU {
+		options = append(options, onnx.WithMissingProviders(func(p onnx.Provider, err error) {
+			log.Warn("going on without a provider", "provider", p, "err", err)
+		}))
+	}
+	if i.session, err = i.runtime.NewSession(i.policy, options...); err != nil {
 		return nil, err
 	}
 	return i, nil

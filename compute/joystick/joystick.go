@@ -4,7 +4,7 @@
 //	    0       3  base linear velocity, base frame (m/s)
 //	    3       3  angular velocity, base frame (rad/s)
 //	    6       3  direction of gravity, base frame; (0, 0, -1) upright
-//	    9      12  joint positions less the policy's default pose (rad)
+//	    9      12  joint positions less the policy's default pose (rad), in the policy's order, as all of the joints
 //	   21      12  joint velocities (rad/s)
 //	   33      12  last action, as the policy gave it
 //	   45       3  command: forward, left (m/s), yaw rate (rad/s)
@@ -21,6 +21,7 @@ import (
 
 	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/hal/message"
+	"krabby.dev/krabby/hal/robot"
 )
 
 const (
@@ -62,6 +63,8 @@ func CheckCommand(c message.NavigationCommand) error {
 // Builder builds observations for one policy. It is safe for concurrent use.
 type Builder struct {
 	defaultPoseRad []float64
+	joints         robot.Map // Where the policy's joints are among the robot's.
+	robotJoints    int
 }
 
 // New returns a builder for p. The error is a *policy.Error where p wants another observation.
@@ -72,7 +75,7 @@ func New(p *policy.Policy) (*Builder, error) {
 	if len(p.DefaultPoseRad) != joints {
 		return nil, &policy.Error{File: p.Dir, Field: "default_pose_rad", Found: fmt.Sprintf("%d values", len(p.DefaultPoseRad)), Expected: fmt.Sprint(joints)}
 	}
-	return &Builder{defaultPoseRad: p.DefaultPoseRad}, nil
+	return &Builder{defaultPoseRad: p.DefaultPoseRad, joints: p.Joints(), robotJoints: len(p.Robot.Joints)}, nil
 }
 
 // Build writes the observation of Size values into dst. It does not allocate. The error names the slice that has the
@@ -82,10 +85,10 @@ func (b *Builder) Build(dst []float32, o *message.Observation, command message.N
 	switch {
 	case len(dst) != Size:
 		return fmt.Errorf("joystick: room for %d values, expected %d", len(dst), Size)
-	case len(o.PositionRad) != joints:
-		return fmt.Errorf("joystick: %d joint positions, expected %d", len(o.PositionRad), joints)
-	case len(o.VelocityRadPerSec) != joints:
-		return fmt.Errorf("joystick: %d joint velocities, expected %d", len(o.VelocityRadPerSec), joints)
+	case len(o.PositionRad) != b.robotJoints:
+		return fmt.Errorf("joystick: %d joint positions, expected %d", len(o.PositionRad), b.robotJoints)
+	case len(o.VelocityRadPerSec) != b.robotJoints:
+		return fmt.Errorf("joystick: %d joint velocities, expected %d", len(o.VelocityRadPerSec), b.robotJoints)
 	case len(lastAction) != joints:
 		return fmt.Errorf("joystick: a last action of %d values, expected %d", len(lastAction), joints)
 	case !o.BaseVelocityKnown:
@@ -97,9 +100,9 @@ func (b *Builder) Build(dst []float32, o *message.Observation, command message.N
 		dst[3+i] = float32(o.IMU.AngularVelocityRadPerSec[i])
 		dst[6+i] = float32(gravity[i])
 	}
-	for i := range joints {
-		dst[9+i] = float32(o.PositionRad[i] - b.defaultPoseRad[i])
-		dst[9+joints+i] = float32(o.VelocityRadPerSec[i])
+	for i, at := range b.joints {
+		dst[9+i] = float32(o.PositionRad[at] - b.defaultPoseRad[i])
+		dst[9+joints+i] = float32(o.VelocityRadPerSec[at])
 		dst[9+2*joints+i] = lastAction[i]
 	}
 	dst[9+3*joints] = float32(command.VxMps)

@@ -3,6 +3,7 @@ package joystick_test
 import (
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,6 +60,37 @@ func TestEveryValueIsInItsPlace(t *testing.T) {
 		if math.Abs(float64(got[i]-want[i])) > 1e-6 {
 			t.Errorf("obs[%d] = %v, want %v", i, got[i], want[i])
 		}
+	}
+}
+
+func TestJointsAreInThePolicysOrder(t *testing.T) {
+	p := go1()
+	p.JointOrder = robot.Go1().JointNames()
+	slices.Reverse(p.JointOrder)
+	b, err := joystick.New(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := message.NewObservation(robot.Go1())
+	o.BaseVelocityKnown = true
+	for i := range 12 {
+		o.PositionRad[i], o.VelocityRadPerSec[i] = float64(i), 100+float64(i)
+	}
+	got, last := make([]float32, joystick.Size), make([]float32, 12)
+	last[0] = 5
+	if err := b.Build(got, o, message.NavigationCommand{}, last); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 12 {
+		if want := float32(11 - float64(i) - p.DefaultPoseRad[i]); got[9+i] != want {
+			t.Errorf("position %d = %v, want %v", i, got[9+i], want)
+		}
+		if want := float32(111 - i); got[21+i] != want {
+			t.Errorf("velocity %d = %v, want %v", i, got[21+i], want)
+		}
+	}
+	if got[33] != 5 {
+		t.Errorf("last action 0 = %v, want 5: actions are in the policy's order already", got[33])
 	}
 }
 

@@ -37,7 +37,8 @@ type Builder interface {
 	Build(dst []float32, o *message.Observation, command message.NavigationCommand, lastAction []float32) error
 }
 
-// Model computes an action; *onnx.Session is one.
+// Model computes an action; *onnx.Session is one. Where it has a method Reset too, that makes it forget, when the robot's
+// side begins anew.
 type Model interface {
 	Input() []float32
 	Output() []float32
@@ -117,7 +118,7 @@ type Runner struct {
 
 // New returns a loop that drives p's robot over link. The error says which part does not fit.
 func New(p *policy.Policy, link Link, builder Builder, model Model, opts ...Option) (*Runner, error) {
-	joints := len(p.Robot.Joints)
+	actions := len(p.DefaultPoseRad) // One a joint of the policy, which need not drive all of the robot's.
 	r := &Runner{
 		policy:      p,
 		link:        link,
@@ -128,10 +129,10 @@ func New(p *policy.Policy, link Link, builder Builder, model Model, opts ...Opti
 		log:         slog.New(slog.DiscardHandler),
 		observation: message.NewObservation(p.Robot),
 		command:     message.NewJointCommand(p.Robot),
-		lastAction:  make([]float32, joints),
+		lastAction:  make([]float32, actions),
 		missLog:     clock.Throttle{Period: time.Second},
 		failureLog:  clock.Throttle{Period: time.Second},
-		recorder:    newRecorder(joints),
+		recorder:    newRecorder(actions),
 	}
 	for _, opt := range opts {
 		opt(r)
@@ -148,8 +149,8 @@ func New(p *policy.Policy, link Link, builder Builder, model Model, opts ...Opti
 	if n := len(model.Input()); n != p.Observation.Size {
 		return nil, fmt.Errorf("runner: model input of %d values: expected %d", n, p.Observation.Size)
 	}
-	if n := len(model.Output()); n != joints {
-		return nil, fmt.Errorf("runner: model output of %d values: expected %d", n, joints)
+	if n := len(model.Output()); n != actions {
+		return nil, fmt.Errorf("runner: model output of %d values: expected %d", n, actions)
 	}
 	return r, nil
 }
@@ -212,7 +213,11 @@ func (r *Runner) step() (s step, err error) {
 	s.read = true
 	if !r.seen || r.observation.SessionID != r.sessionID {
 		r.seen, r.sessionID = true, r.observation.SessionID
-		clear(r.lastAction) // The policy's memory belongs to the life of the robot it acted on.
+		// The policy's memory belongs to the life of the robot it acted on.
+		clear(r.lastAction)
+		if m, ok := r.model.(interface{ Reset() }); ok {
+			m.Reset()
+		}
 	}
 	// An age below zero is of a clock that is not ours, or of a time that no clock shows.
 	if s.age > r.maxAge || s.age < -clockTolerance {

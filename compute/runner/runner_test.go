@@ -35,6 +35,7 @@ type rig struct {
 	input       []float32
 	output      []float32
 	infer       func() error
+	resets      int
 }
 
 func (r *rig) Poll(o *message.Observation) (time.Duration, error) {
@@ -65,6 +66,7 @@ func (r *rig) Build(dst []float32, _ *message.Observation, _ message.NavigationC
 	return r.buildErr
 }
 
+func (r *rig) Reset()            { r.resets++ }
 func (r *rig) Input() []float32  { return r.input }
 func (r *rig) Output() []float32 { return r.output }
 func (r *rig) Run() error {
@@ -228,6 +230,9 @@ func TestTheLastActionIsThatWhichWasSentInThisSession(t *testing.T) {
 		}
 		if want := []float32{0, 1, 1, 3, 0}; !slices.Equal(got, want) {
 			t.Errorf("last actions = %v, want %v", got, want)
+		}
+		if r.resets != 2 {
+			t.Errorf("the model was made to forget %d times, want once in each session", r.resets)
 		}
 	})
 }

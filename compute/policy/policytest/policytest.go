@@ -1,7 +1,7 @@
-// Package policytest finds the policy and the ONNX Runtime library that tests run against.
+// Package policytest finds the policies and the ONNX Runtime library that tests run against.
 //
 // The environment names them: KRABBY_POLICY a policy's folder or the manifest in it, KRABBY_ONNXRUNTIME the shared
-// library. Both may be plain paths or, under Bazel, runfile paths ($(rlocationpath ...)). Under Bazel a test that
+// library, KRABBY_PARKOUR what compute/parkour/export/reference.py makes. All may be plain paths or, under Bazel, runfile paths ($(rlocationpath ...)). Under Bazel a test that
 // misses one fails, so that nothing is skipped unseen; under plain "go test" it is skipped.
 //
 // It must be imported by tests only.
@@ -18,9 +18,10 @@ import (
 )
 
 const (
-	// PolicyVariable and LibraryVariable are the environment variables.
+	// PolicyVariable, LibraryVariable and ParkourVariable are the environment variables.
 	PolicyVariable  = "KRABBY_POLICY"
 	LibraryVariable = "KRABBY_ONNXRUNTIME"
+	ParkourVariable = "KRABBY_PARKOUR"
 )
 
 // Policy returns the folder of the policy to test with.
@@ -37,6 +38,12 @@ func Policy(t testing.TB) string {
 func Library(t testing.TB) string {
 	t.Helper()
 	return find(t, LibraryVariable)
+}
+
+// Parkour returns the folder with the reference policies, teacher and student, and golden, what they should do.
+func Parkour(t testing.TB) string {
+	t.Helper()
+	return find(t, ParkourVariable)
 }
 
 func find(t testing.TB, variable string) string {

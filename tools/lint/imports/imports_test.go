@@ -41,6 +41,7 @@ var krabby = imports.Table{
 			"compute/joystick", "compute/onnx", "compute/policy", "compute/runner",
 			"hal/bus", "hal/client", "hal/message", "hal/robot", "hal/safety", "hal/server", "hal/synthetic", "hal/wire", "hal/wire/v1",
 		}},
+		{Packages: "compute/cmd/...", Imports: []string{"hal/...", "compute/..."}},
 		{Packages: "hal/jetson/cmd/...", Imports: []string{"hal/...", "compute/...", "gameloop/..."}},
 		{Packages: "hal/isaac/cmd/...", Imports: []string{"hal/...", "compute/...", "gameloop/..."}},
 		{Packages: "hal/mujoco/cmd/...", Imports: []string{"hal/...", "compute/...", "gameloop/..."}},
@@ -53,9 +54,11 @@ var krabby = imports.Table{
 		{Packages: "hal/mujoco/...", Imports: []string{"hal/mujoco/...", "hal/clock", "hal/message", "hal/robot"}},
 
 		// Inference. The loop knows policies by their interface, not what runs them.
-		{Packages: "compute/policy", Imports: []string{"hal/robot"}},
+		{Packages: "compute/policy/graph", Tests: []string{"compute/policy/graph/graphtest"}},
+		{Packages: "compute/policy/graph/graphtest"},
+		{Packages: "compute/policy", Imports: []string{"compute/policy/graph", "hal/robot"}, Tests: []string{"compute/policy/graph/graphtest"}},
 		{Packages: "compute/policy/policytest", Imports: []string{"compute/policy"}},
-		{Packages: "compute/onnx", Imports: []string{"compute/policy"}, Tests: []string{"compute/policy/policytest"}},
+		{Packages: "compute/onnx", Imports: []string{"compute/policy"}, Tests: []string{"compute/policy/graph/graphtest", "compute/policy/policytest"}},
 		{
 			Packages: "compute/joystick",
 			Imports:  []string{"compute/policy", "hal/message", "hal/robot"},

@@ -1,0 +1,123 @@
+// Package graphtest writes small ONNX models for tests.
+//
+// It must be imported by tests only, and never import anything of this module.
+package graphtest
+
+import "google.golang.org/protobuf/encoding/protowire"
+
+// Model is a model to write.
+type Model struct {
+	Inputs, Outputs []Tensor
+	Nodes           []Node
+	Weights         []Weight
+}
+
+// Tensor is an input or output; it is float32 unless Type says otherwise. A dimension of -1 is left open.
+type Tensor struct {
+	Name  string
+	Type  uint64 // As TensorProto.DataType numbers them.
+	Shape []int64
+}
+
+// Node is an operator of ONNX itself.
+type Node struct {
+	Op              string
+	Inputs, Outputs []string
+	// Constant is an attribute of that value, Body one that is a graph of its own.
+	Constant *Weight
+	Body     *Model
+}
+
+// Weight is a tensor with zeros, here or in the file at External.
+type Weight struct {
+	Name     string
+	Shape    []int64
+	External string
+}
+
+// Bytes returns the model as a file.
+func (m Model) Bytes() []byte {
+	var b []byte
+	b = number(b, 1, 8)
+	b = text(b, 2, "graphtest")
+	b = text(b, 7, string(m.graph()))
+	return text(b, 8, string(number(nil, 2, 17)))
+}
+
+func (m Model) graph() []byte {
+	var b []byte
+	for _, n := range m.Nodes {
+		b = text(b, 1, string(n.bytes()))
+	}
+	b = text(b, 2, "graph")
+	for _, w := range m.Weights {
+		b = text(b, 5, string(w.bytes()))
+	}
+	for _, t := range m.Inputs {
+		b = text(b, 11, string(t.bytes()))
+	}
+	for _, t := range m.Outputs {
+		b = text(b, 12, string(t.bytes()))
+	}
+	return b
+}
+
+func (t Tensor) bytes() []byte {
+	var shape []byte
+	for _, d := range t.Shape {
+		var dimension []byte
+		if d < 0 {
+			dimension = text(nil, 2, "batch")
+		} else {
+			dimension = number(nil, 1, uint64(d))
+		}
+		shape = text(shape, 1, string(dimension))
+	}
+	kind := t.Type
+	if kind == 0 {
+		kind = 1
+	}
+	tensor := text(number(nil, 1, kind), 2, string(shape))
+	return text(text(nil, 1, t.Name), 2, string(text(nil, 1, string(tensor))))
+}
+
+func (n Node) bytes() []byte {
+	var b []byte
+	for _, name := range n.Inputs {
+		b = text(b, 1, name)
+	}
+	for _, name := range n.Outputs {
+		b = text(b, 2, name)
+	}
+	b = text(b, 4, n.Op)
+	if n.Constant != nil {
+		b = text(b, 5, string(number(text(text(nil, 1, "value"), 5, string(n.Constant.bytes())), 20, 4)))
+	}
+	if n.Body != nil {
+		b = text(b, 5, string(number(text(text(nil, 1, "body"), 6, string(n.Body.graph())), 20, 5)))
+	}
+	return b
+}
+
+func (w Weight) bytes() []byte {
+	var b []byte
+	values := int64(1)
+	for _, d := range w.Shape {
+		b = number(b, 1, uint64(d))
+		values *= d
+	}
+	b = text(number(b, 2, 1), 8, w.Name)
+	if w.External == "" {
+		return text(b, 9, string(make([]byte, 4*values)))
+	}
+	b = text(b, 13, string(text(text(nil, 1, "location"), 2, w.External)))
+	return number(b, 14, 1)
+}
+
+func number(b []byte, field protowire.Number, v uint64) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(b, field, protowire.VarintType), v)
+}
+
+func text(b []byte, field protowire.Number, v string) []byte {
+	return protowire.AppendString(protowire.AppendTag(b, field, protowire.BytesType), v)
+}
