@@ -18,6 +18,7 @@ import (
 
 	"krabby.dev/krabby/compute/joystick"
 	"krabby.dev/krabby/compute/onnx"
+	"krabby.dev/krabby/compute/parkour"
 	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/compute/runner"
 	"krabby.dev/krabby/hal/bus"
@@ -107,10 +108,10 @@ func Main(ctx context.Context, program Program, args []string, stdout, stderr io
 
 // inference is everything that turns observations into actions.
 type inference struct {
-	policy  *policy.Policy
-	builder *joystick.Builder
-	runtime *onnx.Runtime
-	session *onnx.Session
+	policy   *policy.Policy
+	builder  runner.Builder
+	runtime  *onnx.Runtime
+	sessions map[string]*onnx.Session // By the name of the graph.
 }
 
 // open checks what the flags name and makes it ready. Every error is the caller's to mend.
@@ -130,7 +131,8 @@ func open(f flags, log *slog.Logger) (_ *inference, err error) {
 	if i.policy.Robot.Name != f.Robot {
 		return nil, fmt.Errorf("--robot: found %q, expected %q, the robot of the policy in %s", f.Robot, i.policy.Robot.Name, f.Policy)
 	}
-	if i.builder, err = joystick.New(i.policy); err != nil {
+	build, err := builderOf(f, i.policy, log)
+	if err != nil {
 		return nil, err
 	}
 	if i.runtime, err = onnx.Open(f.ONNXRuntime); err != nil {
@@ -142,17 +144,51 @@ func open(f flags, log *slog.Logger) (_ *inference, err error) {
 			log.Warn("going on without a provider", "provider", p, "err", err)
 		}))
 	}
-	if i.session, err = i.runtime.NewSession(i.policy, options...); err != nil {
+	i.sessions = map[string]*onnx.Session{}
+	for name := range i.policy.Graphs {
+		if i.sessions[name], err = i.runtime.NewSession(i.policy, append(options, onnx.WithGraph(name))...); err != nil {
+			return nil, err
+		}
+	}
+	if i.builder, err = build(i.sessions); err != nil {
 		return nil, err
 	}
 	return i, nil
 }
 
+// builderOf finds out who builds the policy's observation, before anything large is loaded, and returns how to make it.
+func builderOf(f flags, p *policy.Policy, log *slog.Logger) (func(map[string]*onnx.Session) (runner.Builder, error), error) {
+	switch p.Observation.Kind {
+	case joystick.Kind:
+		b, err := joystick.New(p)
+		return func(map[string]*onnx.Session) (runner.Builder, error) { return b, nil }, err
+	case parkour.Kind:
+		if err := parkour.CheckCommand(message.NavigationCommand(f.Command)); err != nil {
+			return nil, fmt.Errorf("--command: %w", err)
+		}
+		return func(sessions map[string]*onnx.Session) (runner.Builder, error) {
+			var options []parkour.Option
+			graphs := map[string]parkour.Graph{}
+			for name, session := range sessions {
+				graphs[name] = session
+			}
+			if _, student := graphs[parkour.DepthEncoderGraph]; !student {
+				log.Warn("the policy wants to know the ground, which this backend does not: taking it for flat")
+				options = append(options, parkour.WithScanner(parkour.Flat(parkour.NominalHeightM)))
+			}
+			return parkour.New(p, graphs, options...)
+		}, nil
+	}
+	return nil, &policy.Error{File: p.Dir, Field: "observation.kind", Found: fmt.Sprintf("%q", p.Observation.Kind), Expected: fmt.Sprintf("%q or %q", joystick.Kind, parkour.Kind)}
+}
+
 // Close frees what was opened.
 func (i *inference) Close() error {
 	var errs []error
-	if i.session != nil {
-		errs = append(errs, i.session.Close())
+	for _, session := range i.sessions {
+		if session != nil {
+			errs = append(errs, session.Close())
+		}
 	}
 	if i.runtime != nil {
 		errs = append(errs, i.runtime.Close())
@@ -183,7 +219,7 @@ func locomote(ctx context.Context, f flags, i *inference, log *slog.Logger) (_ *
 	if rateHz != i.policy.ControlRateHz {
 		log.Warn("the policy was trained for another rate", "rate_hz", rateHz, "trained_hz", i.policy.ControlRateHz)
 	}
-	loop, err := runner.New(i.policy, link, i.builder, i.session,
+	loop, err := runner.New(i.policy, link, i.builder, i.sessions[policy.PolicyGraph],
 		runner.WithRate(rateHz),
 		runner.WithCommand(message.NavigationCommand(f.Command)),
 		runner.WithLogger(log.With("part", "policy")),

@@ -37,10 +37,14 @@ var krabby = imports.Table{
 		},
 
 		// Programs, and what they have in common.
-		{Packages: "compute/inprocess", Imports: []string{
-			"compute/joystick", "compute/onnx", "compute/policy", "compute/runner",
-			"hal/bus", "hal/client", "hal/message", "hal/robot", "hal/safety", "hal/server", "hal/synthetic", "hal/wire", "hal/wire/v1",
-		}},
+		{
+			Packages: "compute/inprocess",
+			Imports: []string{
+				"compute/joystick", "compute/onnx", "compute/parkour", "compute/policy", "compute/runner",
+				"hal/bus", "hal/client", "hal/message", "hal/robot", "hal/safety", "hal/server", "hal/synthetic", "hal/wire", "hal/wire/v1",
+			},
+			Tests: []string{"compute/policy/graph/graphtest", "compute/policy/policytest"},
+		},
 		{Packages: "compute/cmd/...", Imports: []string{"hal/...", "compute/..."}},
 		{Packages: "hal/jetson/cmd/...", Imports: []string{"hal/...", "compute/...", "gameloop/..."}},
 		{Packages: "hal/isaac/cmd/...", Imports: []string{"hal/...", "compute/...", "gameloop/..."}},

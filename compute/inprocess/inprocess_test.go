@@ -1,0 +1,111 @@
+package inprocess_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"krabby.dev/krabby/compute/inprocess"
+	"krabby.dev/krabby/compute/policy"
+	"krabby.dev/krabby/compute/policy/graph/graphtest"
+	"krabby.dev/krabby/compute/policy/policytest"
+)
+
+// run runs a program on a policy, without haste, so that a busy machine keeps up.
+func run(t *testing.T, dir string, flags ...string) (report inprocess.Report, stderr string, code int) {
+	t.Helper()
+	var stdout, diagnostics bytes.Buffer
+	args := append([]string{"--policy=" + dir, "--onnxruntime=" + policytest.Library(t), "--robot=go2", "--duration=1s", "--rate=10", "--hal-rate=20"}, flags...)
+	code = inprocess.Main(t.Context(), inprocess.Program{Name: "test"}, args, &stdout, &diagnostics)
+	if code == inprocess.ExitOK {
+		if err := json.Unmarshal(stdout.Bytes(), &report); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return report, diagnostics.String(), code
+}
+
+func TestAParkourTeacherActsOnGroundTakenForFlat(t *testing.T) {
+	report, stderr, code := run(t, filepath.Join(policytest.Parkour(t), "teacher"))
+	if code != inprocess.ExitOK || report.Actions == 0 || !report.Action.Finite || report.Server.Applied == 0 {
+		t.Errorf("exit code %d, report %+v; want actions that reach the robot\n%s", code, report, stderr)
+	}
+	if !strings.Contains(stderr, "taking it for flat") {
+		t.Errorf("stderr = %q, want a warning of what the policy cannot know", stderr)
+	}
+}
+
+func TestAParkourStudentDoesNotActBlindly(t *testing.T) {
+	report, stderr, code := run(t, filepath.Join(policytest.Parkour(t), "student"))
+	if code != inprocess.ExitOK || report.Actions != 0 || report.NoAction["build"] == 0 {
+		t.Errorf("exit code %d, report %+v; want no action of a robot without a camera", code, report)
+	}
+	if !strings.Contains(stderr, "found no depth image") {
+		t.Errorf("stderr = %q, want the reason", stderr)
+	}
+}
+
+func TestWhatAPolicyCannotDoIsRefused(t *testing.T) {
+	teacher := filepath.Join(policytest.Parkour(t), "teacher")
+	for name, test := range map[string]struct {
+		dir   string
+		flags []string
+		want  string
+	}{
+		"a turn":            {teacher, []string{"--command=0.5,0,1"}, "--command: yaw_rate_rad_per_sec: found 1, expected 0"},
+		"another robot":     {teacher, []string{"--robot=go1"}, `--robot: found "go1", expected "go2"`},
+		"another kind":      {otherKind(t), nil, `observation.kind: found "dance", expected "go1_joystick" or "parkour"`},
+		"a provider":        {teacher, []string{"--providers=cuda,cpu"}, "provider cuda: found none in"},
+		"unknown providers": {teacher, []string{"--providers=npu"}, `found provider "npu"`},
+	} {
+		_, stderr, code := run(t, test.dir, test.flags...)
+		if code != inprocess.ExitUsage || !strings.Contains(stderr, test.want) {
+			t.Errorf("%s: exit code %d, stderr %q; want %d and %q", name, code, stderr, inprocess.ExitUsage, test.want)
+		}
+	}
+}
+
+func TestMissingProvidersMayBeAllowed(t *testing.T) {
+	report, stderr, code := run(t, filepath.Join(policytest.Parkour(t), "teacher"), "--providers=cuda,cpu", "--allow-cpu")
+	if code != inprocess.ExitOK || report.Actions == 0 || !strings.Contains(stderr, "going on without a provider") {
+		t.Errorf("exit code %d, %d actions, stderr %q; want actions and a warning", code, report.Actions, stderr)
+	}
+}
+
+// otherKind writes a policy that is good but for its observation, which nobody builds.
+func otherKind(t *testing.T) string {
+	t.Helper()
+	source, err := os.ReadFile(filepath.Join(policytest.Parkour(t), "teacher", policy.ManifestFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m policy.Manifest
+	if err := json.Unmarshal(source, &m); err != nil {
+		t.Fatal(err)
+	}
+	g := m.Graphs[policy.PolicyGraph]
+	model := graphtest.Model{
+		Inputs:  []graphtest.Tensor{{Name: g.Inputs[0].Name, Shape: g.Inputs[0].Shape}},
+		Outputs: []graphtest.Tensor{{Name: g.Outputs[0].Name, Shape: g.Outputs[0].Shape}},
+	}.Bytes()
+	sum := sha256.Sum256(model)
+	m.Observation.Kind = "dance"
+	m.Files = map[string]string{policy.ModelFile: hex.EncodeToString(sum[:])}
+	m.Graphs = map[string]policy.Graph{policy.PolicyGraph: g}
+	content, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, content := range map[string][]byte{policy.ManifestFile: content, policy.ModelFile: model} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
