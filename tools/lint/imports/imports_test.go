@@ -58,6 +58,7 @@ var krabby = imports.Table{
 		{Packages: "hal/mujoco/...", Imports: []string{"hal/mujoco/...", "hal/clock", "hal/message", "hal/robot"}},
 
 		// Inference. The loop knows policies by their interface, not what runs them.
+		{Packages: "compute/parkour/export", Tests: []string{"compute/policy", "compute/policy/policytest"}},
 		{Packages: "compute/policy/graph", Tests: []string{"compute/policy/graph/graphtest"}},
 		{Packages: "compute/policy/graph/graphtest"},
 		{Packages: "compute/policy", Imports: []string{"compute/policy/graph", "hal/robot"}, Tests: []string{"compute/policy/graph/graphtest"}},
