@@ -155,7 +155,7 @@ func New(p *policy.Policy, link Link, builder Builder, model Model, opts ...Opti
 	return r, nil
 }
 
-// Run runs the loop until ctx is done. Call it once.
+// Run runs the loop until ctx is done. Call it once, or Turn instead.
 func (r *Runner) Run(ctx context.Context) {
 	pacer := clock.NewPacer(time.Duration(float64(time.Second) / r.rateHz))
 	for {
@@ -169,6 +169,11 @@ func (r *Runner) Run(ctx context.Context) {
 		r.tick(missed)
 	}
 }
+
+// Turn is one turn of the loop, now: for a simulation, of which the time passes between the turns. The rate and the
+// latency that are recorded are the wall clock's all the same. It belongs to one goroutine, and to a loop that does not
+// Run.
+func (r *Runner) Turn() { r.tick(0) }
 
 // Stats returns a copy of what was recorded. It may be called at any time from any goroutine.
 func (r *Runner) Stats() Stats {

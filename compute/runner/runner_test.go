@@ -326,3 +326,15 @@ func TestPartsThatDoNotFitAreRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestATurnIsOneStep(t *testing.T) {
+	r := newRig(t)
+	r.output[0] = 0.1
+	for want := range 3 {
+		if got := r.runner.Stats().Actions; got != uint64(want) || len(r.sent) != want {
+			t.Errorf("%d actions and %d commands after %d turns", got, len(r.sent), want)
+		}
+		r.fresh = true
+		r.runner.Turn()
+	}
+}

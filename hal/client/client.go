@@ -61,6 +61,10 @@ type Option func(*Client)
 // WithValidity sets how long after it was sent a command expires; the default is 100 ms.
 func WithValidity(d time.Duration) Option { return func(c *Client) { c.validity = d } }
 
+// WithClock sets the clock by which ages are told and commands stamped; the default is the machine's monotonic clock. It
+// must be the server's.
+func WithClock(source clock.Source) Option { return func(c *Client) { c.clock = source } }
+
 // WithMaxAge sets how old the newest observation may be for the link to count as alive; the default is 200 ms.
 func WithMaxAge(age time.Duration) Option { return func(c *Client) { c.maxAge = age } }
 
@@ -86,7 +90,7 @@ type Client struct {
 	robot    *robot.Robot
 	in       Subscriber
 	out      Sender
-	clock    *clock.Clock
+	clock    clock.Source
 	validity time.Duration
 	maxAge   time.Duration
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"krabby.dev/krabby/hal/bus"
+	"krabby.dev/krabby/hal/clock"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/robot"
 	"krabby.dev/krabby/hal/wire"
@@ -363,5 +364,22 @@ func TestReadingDoesNotAllocate(t *testing.T) {
 	step()
 	if n := testing.AllocsPerRun(100, step); n != 0 {
 		t.Errorf("%v allocations an observation, want 0", n)
+	}
+}
+
+func TestAgesAndStampsGoByTheClockThatTheClientIsGiven(t *testing.T) {
+	var now clock.Simulated
+	l := &link{}
+	c := New(robot.Go1(), l, l, WithClock(&now))
+	now.Advance(30 * time.Millisecond)
+	l.observe(t, 1, 1, func(o *message.Observation) { o.MonotonicNs = 10_000_000 })
+	if age, err := c.Poll(message.NewObservation(robot.Go1())); err != nil || age != 20*time.Millisecond {
+		t.Errorf("Poll = %v, %v, want an age of 20ms", age, err)
+	}
+	if err := c.Send(message.NewJointCommand(robot.Go1())); err != nil {
+		t.Fatal(err)
+	}
+	if got := l.sent[0]; got.MonotonicNs != 30_000_000 || got.ExpiresNs != 130_000_000 {
+		t.Errorf("sent at %d ns, until %d ns, want 30000000 and 130000000", got.MonotonicNs, got.ExpiresNs)
 	}
 }

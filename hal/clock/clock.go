@@ -6,6 +6,7 @@ package clock
 import (
 	"context"
 	"math"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -46,6 +47,24 @@ func monotonicNs() int64 {
 
 // NowNs returns the monotonic time, in ns.
 func (c *Clock) NowNs() int64 { return c.startNs + int64(time.Since(c.start)) }
+
+// Source tells the monotonic time, in ns; *Clock and *Simulated do.
+type Source interface{ NowNs() int64 }
+
+// Simulated is a clock that stands until it is moved: the time of a simulation that waits for nobody. The zero value
+// shows 0. It may be read from any goroutine.
+type Simulated struct{ ns atomic.Int64 }
+
+// NowNs returns the time, in ns.
+func (s *Simulated) NowNs() int64 { return s.ns.Load() }
+
+// Advance moves the clock on. d must not be negative: a monotonic clock does not go back.
+func (s *Simulated) Advance(d time.Duration) {
+	if d < 0 {
+		panic("clock: a simulated clock must not go back, found " + d.String())
+	}
+	s.ns.Add(int64(d))
+}
 
 // Pacer wakes a loop at fixed deadlines, one period apart. Because deadlines are absolute, neither late wake-ups nor
 // the time that the loop's body takes add up: the rate does not drift. It belongs to one goroutine.

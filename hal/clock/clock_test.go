@@ -104,3 +104,22 @@ func TestThrottleLetsOneEventAPeriodThrough(t *testing.T) {
 		}
 	})
 }
+
+func TestASimulatedClockMovesOnlyWhenItIsMoved(t *testing.T) {
+	var c Simulated
+	if got := c.NowNs(); got != 0 {
+		t.Errorf("a new clock shows %d ns, want 0", got)
+	}
+	c.Advance(3 * time.Millisecond)
+	c.Advance(0)
+	c.Advance(2 * time.Millisecond)
+	if got := c.NowNs(); got != 5_000_000 {
+		t.Errorf("it shows %d ns, want 5000000", got)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("it went back, want a panic")
+		}
+	}()
+	c.Advance(-1)
+}

@@ -123,6 +123,10 @@ func WithV1(out PartsPublisher, in PartsReceiver, height, width int) Option {
 	return func(s *Server) { s.v1 = newV1Link(out, in, height, width) }
 }
 
+// WithClock sets the clock by which observations are stamped and commands judged; the default is the machine's monotonic
+// clock. Clients must have the same.
+func WithClock(c clock.Source) Option { return func(s *Server) { s.clock = c } }
+
 // WithLogger sets the logger; the default is to log nothing.
 func WithLogger(log *slog.Logger) Option { return func(s *Server) { s.log = log } }
 
@@ -132,7 +136,7 @@ type Server struct {
 	backend   Backend
 	links     []link
 	v1        *v1Link // Nil without one.
-	clock     *clock.Clock
+	clock     clock.Source
 	safety    safety.Config
 	sessionID uint64
 	rateHz    float64
@@ -194,7 +198,7 @@ func newSessionID() uint64 {
 	return binary.LittleEndian.Uint64(b[:]) | 1
 }
 
-// Run runs the loop until ctx is done. Call it once.
+// Run runs the loop until ctx is done. Call it once, or Turn instead.
 func (s *Server) Run(ctx context.Context) {
 	pacer := clock.NewPacer(time.Duration(float64(time.Second) / s.rateHz))
 	for {
@@ -205,6 +209,10 @@ func (s *Server) Run(ctx context.Context) {
 		s.tick(ctx, missed)
 	}
 }
+
+// Turn is one turn of the loop, now: for a simulation, of which the time passes between the turns and not with the wall
+// clock. It belongs to one goroutine, and to a server that does not Run.
+func (s *Server) Turn(ctx context.Context) { s.tick(ctx, 0) }
 
 // tick is one turn of the loop.
 func (s *Server) tick(ctx context.Context, missed int) {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"krabby.dev/krabby/hal/bus"
+	"krabby.dev/krabby/hal/clock"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/robot"
 	"krabby.dev/krabby/hal/safety"
@@ -733,5 +734,31 @@ func TestATickDoesNotAllocate(t *testing.T) {
 	}
 	if st := s.Stats(); st.Applied != st.Ticks || st.Published != st.Ticks {
 		t.Errorf("stats = %+v, want a command applied and an observation published at each tick", st)
+	}
+}
+
+func TestTurnsGoByTheClockThatTheServerIsGiven(t *testing.T) {
+	var now clock.Simulated
+	r := &rig{t: t, start: time.Now()}
+	var err error
+	if r.server, err = New(robot.Go1(), r, r, r, WithSession(session), WithClock(&now)); err != nil {
+		t.Fatal(err)
+	}
+	turn := func(after time.Duration) {
+		now.Advance(after)
+		r.server.Turn(t.Context())
+	}
+	turn(10 * time.Millisecond)
+	if got := r.published[0].MonotonicNs; got != 10_000_000 {
+		t.Errorf("the observation is of %d ns, want 10000000", got)
+	}
+	r.send(nil)
+	turn(10 * time.Millisecond)
+	if got := r.server.Stats(); got.Applied != 1 || got.Safety.State != "active" {
+		t.Errorf("applied %d commands and is %s, want 1 and active", got.Applied, got.Safety.State)
+	}
+	turn(101 * time.Millisecond) // No such time passes on the wall clock.
+	if got := r.server.Stats(); got.Holds != 1 || got.Ticks != 3 {
+		t.Errorf("%d holds after %d ticks, want 1 after 3", got.Holds, got.Ticks)
 	}
 }
