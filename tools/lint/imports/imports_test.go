@@ -20,6 +20,7 @@ var krabby = imports.Table{
 		// The hardware abstraction layer never imports inference; only programs know both.
 		{Packages: "hal/robot"},
 		{Packages: "hal/clock"},
+		{Packages: "hal/testfile"},
 		{Packages: "hal/message", Imports: []string{"hal/robot"}},
 		{Packages: "hal/wire", Imports: []string{"hal/message", "hal/robot"}},
 		{Packages: "hal/wire/v1", Imports: []string{"hal/message", "hal/robot"}},
@@ -48,7 +49,6 @@ var krabby = imports.Table{
 		{Packages: "compute/cmd/...", Imports: []string{"hal/...", "compute/..."}},
 		{Packages: "hal/jetson/cmd/...", Imports: []string{"hal/...", "compute/...", "gameloop/..."}},
 		{Packages: "hal/isaac/cmd/...", Imports: []string{"hal/...", "compute/...", "gameloop/..."}},
-		{Packages: "hal/mujoco/cmd/...", Imports: []string{"hal/...", "compute/...", "gameloop/..."}},
 		{Packages: "gameloop/...", Imports: []string{"gameloop/...", "hal/...", "compute/..."}},
 
 		// Backends do not know who serves them.
@@ -62,7 +62,7 @@ var krabby = imports.Table{
 		{Packages: "compute/policy/graph", Tests: []string{"compute/policy/graph/graphtest"}},
 		{Packages: "compute/policy/graph/graphtest"},
 		{Packages: "compute/policy", Imports: []string{"compute/policy/graph", "hal/robot"}, Tests: []string{"compute/policy/graph/graphtest"}},
-		{Packages: "compute/policy/policytest", Imports: []string{"compute/policy"}},
+		{Packages: "compute/policy/policytest", Imports: []string{"compute/policy", "hal/testfile"}},
 		{Packages: "compute/onnx", Imports: []string{"compute/policy"}, Tests: []string{"compute/policy/graph/graphtest", "compute/policy/policytest"}},
 		{
 			Packages: "compute/joystick",
