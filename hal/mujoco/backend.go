@@ -1,0 +1,395 @@
+package mujoco
+
+// #include <stdlib.h>
+// #include "shim.h"
+import "C"
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"time"
+	"unsafe"
+
+	"krabby.dev/krabby/hal/clock"
+	"krabby.dev/krabby/hal/message"
+	"krabby.dev/krabby/hal/robot"
+)
+
+// site is the name that models give to the place of the inertial measurement unit, in the axes of the base.
+const site = "imu"
+
+// sameRad is how far the limits of a joint may be from the model's, in rad: robots share names of joints.
+const sameRad = 1e-3
+
+// seededRad is how far from the default pose a seed may put each joint, in rad.
+const seededRad = 0.05
+
+// Option configures a Backend.
+type Option func(*Backend)
+
+// WithTerrain sets what the robot stands on; the default is Flat.
+func WithTerrain(t Terrain) Option { return func(b *Backend) { b.terrain = t } }
+
+// WithCamera gives the robot a depth camera; the default is none.
+func WithCamera(c Camera) Option { return func(b *Backend) { b.camera = newCamera(c) } }
+
+// WithSeed moves each joint by up to 0.05 rad from the default pose at the start; the default is 0, which moves none.
+func WithSeed(seed uint64) Option { return func(b *Backend) { b.seed = seed } }
+
+// WithClock sets the clock that stamps images, which is the server's; the default is the machine's monotonic clock.
+func WithClock(c clock.Source) Option { return func(b *Backend) { b.clock = c } }
+
+// Backend implements server.Backend. Its methods belong to one goroutine at a time.
+type Backend struct {
+	robot   *robot.Robot
+	terrain Terrain
+	camera  *camera // Nil for none.
+	seed    uint64
+	clock   clock.Source
+
+	model    *C.mjModel
+	data     *C.mjData
+	stepNs   int64 // Of the physics.
+	periodNs int64
+	ns       int64 // Simulated by steps so far.
+	dueNs    int64 // Simulated at the end of the last Read, which a step may not have reached yet.
+
+	body     int   // The base.
+	position []int // Of each joint in qpos.
+	velocity []int // Of each joint in qvel.
+	actuator []int // Of each joint.
+	feet     []C.int
+	touching []C.uchar
+
+	push      [3]float64 // N, world frame.
+	pushUntil int64      // In simulated ns.
+	startZM   float64    // Height of the base at the start, with no seed.
+}
+
+// New returns a backend for r, with the model in the file of that path, at rest in its default pose, for which a time of
+// period passes with each Read. It must be closed. The error says what of the robot the model has not.
+func (*Library) New(r *robot.Robot, model string, period time.Duration, opts ...Option) (_ *Backend, err error) {
+	b := &Backend{
+		robot:    r,
+		terrain:  Flat(),
+		clock:    clock.New(),
+		periodNs: int64(period),
+		touching: make([]C.uchar, len(r.Feet)),
+	}
+	for _, opt := range opts {
+		opt(b)
+	}
+	if period <= 0 {
+		return nil, fmt.Errorf("mujoco: found a period of %v, expected more than 0", period)
+	}
+	if b.camera != nil {
+		if err := b.camera.validate(); err != nil {
+			return nil, fmt.Errorf("mujoco: %w", err)
+		}
+	}
+	if err := b.load(model); err != nil {
+		return nil, fmt.Errorf("mujoco: model %s: %w", model, err)
+	}
+	if err := b.find(); err != nil {
+		return nil, errors.Join(fmt.Errorf("mujoco: model %s: %w", model, err), b.Close())
+	}
+	b.stepNs = int64(math.Round(float64(b.model.opt.timestep) * 1e9))
+	b.actuate()
+	b.level()
+	return b, b.Reset()
+}
+
+// load compiles the model on its terrain.
+func (b *Backend) load(model string) error {
+	var allocated []unsafe.Pointer
+	defer func() {
+		for _, p := range allocated {
+			C.free(p)
+		}
+	}()
+	text := func(s string) *C.char {
+		p := C.CString(s)
+		allocated = append(allocated, unsafe.Pointer(p))
+		return p
+	}
+	// One more than there are, so that both have an address.
+	feet := make([]*C.char, len(b.robot.Feet)+1)
+	for i, name := range b.robot.Feet {
+		feet[i] = text(name)
+	}
+	boxes := make([]C.krabby_box, len(b.terrain.boxes)+1)
+	for i, box := range b.terrain.boxes {
+		for axis := range 3 {
+			boxes[i].center[axis] = C.double(box.centerM[axis])
+			boxes[i].half[axis] = C.double(box.halfM[axis])
+		}
+		boxes[i].quat[0] = C.double(math.Cos(box.pitchRad / 2))
+		boxes[i].quat[2] = C.double(math.Sin(box.pitchRad / 2))
+	}
+	var pinner runtime.Pinner
+	defer pinner.Unpin()
+	pinner.Pin(&feet[0])
+	path, imu := text(model), text(site)
+	if err := said(func(reason *C.char, size C.int) bool {
+		b.model = C.krabby_load(path, imu, &feet[0], C.int(len(b.robot.Feet)), &boxes[0], C.int(len(b.terrain.boxes)), reason, size)
+		return b.model != nil
+	}); err != nil {
+		return err
+	}
+	b.data = C.krabby_data(b.model)
+	return nil
+}
+
+// find looks up where the model has what the robot has.
+func (b *Backend) find() error {
+	m := b.model
+	if m.nsensordata != C.KRABBY_SENSORS {
+		return fmt.Errorf("found %d sensor values, expected %d", int(m.nsensordata), int(C.KRABBY_SENSORS))
+	}
+	if n, joints := int(m.njnt), len(b.robot.Joints); n != joints+1 || int(m.nu) != joints || int(m.nq) != joints+7 {
+		return fmt.Errorf("found %d joints and %d actuators, expected a free joint and %d of each, as %s has", n, int(m.nu), joints, b.robot.Name)
+	}
+	for i, id := range ints(m.jnt_bodyid, int(m.njnt)) {
+		if ints(m.jnt_type, int(m.njnt))[i] == C.mjJNT_FREE {
+			b.body = int(id)
+		}
+	}
+	for _, joint := range b.robot.Joints {
+		id := b.id(C.mjOBJ_JOINT, joint.Name)
+		if id < 0 {
+			return fmt.Errorf("found no joint %q, expected those of %s", joint.Name, b.robot.Name)
+		}
+		actuator := -1
+		for i := range int(m.nu) {
+			if int(ints(m.actuator_trnid, 2*int(m.nu))[2*i]) == id {
+				actuator = i
+			}
+		}
+		if actuator < 0 {
+			return fmt.Errorf("found no actuator of joint %q, expected one", joint.Name)
+		}
+		if limits := numbers(m.jnt_range, 2*int(m.njnt))[2*id : 2*id+2]; math.Abs(limits[0]-joint.LowerRad) > sameRad ||
+			math.Abs(limits[1]-joint.UpperRad) > sameRad {
+			return fmt.Errorf("found joint %q with a range of %v to %v rad, expected %v to %v, as %s has", joint.Name, limits[0], limits[1],
+				joint.LowerRad, joint.UpperRad, b.robot.Name)
+		}
+		b.position = append(b.position, int(ints(m.jnt_qposadr, int(m.njnt))[id]))
+		b.velocity = append(b.velocity, int(ints(m.jnt_dofadr, int(m.njnt))[id]))
+		b.actuator = append(b.actuator, actuator)
+	}
+	for _, foot := range b.robot.Feet {
+		id := b.id(C.mjOBJ_GEOM, foot)
+		if id < 0 {
+			return fmt.Errorf("found no geom %q, expected one for each foot of %s", foot, b.robot.Name)
+		}
+		b.feet = append(b.feet, C.int(id))
+	}
+	return nil
+}
+
+func (b *Backend) id(kind C.int, name string) int {
+	text := C.CString(name)
+	defer C.free(unsafe.Pointer(text))
+	return int(C.krabby_id(b.model, kind, text))
+}
+
+// actuate makes every actuator a PD loop, whatever the model has: kp (target - position) - kd velocity + feed-forward,
+// within the joint's limit. MuJoCo computes it anew in each step.
+func (b *Backend) actuate() {
+	m := b.model
+	damping := numbers(m.dof_damping, int(m.nv))
+	for i, joint := range b.robot.Joints {
+		a := b.actuator[i]
+		ints(m.actuator_gaintype, int(m.nu))[a] = C.mjGAIN_FIXED
+		ints(m.actuator_biastype, int(m.nu))[a] = C.mjBIAS_AFFINE
+		clear(numbers(m.actuator_gainprm, C.mjNGAIN*int(m.nu))[C.mjNGAIN*a : C.mjNGAIN*(a+1)])
+		clear(numbers(m.actuator_biasprm, C.mjNBIAS*int(m.nu))[C.mjNBIAS*a : C.mjNBIAS*(a+1)])
+		unsafe.Slice(m.actuator_ctrllimited, int(m.nu))[a] = false
+		unsafe.Slice(m.actuator_forcelimited, int(m.nu))[a] = true
+		limit := numbers(m.actuator_forcerange, 2*int(m.nu))[2*a : 2*a+2]
+		limit[0], limit[1] = -joint.EffortLimitNm, joint.EffortLimitNm
+		// Models have viscous damping in place of the gain kd, which is the command's here; friction stays.
+		damping[b.velocity[i]] = 0
+	}
+}
+
+// level finds the height of the base at which the lowest foot touches the floor in the default pose.
+func (b *Backend) level() {
+	C.krabby_reset(b.model, b.data)
+	b.pose(0, nil)
+	C.krabby_step(b.model, b.data, 0)
+	lowest := math.Inf(1)
+	for _, foot := range b.feet {
+		z := numbers(b.data.geom_xpos, 3*int(b.model.ngeom))[3*int(foot)+2]
+		lowest = min(lowest, z-numbers(b.model.geom_size, 3*int(b.model.ngeom))[3*int(foot)])
+	}
+	if len(b.feet) > 0 {
+		b.startZM = -lowest
+	}
+}
+
+// pose puts the base upright at that height and the joints into the default pose, moved by chance where it is given.
+func (b *Backend) pose(zM float64, chance *rand.Rand) {
+	q := numbers(b.data.qpos, int(b.model.nq))
+	clear(q)
+	q[2], q[3] = zM, 1
+	for i, at := range b.position {
+		q[at] = b.robot.DefaultPoseRad[i]
+		if chance != nil {
+			q[at] = b.robot.Joints[i].Clamp(q[at] + seededRad*(2*chance.Float64()-1))
+		}
+	}
+}
+
+// Reset puts the robot back to its start, at rest, and ends pushes; the actuators have no gain until the next Write. The
+// time that has passed starts from 0 again.
+func (b *Backend) Reset() error {
+	C.krabby_reset(b.model, b.data)
+	b.ns, b.dueNs, b.pushUntil = 0, 0, 0
+	if b.camera != nil {
+		b.camera.nextS = 0
+	}
+	var chance *rand.Rand
+	if b.seed != 0 {
+		chance = rand.New(rand.NewPCG(b.seed, 0))
+	}
+	b.pose(b.startZM, chance)
+	hold := message.NewJointCommand(b.robot)
+	if err := b.Write(context.Background(), hold); err != nil {
+		return err
+	}
+	return b.step(0)
+}
+
+// Close frees the model. Further calls do nothing.
+func (b *Backend) Close() error {
+	if b.model != nil {
+		C.krabby_free(b.model, b.data)
+		b.model, b.data = nil, nil
+	}
+	return nil
+}
+
+// Read lets one period pass and fills the sensor fields of o. After an error, of a state that is not finite, every
+// further call fails until Reset.
+func (b *Backend) Read(_ context.Context, o *message.Observation) error {
+	b.dueNs += b.periodNs
+	// A step of which the end would lie beyond is left to the next Read.
+	if err := b.step(int((b.dueNs - b.ns) / b.stepNs)); err != nil {
+		return err
+	}
+	o.Resize(len(b.robot.Joints), len(b.robot.Feet))
+	q, v := numbers(b.data.qpos, int(b.model.nq)), numbers(b.data.qvel, int(b.model.nv))
+	effort := numbers(b.data.actuator_force, int(b.model.nu))
+	for i := range b.robot.Joints {
+		o.PositionRad[i] = q[b.position[i]]
+		o.VelocityRadPerSec[i] = v[b.velocity[i]]
+		o.EffortNm[i] = effort[b.actuator[i]]
+	}
+	sensors := numbers(b.data.sensordata, C.KRABBY_SENSORS)
+	copy(o.IMU.AngularVelocityRadPerSec[:], sensors[C.KRABBY_GYRO:])
+	copy(o.IMU.LinearAccelerationMps2[:], sensors[C.KRABBY_ACCELERATION:])
+	copy(o.IMU.Orientation[:], sensors[C.KRABBY_ORIENTATION:])
+	o.BaseVelocityKnown = true
+	copy(o.BaseVelocityMps[:], sensors[C.KRABBY_VELOCITY:])
+	if len(b.feet) > 0 {
+		C.krabby_contacts(b.model, b.data, &b.feet[0], C.int(len(b.feet)), &b.touching[0])
+	}
+	for i, touching := range b.touching {
+		o.Contacts[i] = touching != 0
+	}
+	if b.camera != nil {
+		b.camera.take(b, o)
+	}
+	return nil
+}
+
+// step lets so many steps of physics pass, with the push while it lasts.
+func (b *Backend) step(n int) error {
+	force := numbers(b.data.xfrc_applied, 6*int(b.model.nbody))[6*b.body : 6*b.body+3]
+	var warnings C.int
+	for n >= 0 {
+		clear(force)
+		some := n
+		if left := b.pushUntil - b.ns; left > 0 {
+			copy(force, b.push[:])
+			some = min(n, int((left+b.stepNs-1)/b.stepNs))
+		}
+		warnings = C.krabby_step(b.model, b.data, C.int(some))
+		b.ns += int64(some) * b.stepNs
+		if n -= some; n == 0 {
+			break
+		}
+	}
+	if warnings > 0 {
+		return fmt.Errorf("mujoco: at %.3f s the state is not finite or huge, expected a robot", float64(b.data.time))
+	}
+	return nil
+}
+
+// Write makes c what the actuators do until the next Write. It never fails.
+func (b *Backend) Write(_ context.Context, c *message.JointCommand) error {
+	m := b.model
+	gain := numbers(m.actuator_gainprm, C.mjNGAIN*int(m.nu))
+	bias := numbers(m.actuator_biasprm, C.mjNBIAS*int(m.nu))
+	control := numbers(b.data.ctrl, int(m.nu))
+	for i := range b.robot.Joints {
+		a := b.actuator[i]
+		control[a] = c.TargetRad[i]
+		gain[C.mjNGAIN*a] = c.Kp[i]
+		feedForward := 0.0
+		if len(c.FeedForwardNm) > 0 {
+			feedForward = c.FeedForwardNm[i]
+		}
+		// The affine bias is a constant, and factors of the position and of the velocity.
+		bias[C.mjNBIAS*a], bias[C.mjNBIAS*a+1], bias[C.mjNBIAS*a+2] = feedForward, -c.Kp[i], -c.Kd[i]
+	}
+	return nil
+}
+
+// Push lets a force act on the base's center of mass for that time, from the next Read on. It is in the world frame, in N,
+// and replaces one that still acts.
+func (b *Backend) Push(forceN [3]float64, during time.Duration) {
+	b.push, b.pushUntil = forceN, b.ns+int64(during)
+}
+
+// State is where the base is, and all there is to say of the physics.
+type State struct {
+	// Time is how long was simulated since the start.
+	Time time.Duration
+	// PositionM is where the base is in the world, in m.
+	PositionM [3]float64
+	// HeightM is how high it is above the ground below it, in m; -1 where it is below all ground.
+	HeightM float64
+	// VelocityMps is how it moves, in the world frame, in m/s.
+	VelocityMps [3]float64
+	// Physics is the position and velocity of every joint, the base's free one included, in the model's order. Two runs
+	// with the same are in the same state.
+	Physics []float64
+}
+
+// State returns the state at the end of the last Read.
+func (b *Backend) State() State {
+	q, v := numbers(b.data.qpos, int(b.model.nq)), numbers(b.data.qvel, int(b.model.nv))
+	s := State{Time: time.Duration(b.ns), Physics: append(append([]float64(nil), q...), v...)}
+	copy(s.PositionM[:], q)
+	copy(s.VelocityMps[:], v)
+	down := [3]float64{0, 0, -1}
+	s.HeightM = float64(C.krabby_ray(b.model, b.data, (*C.double)(&s.PositionM[0]), (*C.double)(&down[0])))
+	return s
+}
+
+// base returns the position of the base and the matrix that turns its frame into the world's, row by row.
+func (b *Backend) base() (position [3]float64, turn [9]float64) {
+	copy(position[:], numbers(b.data.xpos, 3*int(b.model.nbody))[3*b.body:])
+	copy(turn[:], numbers(b.data.xmat, 9*int(b.model.nbody))[9*b.body:])
+	return position, turn
+}
+
+// numbers and ints are MuJoCo's own memory as slices.
+func numbers(p *C.mjtNum, n int) []float64 { return unsafe.Slice((*float64)(p), n) }
+func ints(p *C.int, n int) []C.int         { return unsafe.Slice(p, n) }

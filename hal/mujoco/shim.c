@@ -1,0 +1,179 @@
+#include "shim.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+
+#define FUNCTIONS(X)      \
+  X(mj_version)           \
+  X(mj_parseXML)          \
+  X(mj_deleteSpec)        \
+  X(mj_compile)           \
+  X(mj_makeData)          \
+  X(mj_deleteData)        \
+  X(mj_deleteModel)       \
+  X(mj_resetData)         \
+  X(mj_step)              \
+  X(mj_forward)           \
+  X(mj_name2id)           \
+  X(mj_contactForce)      \
+  X(mj_ray)               \
+  X(mj_multiRay)          \
+  X(mjs_firstElement)     \
+  X(mjs_nextElement)      \
+  X(mjs_findElement)      \
+  X(mjs_findBody)         \
+  X(mjs_asGeom)           \
+  X(mjs_delete)           \
+  X(mjs_addGeom)          \
+  X(mjs_addSensor)        \
+  X(mjs_setString)        \
+  X(mjs_getError)         \
+  X(mju_setLogHandler)
+
+// A pointer to each, of its declared type.
+#define DECLARE(name) static __typeof__(name)* p_##name;
+FUNCTIONS(DECLARE)
+#undef DECLARE
+
+// Warnings come back as counts and errors of models as text. What is left is an error that ends the process; without a
+// handler it would be written to a file in the working directory as well.
+static void log_message(const mjLogMessage* m) {
+  if (m->level == mjLOG_ERROR) fprintf(stderr, "mujoco: %s\n", m->subject);
+}
+
+int krabby_open(const char* library, char* error, int size) {
+  void* handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
+  if (!handle) {
+    snprintf(error, size, "%s", dlerror());
+    return 1;
+  }
+#define LOOK_UP(name)                                   \
+  if (!(p_##name = dlsym(handle, #name))) {             \
+    snprintf(error, size, "it has no function " #name); \
+    dlclose(handle);                                    \
+    return 1;                                           \
+  }
+  FUNCTIONS(LOOK_UP)
+#undef LOOK_UP
+  // The layout of structures and of this call too may change with each version.
+  if (p_mj_version() == mjVERSION_HEADER) p_mju_setLogHandler(log_message);
+  return 0;
+}
+
+int krabby_version(void) { return p_mj_version(); }
+int krabby_header_version(void) { return mjVERSION_HEADER; }
+
+// Deletes the spec's elements of a type: all of them, or, of geoms, those that are meshes.
+static void delete_all(mjSpec* s, mjtObj type) {
+  for (mjsElement* e = p_mjs_firstElement(s, type); e;) {
+    mjsElement* next = p_mjs_nextElement(s, e);
+    if (type != mjOBJ_GEOM || p_mjs_asGeom(e)->type == mjGEOM_MESH) p_mjs_delete(s, e);
+    e = next;
+  }
+}
+
+static mjsGeom* add_terrain(mjsBody* world, mjtGeom type, int priority) {
+  mjsGeom* g = p_mjs_addGeom(world, NULL);
+  g->type = type;
+  g->group = KRABBY_TERRAIN_GROUP;
+  // As the floor that the Go1's policy was trained on. What collides with it is for the robot's geoms to say.
+  g->contype = 1;
+  g->conaffinity = 0;
+  g->condim = 3;
+  g->friction[0] = 0.6;
+  g->priority = priority;
+  return g;
+}
+
+static void add_sensor(mjSpec* s, mjtSensor type, const char* site) {
+  mjsSensor* sensor = p_mjs_addSensor(s);
+  sensor->type = type;
+  sensor->objtype = mjOBJ_SITE;
+  p_mjs_setString(sensor->objname, site);
+}
+
+mjModel* krabby_load(const char* model, const char* site, const char* const* feet, int nfeet, const krabby_box* boxes,
+                     int nboxes, char* error, int size) {
+  mjSpec* s = p_mj_parseXML(model, NULL, error, size);
+  if (!s) return NULL;
+
+  // Nothing of this needs a mesh: visible shapes mean nothing to physics, and inertias must be written in the model.
+  s->compiler.inertiafromgeom = mjINERTIAFROMGEOM_FALSE;
+  delete_all(s, mjOBJ_GEOM);
+  delete_all(s, mjOBJ_MESH);
+  delete_all(s, mjOBJ_SENSOR);
+  delete_all(s, mjOBJ_KEY);
+
+  // The floor decides on friction unless the feet claim to.
+  int priority = 1;
+  for (int i = 0; i < nfeet; i++) {
+    mjsElement* e = p_mjs_findElement(s, mjOBJ_GEOM, feet[i]);
+    if (e && p_mjs_asGeom(e)->priority > 0) priority = 0;
+  }
+  mjsBody* world = p_mjs_findBody(s, "world");
+  mjsGeom* floor = add_terrain(world, mjGEOM_PLANE, priority);
+  floor->size[2] = 0.01;
+  for (int i = 0; i < nboxes; i++) {
+    mjsGeom* g = add_terrain(world, mjGEOM_BOX, priority);
+    memcpy(g->pos, boxes[i].center, sizeof g->pos);
+    memcpy(g->size, boxes[i].half, sizeof g->size);
+    memcpy(g->quat, boxes[i].quat, sizeof g->quat);
+  }
+
+  add_sensor(s, mjSENS_GYRO, site);
+  add_sensor(s, mjSENS_VELOCIMETER, site);
+  add_sensor(s, mjSENS_ACCELEROMETER, site);
+  add_sensor(s, mjSENS_FRAMEQUAT, site);
+
+  mjModel* m = p_mj_compile(s, NULL);
+  if (!m) {
+    snprintf(error, size, "%s", p_mjs_getError(s));
+  } else {
+    // A state that is not finite is to be seen, not to be replaced by the initial one.
+    m->opt.disableflags |= mjDSBL_AUTORESET;
+  }
+  p_mj_deleteSpec(s);
+  return m;
+}
+
+mjData* krabby_data(const mjModel* m) { return p_mj_makeData(m); }
+
+void krabby_free(mjModel* m, mjData* d) {
+  p_mj_deleteData(d);
+  p_mj_deleteModel(m);
+}
+
+int krabby_id(const mjModel* m, int type, const char* name) { return p_mj_name2id(m, type, name); }
+
+void krabby_reset(const mjModel* m, mjData* d) { p_mj_resetData(m, d); }
+
+int krabby_step(const mjModel* m, mjData* d, int n) {
+  for (int i = 0; i < n; i++) p_mj_step(m, d);
+  p_mj_forward(m, d);
+  return d->warning[mjWARN_BADQPOS].number + d->warning[mjWARN_BADQVEL].number + d->warning[mjWARN_BADQACC].number +
+         d->warning[mjWARN_BADCTRL].number;
+}
+
+void krabby_contacts(const mjModel* m, const mjData* d, const int* feet, int nfeet, unsigned char* touching) {
+  memset(touching, 0, nfeet);
+  for (int i = 0; i < d->ncon; i++) {
+    for (int foot = 0; foot < nfeet; foot++) {
+      if (d->contact[i].geom[0] != feet[foot] && d->contact[i].geom[1] != feet[foot]) continue;
+      mjtNum force[6];
+      p_mj_contactForce(m, d, i, force);
+      if (force[0] > 0) touching[foot] = 1;
+    }
+  }
+}
+
+// What rays see.
+static const mjtByte terrain[mjNGROUP] = {[KRABBY_TERRAIN_GROUP] = 1};
+
+double krabby_ray(const mjModel* m, const mjData* d, const double* point, const double* vec) {
+  return p_mj_ray(m, d, point, vec, terrain, 1, -1, NULL, NULL);
+}
+
+void krabby_rays(const mjModel* m, mjData* d, const double* point, const double* vec, double* distance, int n, double cutoff) {
+  p_mj_multiRay(m, d, point, vec, terrain, 1, -1, NULL, distance, NULL, n, cutoff);
+}

@@ -1,0 +1,59 @@
+// What package mujoco needs of MuJoCo's C API, in calls that are worth the way from Go. The library is loaded when
+// the program asks for it, so that a program which links this package starts without it.
+#ifndef KRABBY_HAL_MUJOCO_SHIM_H_
+#define KRABBY_HAL_MUJOCO_SHIM_H_
+
+#include <mujoco/mujoco.h>
+
+// A box of the terrain: its centre and half of its sides, in m, and its orientation (w, x, y, z).
+typedef struct {
+  double center[3];
+  double half[3];
+  double quat[4];
+} krabby_box;
+
+// The sensors that krabby_load adds, in the order in which they are in sensordata.
+enum {
+  KRABBY_GYRO = 0,           // 3: rad/s, base frame
+  KRABBY_VELOCITY = 3,       // 3: m/s, base frame
+  KRABBY_ACCELERATION = 6,   // 3: m/s^2, base frame
+  KRABBY_ORIENTATION = 9,    // 4: w, x, y, z
+  KRABBY_SENSORS = 13,
+};
+
+// The group of the terrain's geoms, which is all that rays see.
+enum { KRABBY_TERRAIN_GROUP = 5 };
+
+// Loads the library. On failure it returns nonzero and says why in error.
+int krabby_open(const char* library, char* error, int size);
+
+// Versions of the library that was loaded, and of the headers that this was compiled with.
+int krabby_version(void);
+int krabby_header_version(void);
+
+// Loads a robot's model without its meshes, sensors and keyframes, puts it on a floor with boxes, and adds the sensors
+// above at the site. The feet are the names of geoms. On failure it returns NULL and says why in error.
+mjModel* krabby_load(const char* model, const char* site, const char* const* feet, int nfeet, const krabby_box* boxes,
+                     int nboxes, char* error, int size);
+
+mjData* krabby_data(const mjModel* m);
+void krabby_free(mjModel* m, mjData* d);
+int krabby_id(const mjModel* m, int type, const char* name);
+
+// Sets all of the state to 0, or to the model's reference.
+void krabby_reset(const mjModel* m, mjData* d);
+
+// Lets n steps pass, and computes all that depends on the state at their end. It returns the number of warnings of
+// numbers that are not finite or huge.
+int krabby_step(const mjModel* m, mjData* d, int n);
+
+// Says which feet are pushed by something.
+void krabby_contacts(const mjModel* m, const mjData* d, const int* feet, int nfeet, unsigned char* touching);
+
+// Casts one ray from a point at the terrain: the distance along vec, or -1 for nothing.
+double krabby_ray(const mjModel* m, const mjData* d, const double* point, const double* vec);
+
+// Casts rays from a point at the terrain: distances along vec, or -1 for nothing up to cutoff.
+void krabby_rays(const mjModel* m, mjData* d, const double* point, const double* vec, double* distance, int n, double cutoff);
+
+#endif
