@@ -24,7 +24,7 @@ type flags struct {
 	Policy      string        `default:"/opt/krabby/policies/go1_joystick" env:"KRABBY_POLICY" placeholder:"DIR" help:"Folder of the policy."`
 	Robot       string        `default:"go1" help:"Robot to drive; the policy must be made for it."`
 	Backend     string        `default:"synthetic" enum:"synthetic" help:"What stands behind the hardware abstraction layer: ${enum}."`
-	Command     velocity      `default:"0.5,0,0" placeholder:"VX,VY,YAW" help:"Velocity to walk with, forward and left in m/s and yaw in rad/s; write --command=-0.5,0,0 for a negative one."`
+	Command     Velocity      `default:"0.5,0,0" placeholder:"VX,VY,YAW" help:"Velocity to walk with, forward and left in m/s and yaw in rad/s; write --command=-0.5,0,0 for a negative one."`
 	ONNXRuntime string        `name:"onnxruntime" default:"/opt/krabby/lib/libonnxruntime.so.1" env:"KRABBY_ONNXRUNTIME" placeholder:"FILE" help:"ONNX Runtime library."`
 	Providers   providers     `default:"cpu" placeholder:"LIST" help:"What runs the model: some of cpu, cuda, tensorrt, in the order in which they get work, with commas between. One that the library lacks is refused."`
 	AllowCPU    bool          `name:"allow-cpu" help:"Go on, with a warning, without providers that the library lacks."`
@@ -67,8 +67,8 @@ func (f *flags) Validate() error {
 	return f.Links.check()
 }
 
-// velocity is a navigation command on the command line.
-type velocity message.NavigationCommand
+// Velocity is a navigation command on the command line.
+type Velocity message.NavigationCommand
 
 // providers is a list of providers on the command line.
 type providers []onnx.Provider
@@ -80,7 +80,7 @@ func (p *providers) UnmarshalText(text []byte) (err error) {
 }
 
 // UnmarshalText reads "VX,VY,YAW".
-func (v *velocity) UnmarshalText(text []byte) error {
+func (v *Velocity) UnmarshalText(text []byte) error {
 	parts := strings.Split(string(text), ",")
 	if len(parts) != 3 {
 		return fmt.Errorf("found %q, expected three numbers VX,VY,YAW", text)

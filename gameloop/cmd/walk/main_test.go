@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"krabby.dev/krabby/compute/policy/policytest"
+	"krabby.dev/krabby/hal/testfile"
+)
+
+// realFlags name what the walk needs; the environment does too, but may name runfiles.
+func realFlags(t *testing.T) []string {
+	t.Helper()
+	return []string{
+		"--policy=" + policytest.Policy(t),
+		"--onnxruntime=" + policytest.Library(t),
+		"--mujoco=" + testfile.Find(t, "KRABBY_MUJOCO"),
+		"--model=" + testfile.Find(t, "KRABBY_GO1_MODEL"),
+	}
+}
+
+// walkWith runs the program and checks its exit code and that standard error has a line only where it fails.
+func walkWith(t *testing.T, code int, args ...string) (stdout, stderr string) {
+	t.Helper()
+	var out, err bytes.Buffer
+	if got := run(t.Context(), args, &out, &err); got != code {
+		t.Errorf("walk %q: exit code %d, want %d; stderr: %s", args, got, code, &err)
+	}
+	if line := err.String(); code == exitOK && line != "" || code != exitOK && (strings.Count(line, "\n") != 1 || !strings.HasPrefix(line, "walk: ")) {
+		t.Errorf("walk %q: stderr = %q, want one line of walk: where it fails", args, line)
+	}
+	return out.String(), err.String()
+}
+
+func TestAWalkIsReportedAndDrawn(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "walk.svg")
+	stdout, _ := walkWith(t, exitOK, append(realFlags(t), "--duration=4s", "--terrain=slope:5", "--seed=3", "--plot="+file)...)
+	var r struct {
+		Policy, Robot, Terrain string
+		Seed                   int
+		Command                []float64
+		SimulatedS             float64               `json:"simulated_s"`
+		MeanVxMps              float64               `json:"mean_vx_mps"`
+		PolicyLoop             struct{ Actions int } `json:"policy_loop"`
+		Server                 struct{ Applied int }
+	}
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
+		t.Fatalf("report %s: %v", stdout, err)
+	}
+	if r.Policy != "go1_joystick" || r.Robot != "go1" || r.Terrain != "slope:5" || r.Seed != 3 || !slices.Equal(r.Command, []float64{1, 0, 0}) {
+		t.Errorf("report = %+v, want what was asked for", r)
+	}
+	if r.SimulatedS != 4 || r.MeanVxMps < 0.85 || r.PolicyLoop.Actions != 200 || r.Server.Applied < 199 {
+		t.Errorf("report = %+v, want a walk of 4 s, 200 actions", r)
+	}
+	if svg, err := os.ReadFile(file); err != nil || !bytes.Contains(svg, []byte("<svg")) {
+		t.Errorf("plot: %v, %.40q", err, svg)
+	}
+}
+
+func TestAWalkThatIsNotAsCommandedFails(t *testing.T) {
+	stdout, stderr := walkWith(t, exitFailed, append(realFlags(t), "--push=0,700")...)
+	if !strings.Contains(stderr, "tilt: ") || !strings.Contains(stdout, `"max_tilt_rad"`) {
+		t.Errorf("stderr = %q, report = %q, want a complaint, and the report all the same", stderr, stdout)
+	}
+}
+
+func TestWrongCallsExitWith2(t *testing.T) {
+	real := realFlags(t)
+	for name, test := range map[string]struct {
+		args []string
+		want string
+	}{
+		"unknown flag":     {append(real, "--sideways"), "unknown flag --sideways"},
+		"a command beyond": {append(real, "--command=9,0,0"), "--command"},
+		"no command":       {append(real, "--command=1"), "expected three numbers VX,VY,YAW"},
+		"terrain":          {append(real, "--terrain=hills"), "expected flat, steps:RISE"},
+		"push":             {append(real, "--push=1"), "expected two forces FX,FY"},
+		"push, no number":  {append(real, "--push=1,NaN"), "expected two forces FX,FY"},
+		"duration":         {append(real, "--duration=0s"), "--duration: found 0s"},
+		"rate":             {append(real, "--hal-rate=10"), "--hal-rate: found 10"},
+		"policy":           {append(real, "--policy=/nope"), "/nope/manifest.json: found no such file"},
+		"onnxruntime":      {append(real, "--onnxruntime=/nope"), "/nope: found no such file, expected the ONNX Runtime library"},
+		"mujoco":           {append(real, "--mujoco=/nope"), "/nope: found no such file, expected the MuJoCo library"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if stdout, stderr := walkWith(t, exitUsage, test.args...); !strings.Contains(stderr, test.want) || stdout != "" {
+				t.Errorf("stderr = %q, stdout = %q, want %q in the first and nothing in the second", stderr, stdout, test.want)
+			}
+		})
+	}
+}
+
+func TestAModelThatIsNotThereFails(t *testing.T) {
+	if _, stderr := walkWith(t, exitFailed, append(realFlags(t), "--model=/nope.xml")...); !strings.Contains(stderr, "/nope.xml") {
+		t.Errorf("stderr = %q, want the model's name in it", stderr)
+	}
+}
+
+func TestAPlotThatCannotBeWrittenFails(t *testing.T) {
+	if _, stderr := walkWith(t, exitFailed, append(realFlags(t), "--duration=1s", "--plot=/nope/walk.svg")...); !strings.Contains(stderr, "writing the plot") {
+		t.Errorf("stderr = %q, want it to say what could not be written", stderr)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	if stdout, _ := walkWith(t, exitOK, "--help"); !strings.Contains(stdout, "--terrain") {
+		t.Errorf("help = %q", stdout)
+	}
+}
