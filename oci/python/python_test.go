@@ -66,14 +66,18 @@ func open(t *testing.T, architecture string) image {
 	}
 	var lock struct {
 		Wheels map[string]struct {
-			Version string `json:"version"`
+			Version string   `json:"version"`
+			Groups  []string `json:"groups"`
 		} `json:"wheels"`
 	}
 	if err := json.Unmarshal(data, &lock); err != nil {
 		t.Fatal(err)
 	}
 	for project, entry := range lock.Wheels {
-		i.versions[project] = entry.Version
+		// As GROUPS["testing"] in config.bzl; what other groups bring is for builds.
+		if slices.Contains(entry.Groups, "runtime") || slices.Contains(entry.Groups, "test") {
+			i.versions[project] = entry.Version
+		}
 	}
 	i.versions["krabby-hal"] = "0.1.0" // Not from an index.
 	for _, program := range []string{"check.py", "test_messages.py"} {
