@@ -47,6 +47,15 @@ var krabby = imports.Table{
 			Tests: []string{"compute/policy/graph/graphtest", "compute/policy/policytest"},
 		},
 		{Packages: "compute/cmd/...", Imports: []string{"hal/...", "compute/..."}},
+		{
+			Packages: "hal/cmd/...",
+			Imports: []string{
+				"hal/cmd/...", "hal/bus", "hal/client", "hal/clock", "hal/message", "hal/robot", "hal/wire", "hal/wire/v1",
+			},
+		},
+		{Packages: "hal/cmd/endpoint/endpointtest", Imports: []string{
+			"hal/bus", "hal/message", "hal/robot", "hal/server", "hal/synthetic",
+		}},
 		{Packages: "hal/jetson/cmd/...", Imports: []string{"hal/...", "compute/...", "gameloop/..."}},
 		{Packages: "hal/isaac/cmd/...", Imports: []string{"hal/...", "compute/...", "gameloop/..."}},
 		{Packages: "gameloop/...", Imports: []string{"gameloop/...", "hal/...", "compute/..."}},
