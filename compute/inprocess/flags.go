@@ -13,6 +13,7 @@ import (
 	"krabby.dev/krabby/compute/joystick"
 	"krabby.dev/krabby/compute/onnx"
 	"krabby.dev/krabby/hal/message"
+	"krabby.dev/krabby/hal/metrics"
 	"krabby.dev/krabby/hal/safety"
 )
 
@@ -29,6 +30,7 @@ type flags struct {
 	Providers   providers     `default:"cpu" placeholder:"LIST" help:"What runs the model: some of cpu, cuda, tensorrt, in the order in which they get work, with commas between. One that the library lacks is refused."`
 	AllowCPU    bool          `name:"allow-cpu" help:"Go on, with a warning, without providers that the library lacks."`
 	Links       links         `embed:""`
+	Metrics     string        `placeholder:"ADDRESS" help:"Serve metrics for Prometheus at http://ADDRESS/metrics, for example :9464, which is 127.0.0.1:9464; other machines can read 0.0.0.0:9464."`
 	NewKeys     string        `name:"new-keys" placeholder:"FILE" help:"Write a new secret key to FILE and its public key to FILE.pub, and exit."`
 	LogLevel    slog.Level    `default:"info" placeholder:"LEVEL" help:"Least level to log: debug, info, warn or error."`
 }
@@ -63,6 +65,11 @@ func (f *flags) Validate() error {
 	if !(f.HALRate >= lowest && f.HALRate <= 10000) {
 		return fmt.Errorf("--hal-rate: found %v, expected %v to 10000 Hz: a command may be at most %v old when it is applied",
 			f.HALRate, lowest, safety.DefaultMaxCommandAge)
+	}
+	if f.Metrics != "" {
+		if _, err := metrics.Address(f.Metrics); err != nil {
+			return fmt.Errorf("--metrics: %w", err)
+		}
 	}
 	return f.Links.check()
 }

@@ -24,6 +24,7 @@ import (
 	"krabby.dev/krabby/hal/bus"
 	"krabby.dev/krabby/hal/client"
 	"krabby.dev/krabby/hal/message"
+	"krabby.dev/krabby/hal/metrics"
 	"krabby.dev/krabby/hal/robot"
 	"krabby.dev/krabby/hal/server"
 	"krabby.dev/krabby/hal/synthetic"
@@ -204,11 +205,12 @@ func locomote(ctx context.Context, f flags, i *inference, log *slog.Logger) (_ *
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
 
-	hal, err := newServer(f, i.policy.Robot, b, log.With("part", "server"))
+	meters := metrics.New()
+	hal, err := newServer(f, i.policy.Robot, b, meters, log.With("part", "server"))
 	if err != nil {
 		return nil, err
 	}
-	link, err := newClient(i.policy.Robot, b)
+	link, err := newClient(i.policy.Robot, b, meters)
 	if err != nil {
 		return nil, err
 	}
@@ -228,6 +230,15 @@ func locomote(ctx context.Context, f flags, i *inference, log *slog.Logger) (_ *
 		return nil, err
 	}
 
+	if f.Metrics != "" {
+		meters.Watch(hal, link)
+		served, serveErr := meters.Serve(f.Metrics)
+		if serveErr != nil {
+			return nil, serveErr
+		}
+		defer func() { err = errors.Join(err, served.Close()) }()
+		log.Info("serving metrics", "url", served.URL())
+	}
 	start := time.Now()
 	if f.Duration > 0 {
 		var cancel context.CancelFunc
@@ -262,7 +273,7 @@ func locomote(ctx context.Context, f flags, i *inference, log *slog.Logger) (_ *
 	}, nil
 }
 
-func newServer(f flags, r *robot.Robot, b *bus.Context, log *slog.Logger) (*server.Server, error) {
+func newServer(f flags, r *robot.Robot, b *bus.Context, meters *metrics.Metrics, log *slog.Logger) (*server.Server, error) {
 	out, err := b.NewPublisher(observations)
 	if err != nil {
 		return nil, err
@@ -277,10 +288,11 @@ func newServer(f flags, r *robot.Robot, b *bus.Context, log *slog.Logger) (*serv
 	}
 	// The flag's enum allows only this backend.
 	backend := synthetic.New(r, time.Duration(float64(time.Second)/f.HALRate))
-	return server.New(r, backend, out, in, append(opts, server.WithRate(f.HALRate), server.WithLogger(log))...)
+	return server.New(r, backend, out, in, append(opts, server.WithRate(f.HALRate), server.WithLogger(log),
+		server.WithMeters(meters.Tick, meters.CommandAge))...)
 }
 
-func newClient(r *robot.Robot, b *bus.Context) (*client.Client, error) {
+func newClient(r *robot.Robot, b *bus.Context, meters *metrics.Metrics) (*client.Client, error) {
 	in, err := b.NewSubscriber(observations)
 	if err != nil {
 		return nil, err
@@ -289,5 +301,5 @@ func newClient(r *robot.Robot, b *bus.Context) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.New(r, in, out), nil
+	return client.New(r, in, out, client.WithMeter(meters.ObservationAge)), nil
 }

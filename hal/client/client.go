@@ -68,6 +68,9 @@ func WithClock(source clock.Source) Option { return func(c *Client) { c.clock = 
 // WithMaxAge sets how old the newest observation may be for the link to count as alive; the default is 200 ms.
 func WithMaxAge(age time.Duration) Option { return func(c *Client) { c.maxAge = age } }
 
+// WithMeter calls age with the age of each observation that was read and valid. It must not block.
+func WithMeter(age func(time.Duration)) Option { return func(c *Client) { c.meterAge = age } }
+
 // Health is how the link to the server is.
 type Health struct {
 	// Alive says that the newest observation is not too old.
@@ -93,6 +96,7 @@ type Client struct {
 	clock    clock.Source
 	validity time.Duration
 	maxAge   time.Duration
+	meterAge func(time.Duration)
 
 	// reading is held by who reads. It guards the next two.
 	reading chan struct{}
@@ -119,6 +123,7 @@ func New(r *robot.Robot, in Subscriber, out Sender, opts ...Option) *Client {
 		clock:        clock.New(),
 		validity:     100 * time.Millisecond,
 		maxAge:       200 * time.Millisecond,
+		meterAge:     func(time.Duration) {},
 		reading:      make(chan struct{}, 1),
 		spare:        new(bus.Frame),
 		held:         map[*message.Observation]*bus.Frame{},
@@ -225,7 +230,9 @@ func (c *Client) accept(o *message.Observation) (time.Duration, error) {
 	}
 	c.seen, c.health.SessionID, c.health.Sequence, c.madeNs = true, o.SessionID, o.Sequence, o.MonotonicNs
 	c.stats.Observations++
-	return time.Duration(c.clock.NowNs() - o.MonotonicNs), nil
+	age := time.Duration(c.clock.NowNs() - o.MonotonicNs)
+	c.meterAge(age)
+	return age, nil
 }
 
 // Health says how the link to the server is. It may be called at any time from any goroutine.

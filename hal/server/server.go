@@ -127,6 +127,12 @@ func WithV1(out PartsPublisher, in PartsReceiver, height, width int) Option {
 // clock. Clients must have the same.
 func WithClock(c clock.Source) Option { return func(s *Server) { s.clock = c } }
 
+// WithMeters calls tick with how long each turn of the loop took, and commandAge with the age of each command that passed
+// the gate. Both run in the loop and must not block.
+func WithMeters(tick, commandAge func(time.Duration)) Option {
+	return func(s *Server) { s.meterTick, s.meterCommandAge = tick, commandAge }
+}
+
 // WithLogger sets the logger; the default is to log nothing.
 func WithLogger(log *slog.Logger) Option { return func(s *Server) { s.log = log } }
 
@@ -141,6 +147,8 @@ type Server struct {
 	sessionID uint64
 	rateHz    float64
 	log       *slog.Logger
+
+	meterTick, meterCommandAge func(time.Duration)
 
 	// The loop's own; its goroutine alone uses them.
 	observation *message.Observation
@@ -160,14 +168,18 @@ type Server struct {
 // that makes no sense.
 func New(r *robot.Robot, backend Backend, out Publisher, in Receiver, opts ...Option) (*Server, error) {
 	s := &Server{
-		robot:       r,
-		backend:     backend,
-		links:       []link{{out, in}},
-		clock:       clock.New(),
-		safety:      safety.Defaults(r),
-		sessionID:   newSessionID(),
-		rateHz:      100,
-		log:         slog.New(slog.DiscardHandler),
+		robot:     r,
+		backend:   backend,
+		links:     []link{{out, in}},
+		clock:     clock.New(),
+		safety:    safety.Defaults(r),
+		sessionID: newSessionID(),
+		rateHz:    100,
+		log:       slog.New(slog.DiscardHandler),
+
+		meterTick:       func(time.Duration) {},
+		meterCommandAge: func(time.Duration) {},
+
 		observation: message.NewObservation(r),
 		incoming:    message.NewJointCommand(r),
 		throttle:    clock.Throttle{Period: time.Second},
@@ -206,7 +218,9 @@ func (s *Server) Run(ctx context.Context) {
 		if err != nil {
 			return
 		}
+		start := time.Now()
 		s.tick(ctx, missed)
+		s.meterTick(time.Since(start))
 	}
 }
 
@@ -404,6 +418,7 @@ func (s *Server) judge() {
 		s.refused(string(cause), nil)
 		return
 	}
+	s.meterCommandAge(time.Duration(s.clock.NowNs() - s.incoming.MonotonicNs))
 	if s.unwritten {
 		s.refused(string(safety.Superseded), nil)
 	}

@@ -95,10 +95,12 @@ type Link struct {
 
 	old     *bus.PartsSubscriber
 	oldOut  *bus.PartsSender
-	decoded v1.Observation
-	encoder v1.Encoder
-	wallNs  int64 // Of the last observation.
-	refused map[string]uint64
+	decoded v1.Observation // The newest.
+	// incoming is scratch for the next.
+	incoming v1.Observation
+	encoder  v1.Encoder
+	wallNs   int64 // Of the last observation.
+	refused  map[string]uint64
 }
 
 // Open connects to the robot, and to where it takes commands if that is not empty.
@@ -155,16 +157,60 @@ func (l *Link) latest(ctx context.Context, o *message.Observation) error {
 		_, err := l.v2.Latest(ctx, o)
 		return err
 	}
+	return l.latestV1(ctx, o)
+}
+
+// backlog is how many messages of version 1 are read to find the newest: they queue up, in the buffers of the system too.
+const backlog = 4096
+
+// latestV1 is latest in version 1. Unlike a mailbox, its socket gives the oldest first, so it reads on until there is none.
+func (l *Link) latestV1(ctx context.Context, o *message.Observation) error {
 	parts, err := l.old.Receive(ctx)
 	if err != nil {
 		return err
 	}
-	if err := v1.DecodeObservation(&l.decoded, parts); err != nil {
+	var refusal error
+	good := false
+	for range backlog {
+		if err := l.take(parts); err == nil {
+			good = true
+		} else {
+			refusal = err
+		}
+		if parts, err = l.old.TryReceive(); errors.Is(err, bus.ErrEmpty) {
+			time.Sleep(time.Millisecond) // ZeroMQ may be about to bring what the system's buffers have.
+			parts, err = l.old.TryReceive()
+		}
+		if errors.Is(err, bus.ErrEmpty) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if !good {
+		return refusal
+	}
+	d := &l.decoded
+	*o = message.Observation{
+		WallNs:      d.TimestampNs,
+		PositionRad: append(o.PositionRad[:0], d.PositionRad...),
+		RGB1:        d.RGB1,
+		RGB2:        d.RGB2,
+		Depth:       d.Depth,
+		Confidence:  d.Confidence,
+	}
+	return nil
+}
+
+// take makes decoded what was received, if it is an observation of the robot and newer than the last.
+func (l *Link) take(parts [][]byte) error {
+	d := &l.incoming
+	if err := v1.DecodeObservation(d, parts); err != nil {
 		cause, _ := errors.AsType[v1.Cause](err)
 		l.refused[string(cause)]++
 		return err
 	}
-	d := &l.decoded
 	if found, expected := len(d.PositionRad), len(l.flags.robot.Joints); found != expected {
 		l.refused["invalid"]++
 		return &message.FieldError{Field: "joint_positions", Found: fmt.Sprintf("%d values", found), Expected: fmt.Sprint(expected)}
@@ -174,14 +220,12 @@ func (l *Link) latest(ctx context.Context, o *message.Observation) error {
 		return client.ErrOld
 	}
 	l.wallNs = d.TimestampNs
-	*o = message.Observation{
-		WallNs:      d.TimestampNs,
-		PositionRad: append(o.PositionRad[:0], d.PositionRad...),
-		RGB1:        d.RGB1,
-		RGB2:        d.RGB2,
-		Depth:       d.Depth,
-		Confidence:  d.Confidence,
-	}
+	// The pixels lie in what was received, which the next message takes the place of.
+	d.RGB1.CopyFrom(&d.RGB1)
+	d.RGB2.CopyFrom(&d.RGB2)
+	d.Depth.CopyFrom(&d.Depth)
+	d.Confidence.CopyFrom(&d.Confidence)
+	l.decoded, l.incoming = l.incoming, l.decoded
 	return nil
 }
 

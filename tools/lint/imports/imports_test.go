@@ -36,26 +36,31 @@ var krabby = imports.Table{
 			Imports:  []string{"hal/bus", "hal/clock", "hal/message", "hal/robot", "hal/wire"},
 			Tests:    []string{"hal/server", "hal/synthetic"},
 		},
+		{
+			Packages: "hal/metrics",
+			Imports:  []string{"hal/client", "hal/safety", "hal/server"},
+			Tests:    []string{"hal/bus", "hal/message", "hal/robot", "hal/synthetic"},
+		},
 
 		// Programs, and what they have in common.
 		{
 			Packages: "compute/inprocess",
 			Imports: []string{
 				"compute/joystick", "compute/onnx", "compute/parkour", "compute/policy", "compute/runner",
-				"hal/bus", "hal/client", "hal/message", "hal/robot", "hal/safety", "hal/server", "hal/synthetic", "hal/wire", "hal/wire/v1",
+				"hal/bus", "hal/client", "hal/message", "hal/metrics", "hal/robot", "hal/safety", "hal/server", "hal/synthetic", "hal/wire", "hal/wire/v1",
 			},
 			Tests: []string{"compute/policy/graph/graphtest", "compute/policy/policytest"},
 		},
 		{Packages: "compute/cmd/...", Imports: []string{"hal/...", "compute/..."}},
+		{Packages: "hal/cmd/endpoint/endpointtest", Imports: []string{
+			"hal/bus", "hal/message", "hal/robot", "hal/server", "hal/synthetic",
+		}},
 		{
 			Packages: "hal/cmd/...",
 			Imports: []string{
 				"hal/cmd/...", "hal/bus", "hal/client", "hal/clock", "hal/message", "hal/robot", "hal/wire", "hal/wire/v1",
 			},
 		},
-		{Packages: "hal/cmd/endpoint/endpointtest", Imports: []string{
-			"hal/bus", "hal/message", "hal/robot", "hal/server", "hal/synthetic",
-		}},
 		{Packages: "hal/jetson/cmd/...", Imports: []string{"hal/...", "compute/...", "gameloop/..."}},
 		{Packages: "hal/isaac/cmd/...", Imports: []string{"hal/...", "compute/...", "gameloop/..."}},
 		{Packages: "gameloop/...", Imports: []string{"gameloop/...", "hal/...", "compute/..."}},

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,7 +46,7 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 		t.Errorf("exit code %d and %q on stderr, want 0 and nothing", code, &stderr)
 	}
 	for _, flag := range []string{
-		"--help", "--duration", "--rate", "--hal-rate", "--policy", "--robot", "--backend", "--command", "--onnxruntime", "--log-level",
+		"--help", "--duration", "--rate", "--hal-rate", "--policy", "--robot", "--backend", "--command", "--onnxruntime", "--metrics", "--log-level",
 	} {
 		if !strings.Contains(stdout.String(), flag) {
 			t.Errorf("help does not name %s:\n%s", flag, &stdout)
@@ -96,6 +99,7 @@ func TestWrongFlagsAreRefused(t *testing.T) {
 		{[]string{"--observations=udp://x", "--commands=tcp://127.0.0.1:0"}, []string{`"udp://x", expected inproc://NAME or tcp://HOST:PORT`}},
 		{[]string{"--key=nowhere"}, []string{"--key", "nowhere: no such file"}},
 		{[]string{"--peer=nowhere.pub"}, []string{"--peer", "nowhere.pub: no such file"}},
+		{[]string{"--metrics=9464"}, []string{`--metrics: found "9464", expected HOST:PORT or :PORT`}},
 		{[]string{"--log-level=loud"}, []string{"--log-level", "loud"}},
 	}
 	for _, tt := range tests {
@@ -199,6 +203,49 @@ func TestARunDrivesTheRobotWithThePolicy(t *testing.T) {
 	}
 	if !strings.Contains(stderr.String(), "level=INFO msg=running") {
 		t.Errorf("stderr = %q, want the log", &stderr)
+	}
+}
+
+func TestMetricsAreServedWhileItRuns(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	logs, stderr := io.Pipe()
+	var stdout bytes.Buffer
+	code := make(chan int, 1)
+	go func() {
+		code <- run(ctx, append(realFlags(t), "--metrics=:0"), &stdout, stderr)
+		stderr.Close()
+	}()
+	lines := bufio.NewScanner(logs)
+	url := ""
+	for url == "" && lines.Scan() {
+		_, url, _ = strings.Cut(lines.Text(), "url=")
+	}
+	go io.Copy(io.Discard, logs)
+	if !strings.HasPrefix(url, "http://127.0.0.1:") {
+		t.Fatalf("url = %q, want one of this machine", url)
+	}
+	const active = "krabby_hal_safety_state{state=\"active\"} 1\n"
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		response, err := http.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err == nil && strings.Contains(string(body), active) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no %q in %v:\n%s", active, err, body)
+		}
+	}
+	cancel()
+	if c := <-code; c != inprocess.ExitOK {
+		t.Errorf("exit code %d", c)
+	}
+	if _, err := http.Get(url); err == nil {
+		t.Error("metrics are still served after the run")
 	}
 }
 
