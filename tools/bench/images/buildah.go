@@ -1,12 +1,10 @@
 package main
 
 import (
-	"archive/tar"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +12,7 @@ import (
 	"strings"
 
 	"krabby.dev/krabby/tools/bench/measure"
+	"krabby.dev/krabby/tools/bench/rootfs"
 )
 
 const (
@@ -38,7 +37,7 @@ func newBuildah(ctx context.Context, archive, dir string) (*buildah, error) {
 			return nil, err
 		}
 	}
-	if err := unpack(archive, b.rootFS); err != nil {
+	if err := rootfs.Unpack(archive, b.rootFS); err != nil {
 		return nil, fmt.Errorf("unpacking %s: %w", archive, err)
 	}
 	for name, content := range map[string]string{"passwd": "root:x:0:0:root:/work:/\n", "group": "root:x:0:\n"} {
@@ -72,10 +71,7 @@ func (b *buildah) forget() error {
 }
 
 func (b *buildah) command(args ...string) *exec.Cmd {
-	libraries := filepath.Join(b.rootFS, "usr/lib/x86_64-linux-gnu")
 	call := []string{
-		"--library-path", libraries,
-		filepath.Join(b.rootFS, "usr/bin/bwrap"),
 		// As process 1, or bubblewrap would end before it has waited for it, and nobody could count its bytes.
 		"--die-with-parent", "--unshare-pid", "--as-pid-1", "--cap-add", "ALL",
 		"--bind", b.rootFS, "/", "--bind", b.dir, "/work", "--chdir", "/work",
@@ -86,7 +82,7 @@ func (b *buildah) command(args ...string) *exec.Cmd {
 		call = append(call, "--unshare-user", "--uid", "0", "--gid", "0")
 	}
 	call = append(call, "--", "/usr/bin/buildah", "--storage-driver", b.driver, "--root", "/work/storage", "--runroot", "/work/run")
-	return exec.Command(filepath.Join(libraries, "ld-linux-x86-64.so.2"), append(call, args...)...)
+	return rootfs.Command(b.rootFS, "usr/bin/bwrap", append(call, args...)...)
 }
 
 func (b *buildah) run(ctx context.Context, args ...string) (measure.Cost, error) {
@@ -183,51 +179,3 @@ func (b *buildah) push(ctx context.Context, number int, reference string) (measu
 }
 
 func tagged(number int) string { return fmt.Sprintf("%s:%d", imageName, number) }
-
-// unpack writes what a tar of files, directories and links holds, as the user that we are.
-func unpack(archive, dir string) error {
-	f, err := os.Open(archive)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	entries := tar.NewReader(f)
-	for {
-		header, err := entries.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return err
-		}
-		name := filepath.Clean(strings.TrimLeft(header.Name, "/"))
-		switch mode := header.FileInfo().Mode().Perm(); header.Typeflag {
-		case tar.TypeDir:
-			err = root.MkdirAll(name, mode|0o700)
-		case tar.TypeReg:
-			err = unpackFile(root, name, mode, entries)
-		case tar.TypeSymlink:
-			err = root.Symlink(header.Linkname, name)
-		case tar.TypeLink:
-			err = root.Link(strings.TrimLeft(header.Linkname, "/"), name)
-		default:
-			err = fmt.Errorf("found an entry of type %q, expected a file, directory or link", header.Typeflag)
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", header.Name, err)
-		}
-	}
-}
-
-func unpackFile(root *os.Root, name string, mode os.FileMode, content io.Reader) error {
-	f, err := root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode|0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, content)
-	return errors.Join(err, f.Close())
-}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"archive/tar"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -163,54 +162,6 @@ func TestEditChangesOneLineToSomethingNewEachTime(t *testing.T) {
 	c.original = []byte("package main\n")
 	if err := c.edit(); err == nil || !strings.Contains(err.Error(), "has no line") {
 		t.Errorf("err = %v, want that there is no such line", err)
-	}
-}
-
-func TestUnpackKeepsToItsFolder(t *testing.T) {
-	pack := func(t *testing.T, entries ...tar.Header) string {
-		t.Helper()
-		var archive bytes.Buffer
-		w := tar.NewWriter(&archive)
-		for _, header := range entries {
-			content := strings.Repeat("x", int(header.Size))
-			if err := errors.Join(w.WriteHeader(&header), func() error { _, err := w.Write([]byte(content)); return err }()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
-		path := filepath.Join(t.TempDir(), "a.tar")
-		if err := os.WriteFile(path, archive.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	t.Run("files and links", func(t *testing.T) {
-		dir := t.TempDir()
-		err := unpack(pack(t,
-			tar.Header{Typeflag: tar.TypeDir, Name: "usr/", Mode: 0o755},
-			tar.Header{Typeflag: tar.TypeReg, Name: "usr/a", Mode: 0o755, Size: 3},
-			tar.Header{Typeflag: tar.TypeSymlink, Name: "lib", Linkname: "usr"},
-			tar.Header{Typeflag: tar.TypeLink, Name: "usr/b", Linkname: "usr/a"},
-		), dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, err := os.ReadFile(filepath.Join(dir, "lib/b")); err != nil || string(got) != "xxx" {
-			t.Errorf("lib/b = %q, %v, want xxx", got, err)
-		}
-	})
-	for name, entries := range map[string][]tar.Header{
-		"upwards":        {{Typeflag: tar.TypeReg, Name: "../a", Size: 1}},
-		"through a link": {{Typeflag: tar.TypeSymlink, Name: "out", Linkname: "/tmp"}, {Typeflag: tar.TypeReg, Name: "out/a", Size: 1}},
-		"a device":       {{Typeflag: tar.TypeChar, Name: "null"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if err := unpack(pack(t, entries...), t.TempDir()); err == nil {
-				t.Error("unpacked, want an error")
-			}
-		})
 	}
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -11,12 +10,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/v1/layout"
-	"golang.org/x/sys/unix"
 
 	"krabby.dev/krabby/tools/bench/measure"
 	"krabby.dev/krabby/tools/bench/table"
@@ -377,7 +374,7 @@ func (s *suite) header() []string {
 		peers = append(peers, s.buildah.version)
 	}
 	return []string{
-		fmt.Sprintf("machine: %d CPUs (%s), Linux %s", runtime.NumCPU(), processor(), kernel()),
+		measure.Machine(),
 		fmt.Sprintf("image: %s for %s, base of %d layers, %d layers above it", target, s.architecture, len(s.baseLayers), len(s.original)),
 		"peers: " + strings.Join(peers, "; "),
 		fmt.Sprintf("medians of %d runs; in brackets: ratio to the first tool of the operation", s.runs),
@@ -395,28 +392,6 @@ func (s *suite) craneVersion() string {
 		return "of unknown version"
 	}
 	return string(match[1])
-}
-
-func kernel() string {
-	var name unix.Utsname
-	if unix.Uname(&name) != nil {
-		return "of unknown version"
-	}
-	return unix.ByteSliceToString(name.Release[:])
-}
-
-func processor() string {
-	f, err := os.Open("/proc/cpuinfo")
-	if err != nil {
-		return "unknown model"
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if name, value, _ := strings.Cut(lines.Text(), ":"); strings.TrimSpace(name) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return "unknown model"
 }
 
 func writeJSON(path string, value any) error {

@@ -1,0 +1,38 @@
+package measure
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Machine says in a line what a benchmark ran on.
+func Machine() string {
+	return fmt.Sprintf("machine: %d CPUs (%s), Linux %s", runtime.NumCPU(), processor(), kernel())
+}
+
+func kernel() string {
+	var name unix.Utsname
+	if unix.Uname(&name) != nil {
+		return "of unknown version"
+	}
+	return unix.ByteSliceToString(name.Release[:])
+}
+
+func processor() string {
+	f, err := os.Open("/proc/cpuinfo")
+	if err != nil {
+		return "unknown model"
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if name, value, _ := strings.Cut(lines.Text(), ":"); strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "unknown model"
+}

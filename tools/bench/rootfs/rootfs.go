@@ -1,0 +1,71 @@
+// Package rootfs runs programs from a root file system that a layer rule made, on the machine itself and without being
+// root, so that what is measured is the same everywhere.
+//
+// It must never measure.
+package rootfs
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// Unpack writes what a tar of files, directories and links holds, as the user that we are.
+func Unpack(archive, dir string) error {
+	f, err := os.Open(archive)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	entries := tar.NewReader(f)
+	for {
+		header, err := entries.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		name := filepath.Clean(strings.TrimLeft(header.Name, "/"))
+		switch mode := header.FileInfo().Mode().Perm(); header.Typeflag {
+		case tar.TypeDir:
+			err = root.MkdirAll(name, mode|0o700)
+		case tar.TypeReg:
+			err = unpackFile(root, name, mode, entries)
+		case tar.TypeSymlink:
+			err = root.Symlink(header.Linkname, name)
+		case tar.TypeLink:
+			err = root.Link(strings.TrimLeft(header.Linkname, "/"), name)
+		default:
+			err = fmt.Errorf("found an entry of type %q, expected a file, directory or link", header.Typeflag)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", header.Name, err)
+		}
+	}
+}
+
+func unpackFile(root *os.Root, name string, mode os.FileMode, content io.Reader) error {
+	f, err := root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode|0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, content)
+	return errors.Join(err, f.Close())
+}
+
+// Command is a program of an unpacked root file system, of x86-64, with its own libraries. It sees the machine's files.
+func Command(dir, program string, args ...string) *exec.Cmd {
+	libraries := filepath.Join(dir, "usr/lib/x86_64-linux-gnu")
+	call := []string{"--library-path", libraries, filepath.Join(dir, program)}
+	return exec.Command(filepath.Join(libraries, "ld-linux-x86-64.so.2"), append(call, args...)...)
+}
