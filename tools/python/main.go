@@ -7,23 +7,21 @@
 package main
 
 import (
-	"archive/tar"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"krabby.dev/krabby/tools/rootfs"
 )
 
 // Where things are in the archives.
 const (
-	loader      = "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
-	libraries   = "usr/lib/x86_64-linux-gnu"
 	interpreter = "usr/bin/python3.11"
 	packages    = "opt/krabby/python/site-packages"
 )
@@ -60,7 +58,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	defer os.RemoveAll(dir)
 	for _, archive := range cli.Root {
-		if err := unpack(dir, archive); err != nil {
+		if err := rootfs.Unpack(archive, dir); err != nil {
 			return fail(1, fmt.Errorf("unpacking %s: %w", archive, err))
 		}
 	}
@@ -71,12 +69,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return code
 }
 
-// python runs a program with the interpreter in dir. The loader is told where the libraries are, so that none is looked
-// for elsewhere.
+// python runs a program with the interpreter in dir.
 func python(dir string, program []string, stdout, stderr io.Writer) (int, error) {
 	// -s: no packages of the user's; -B: write no compiled modules beside the sources.
-	argv := append([]string{"--library-path", filepath.Join(dir, libraries), filepath.Join(dir, interpreter), "-s", "-B"}, program...)
-	command := exec.Command(filepath.Join(dir, loader), argv...)
+	command := rootfs.Command(dir, interpreter, append([]string{"-s", "-B"}, program...)...)
 	command.Env = []string{
 		"PATH=",
 		"PYTHONHOME=" + filepath.Join(dir, "usr"),
@@ -95,68 +91,4 @@ func python(dir string, program []string, stdout, stderr io.Writer) (int, error)
 		return 0, fmt.Errorf("running %s: %w", strings.Join(program, " "), err)
 	}
 	return 0, nil
-}
-
-// unpack writes the files and links of a tar into dir, and nothing beyond it.
-func unpack(dir, archive string) error {
-	f, err := os.Open(archive)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	for r := tar.NewReader(f); ; {
-		h, err := r.Next()
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		name := path.Clean(h.Name)
-		switch h.Typeflag {
-		case tar.TypeDir:
-			err = root.MkdirAll(name, 0o755)
-		case tar.TypeSymlink:
-			err = link(root, name, h.Linkname)
-		case tar.TypeLink:
-			err = root.Link(path.Clean(h.Linkname), name)
-		case tar.TypeReg:
-			err = write(root, name, os.FileMode(h.Mode).Perm(), r)
-		default:
-			err = fmt.Errorf("an entry of type %q", h.Typeflag)
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-	}
-}
-
-// link makes a symbolic link. What was absolute in the image is made relative: dir is its root.
-func link(root *os.Root, name, target string) error {
-	if path.IsAbs(target) {
-		relative, err := filepath.Rel("/"+path.Dir(name), target)
-		if err != nil {
-			return err
-		}
-		target = relative
-	}
-	err := root.Symlink(target, name)
-	if errors.Is(err, os.ErrExist) { // Layers repeat the links of a merged /usr.
-		return nil
-	}
-	return err
-}
-
-func write(root *os.Root, name string, mode os.FileMode, content io.Reader) error {
-	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode|0o200)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, content)
-	return errors.Join(err, f.Close())
 }

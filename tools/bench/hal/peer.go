@@ -17,7 +17,7 @@ import (
 
 	"github.com/bazelbuild/rules_go/go/runfiles"
 
-	"krabby.dev/krabby/tools/bench/rootfs"
+	"krabby.dev/krabby/tools/rootfs"
 )
 
 // Runfile path of the peer's root file system, set by the linker (x_defs).

@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"krabby.dev/krabby/tools/bench/measure"
-	"krabby.dev/krabby/tools/bench/rootfs"
+	"krabby.dev/krabby/tools/rootfs"
 )
 
 const (

@@ -1,7 +1,7 @@
-// Package rootfs runs programs from a root file system that a layer rule made, on the machine itself and without being
-// root, so that what is measured is the same everywhere.
+// Package rootfs runs programs from a root file system that layer rules made, on the machine itself and without being root,
+// so that what builds run, and what is measured, is the same everywhere.
 //
-// It must never measure.
+// It must never know which program it runs.
 package rootfs
 
 import (
@@ -15,7 +15,8 @@ import (
 	"strings"
 )
 
-// Unpack writes what a tar of files, directories and links holds, as the user that we are.
+// Unpack writes what a tar of files, directories and links holds into dir and nothing beyond it, as the user that we are.
+// Several may be unpacked into one folder, as the layers of an image.
 func Unpack(archive, dir string) error {
 	f, err := os.Open(archive)
 	if err != nil {
@@ -42,7 +43,7 @@ func Unpack(archive, dir string) error {
 		case tar.TypeReg:
 			err = unpackFile(root, name, mode, entries)
 		case tar.TypeSymlink:
-			err = root.Symlink(header.Linkname, name)
+			err = link(root, name, header.Linkname)
 		case tar.TypeLink:
 			err = root.Link(strings.TrimLeft(header.Linkname, "/"), name)
 		default:
@@ -52,6 +53,22 @@ func Unpack(archive, dir string) error {
 			return fmt.Errorf("%s: %w", header.Name, err)
 		}
 	}
+}
+
+// link makes a symbolic link. What was absolute in the image is made relative: the folder is its root.
+func link(root *os.Root, name, target string) error {
+	if filepath.IsAbs(target) {
+		relative, err := filepath.Rel("/"+filepath.Dir(name), target)
+		if err != nil {
+			return err
+		}
+		target = relative
+	}
+	// Layers repeat the links of a merged /usr.
+	if there, err := root.Readlink(name); err == nil && there == target {
+		return nil
+	}
+	return root.Symlink(target, name)
 }
 
 func unpackFile(root *os.Root, name string, mode os.FileMode, content io.Reader) error {

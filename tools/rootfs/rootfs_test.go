@@ -45,10 +45,34 @@ func TestUnpackKeepsToItsFolder(t *testing.T) {
 			t.Errorf("lib/b = %q, %v, want xxx", got, err)
 		}
 	})
+	t.Run("an absolute link and its repetition", func(t *testing.T) {
+		dir := t.TempDir()
+		link := tar.Header{Typeflag: tar.TypeSymlink, Name: "usr/lib/l", Linkname: "/etc/a"}
+		file := tar.Header{Typeflag: tar.TypeReg, Name: "etc/a", Mode: 0o644, Size: 2}
+		usr, etc := tar.Header{Typeflag: tar.TypeDir, Name: "usr/lib", Mode: 0o755}, tar.Header{Typeflag: tar.TypeDir, Name: "etc", Mode: 0o755}
+		if err := errors.Join(Unpack(pack(t, usr, etc, file, link), dir), Unpack(pack(t, usr, link), dir)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(filepath.Join(dir, "usr/lib/l")); err != nil || string(got) != "xx" {
+			t.Errorf("usr/lib/l = %q, %v, want the file of the archive", got, err)
+		}
+	})
 	for name, entries := range map[string][]tar.Header{
 		"upwards":        {{Typeflag: tar.TypeReg, Name: "../a", Size: 1}},
 		"through a link": {{Typeflag: tar.TypeSymlink, Name: "out", Linkname: "/tmp"}, {Typeflag: tar.TypeReg, Name: "out/a", Size: 1}},
-		"a device":       {{Typeflag: tar.TypeChar, Name: "null"}},
+		"through a relative link": {
+			{Typeflag: tar.TypeDir, Name: "usr/", Mode: 0o755},
+			{Typeflag: tar.TypeSymlink, Name: "usr/out", Linkname: "../../"},
+			{Typeflag: tar.TypeReg, Name: "usr/out/a", Size: 1},
+		},
+		"another link of that name": {
+			{Typeflag: tar.TypeSymlink, Name: "lib", Linkname: "usr/lib"},
+			{Typeflag: tar.TypeSymlink, Name: "lib", Linkname: "usr/lib64"},
+		},
+		"a file twice":          {{Typeflag: tar.TypeReg, Name: "a", Size: 1}, {Typeflag: tar.TypeReg, Name: "a", Size: 1}},
+		"a device":              {{Typeflag: tar.TypeChar, Name: "null"}},
+		"a hard link to above":  {{Typeflag: tar.TypeLink, Name: "a", Linkname: "../above"}},
+		"a folder that is none": {{Typeflag: tar.TypeReg, Name: "no/folder", Size: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := Unpack(pack(t, entries...), t.TempDir()); err == nil {
