@@ -223,15 +223,24 @@ func (s *zmqSocket) send(b []byte, more bool) error {
 	for {
 		// In this form cgo looks at the bytes alone, and not at what they may be part of.
 		n, err := C.zmq_send(s.p, unsafe.Pointer(&from[0]), C.size_t(len(b)), flags)
-		switch {
-		case n >= 0:
-			return nil
-		case err == syscall.EAGAIN:
-			return errAgain
-		case err != syscall.EINTR:
-			return zmqError(err)
+		if interrupted, err := outcome(n, err); !interrupted {
+			return err
 		}
 	}
+}
+
+// outcome says of a call that does not block whether a signal interrupted it, so that it is to be made again, and else how
+// it ended.
+func outcome(n C.int, err error) (interrupted bool, _ error) {
+	switch {
+	case n >= 0:
+		return false, nil
+	case err == syscall.EINTR:
+		return true, nil
+	case err == syscall.EAGAIN:
+		return false, errAgain
+	}
+	return false, zmqError(err)
 }
 
 // errAgain says that there is nothing to receive, or nobody to send to.
@@ -252,21 +261,21 @@ type zmqMessage struct {
 	open bool
 }
 
-// receive makes m the next part, without blocking. errAgain says that there is none.
-func (s *zmqSocket) receive(m *zmqMessage) error {
+// init makes m a part without bytes, unless it is one already.
+func (m *zmqMessage) init() {
 	if !m.open {
 		C.zmq_msg_init(&m.m)
 		m.open = true
 	}
+}
+
+// receive makes m the next part, without blocking. errAgain says that there is none.
+func (s *zmqSocket) receive(m *zmqMessage) error {
+	m.init()
 	for {
 		n, err := C.zmq_msg_recv(&m.m, s.p, C.ZMQ_DONTWAIT)
-		switch {
-		case n >= 0:
-			return nil
-		case err == syscall.EAGAIN:
-			return errAgain
-		case err != syscall.EINTR:
-			return zmqError(err)
+		if interrupted, err := outcome(n, err); !interrupted {
+			return err
 		}
 	}
 }
@@ -293,32 +302,21 @@ func (m *zmqMessage) fill(b []byte) error {
 
 // sendMessage sends what m has, which m keeps: the memory is shared. It does not block.
 func (s *zmqSocket) sendMessage(m, scratch *zmqMessage) error {
-	if !scratch.open {
-		C.zmq_msg_init(&scratch.m)
-		scratch.open = true
-	}
+	scratch.init()
 	if rc, err := C.zmq_msg_copy(&scratch.m, &m.m); rc != 0 {
 		return zmqError(err)
 	}
 	for {
 		n, err := C.zmq_msg_send(&scratch.m, s.p, C.ZMQ_DONTWAIT)
-		switch {
-		case n >= 0:
-			return nil
-		case err == syscall.EAGAIN:
-			return errAgain
-		case err != syscall.EINTR:
-			return zmqError(err)
+		if interrupted, err := outcome(n, err); !interrupted {
+			return err
 		}
 	}
 }
 
 // take makes m what from was, and from empty.
 func (m *zmqMessage) take(from *zmqMessage) {
-	if !m.open {
-		C.zmq_msg_init(&m.m)
-		m.open = true
-	}
+	m.init()
 	C.zmq_msg_move(&m.m, &from.m)
 }
 
