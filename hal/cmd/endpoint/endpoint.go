@@ -1,5 +1,6 @@
 // Package endpoint is how a command line tool reaches a robot's server over TCP: the flags that say where and with which
-// keys, and the link behind them, in version 2 of the wire format or in version 1.
+// keys, and the link behind them, in version 2 of the wire format or in version 1. Run is what such tools do with a command
+// line.
 //
 // It must never import servers, backends or inference, nor be imported by anything but commands.
 package endpoint

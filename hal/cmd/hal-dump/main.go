@@ -13,23 +13,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
-
-	"github.com/alecthomas/kong"
 
 	"krabby.dev/krabby/hal/bus"
 	"krabby.dev/krabby/hal/clock"
 	"krabby.dev/krabby/hal/cmd/endpoint"
 	"krabby.dev/krabby/hal/message"
-)
-
-// The exit codes.
-const (
-	exitOK     = 0
-	exitFailed = 1
-	exitUsage  = 2
 )
 
 // flags is the command line.
@@ -63,35 +53,13 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	fail := func(code int, err error) int {
-		fmt.Fprintf(stderr, "hal-dump: %s\n", strings.Join(strings.Fields(err.Error()), " "))
-		return code
-	}
 	var f flags
-	helped := false
-	parser, err := kong.New(&f,
-		kong.Name("hal-dump"),
-		kong.Description("Shows what a robot publishes: one observation, or the stream of them."),
-		kong.Writers(stdout, io.Discard),
-		kong.Exit(func(int) { helped = true }), // Called for --help only.
-	)
-	if err != nil {
-		return fail(exitUsage, err)
-	}
-	_, err = parser.Parse(args)
-	switch {
-	case helped:
-		return exitOK
-	case err != nil:
-		return fail(exitUsage, err)
-	}
-	if f.Statistics && f.Duration == 0 {
-		f.Duration = defaultDuration
-	}
-	if err := dump(ctx, &f, stdout); err != nil {
-		return fail(exitFailed, err)
-	}
-	return exitOK
+	return endpoint.Run("hal-dump", "Shows what a robot publishes: one observation, or the stream of them.", &f, func() error {
+		if f.Statistics && f.Duration == 0 {
+			f.Duration = defaultDuration
+		}
+		return dump(ctx, &f, stdout)
+	}, args, stdout, stderr)
 }
 
 // shown is something to show.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"krabby.dev/krabby/hal/bus"
+	"krabby.dev/krabby/hal/cmd/endpoint"
 	"krabby.dev/krabby/hal/cmd/endpoint/endpointtest"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/robot"
@@ -20,7 +21,7 @@ import (
 func show(t *testing.T, args ...string) string {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), args, &stdout, &stderr); code != exitOK || stderr.Len() != 0 {
+	if code := run(t.Context(), args, &stdout, &stderr); code != endpoint.ExitOK || stderr.Len() != 0 {
 		t.Fatalf("%q: exit code %d, stderr %q", args, code, &stderr)
 	}
 	return stdout.String()
@@ -65,8 +66,8 @@ func TestWrongFlagsAreRefused(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.args, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			if code := run(t.Context(), strings.Fields(tt.args), &stdout, &stderr); code != exitUsage || stdout.Len() != 0 {
-				t.Errorf("exit code %d, stdout %q, want %d and nothing", code, &stdout, exitUsage)
+			if code := run(t.Context(), strings.Fields(tt.args), &stdout, &stderr); code != endpoint.ExitUsage || stdout.Len() != 0 {
+				t.Errorf("exit code %d, stdout %q, want %d and nothing", code, &stdout, endpoint.ExitUsage)
 			}
 			endpointtest.CheckLine(t, stderr.String(), "hal-dump", tt.want)
 		})
@@ -134,8 +135,8 @@ func TestKeysOpenAnEndpointThatIsClosedWithoutThem(t *testing.T) {
 		t.Errorf("text = %s", text)
 	}
 	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), []string{"--observations=" + r.Observations, "--timeout=300ms"}, &stdout, &stderr); code != exitFailed {
-		t.Errorf("without keys: exit code %d, want %d", code, exitFailed)
+	if code := run(t.Context(), []string{"--observations=" + r.Observations, "--timeout=300ms"}, &stdout, &stderr); code != endpoint.ExitFailed {
+		t.Errorf("without keys: exit code %d, want %d", code, endpoint.ExitFailed)
 	}
 	endpointtest.CheckLine(t, stderr.String(), "hal-dump", "no observation from "+r.Observations+" within 300ms", "--key and --peer")
 }
@@ -144,8 +145,8 @@ func TestAnotherRobotIsSaidAndNotShown(t *testing.T) {
 	r := endpointtest.Start(t, bus.Security{})
 	for _, args := range [][]string{{"--observations=" + r.Observations}, {"--v1", "--observations=" + r.V1Observations}} {
 		var stdout, stderr bytes.Buffer
-		if code := run(t.Context(), append(args, "--robot=hex", "--timeout=300ms"), &stdout, &stderr); code != exitFailed || stdout.Len() != 0 {
-			t.Errorf("exit code %d, stdout %q, want %d and nothing", code, &stdout, exitFailed)
+		if code := run(t.Context(), append(args, "--robot=hex", "--timeout=300ms"), &stdout, &stderr); code != endpoint.ExitFailed || stdout.Len() != 0 {
+			t.Errorf("exit code %d, stdout %q, want %d and nothing", code, &stdout, endpoint.ExitFailed)
 		}
 		endpointtest.CheckLine(t, stderr.String(), "hal-dump", "no good observation", "refused invalid ", "found 12 values, expected 18")
 	}
@@ -227,11 +228,11 @@ func TestASignalEndsAStreamWellAndAWaitBadly(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
-	if code := run(ctx, []string{"--statistics", "--observations=" + r.Observations}, &stdout, &stderr); code != exitOK || !strings.Contains(stdout.String(), "rate") {
+	if code := run(ctx, []string{"--statistics", "--observations=" + r.Observations}, &stdout, &stderr); code != endpoint.ExitOK || !strings.Contains(stdout.String(), "rate") {
 		t.Errorf("exit code %d, stdout %q, stderr %q", code, &stdout, &stderr)
 	}
 	stdout.Reset()
-	if code := run(ctx, []string{"--observations=" + r.Observations}, &stdout, &stderr); code != exitFailed || stdout.Len() != 0 {
+	if code := run(ctx, []string{"--observations=" + r.Observations}, &stdout, &stderr); code != endpoint.ExitFailed || stdout.Len() != 0 {
 		t.Errorf("exit code %d, stdout %q", code, &stdout)
 	}
 	endpointtest.CheckLine(t, stderr.String(), "hal-dump", "interrupted before an observation arrived")

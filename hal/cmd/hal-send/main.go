@@ -20,20 +20,11 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/alecthomas/kong"
-
 	"krabby.dev/krabby/hal/bus"
 	"krabby.dev/krabby/hal/clock"
 	"krabby.dev/krabby/hal/cmd/endpoint"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/robot"
-)
-
-// The exit codes.
-const (
-	exitOK     = 0
-	exitFailed = 1
-	exitUsage  = 2
 )
 
 // poseDefault is the robot's standing pose.
@@ -146,41 +137,16 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	fail := func(code int, err error) int {
-		fmt.Fprintf(stderr, "hal-send: %s\n", strings.Join(strings.Fields(err.Error()), " "))
-		return code
-	}
 	var f flags
-	helped := false
-	parser, err := kong.New(&f,
-		kong.Name("hal-send"),
-		kong.Description("Sends joint commands to a robot. It moves the robot."),
-		kong.Writers(stdout, io.Discard),
-		kong.Exit(func(int) { helped = true }), // Called for --help only.
-	)
-	if err != nil {
-		return fail(exitUsage, err)
-	}
-	_, err = parser.Parse(args)
-	switch {
-	case helped:
-		return exitOK
-	case err != nil:
-		return fail(exitUsage, err)
-	}
-	switch err := send(ctx, &f, stdout); {
-	case errors.Is(err, errUnasked):
-		return fail(exitUsage, err)
-	case err != nil:
-		return fail(exitFailed, err)
-	}
-	return exitOK
+	return endpoint.Run("hal-send", "Sends joint commands to a robot. It moves the robot.", &f, func() error {
+		return send(ctx, &f, stdout)
+	}, args, stdout, stderr)
 }
 
-var (
-	errUnasked     = errors.New("nothing was sent: this moves a robot, give --yes if it may")
-	errInterrupted = errors.New("interrupted")
-)
+// errUnasked is for a command line without --yes.
+const errUnasked = endpoint.UsageError("nothing was sent: this moves a robot, give --yes if it may")
+
+var errInterrupted = errors.New("interrupted")
 
 // settle is how long to wait after the last command: for the bus, which may bring a frame only 60 ms later and forgets it
 // when it is closed, and for the robot to be seen moving.

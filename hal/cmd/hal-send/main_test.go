@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"krabby.dev/krabby/hal/bus"
+	"krabby.dev/krabby/hal/cmd/endpoint"
 	"krabby.dev/krabby/hal/cmd/endpoint/endpointtest"
 	"krabby.dev/krabby/hal/robot"
 )
 
 func TestHelpNamesEveryFlag(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), []string{"--help"}, &stdout, &stderr); code != exitOK || stderr.Len() != 0 {
+	if code := run(t.Context(), []string{"--help"}, &stdout, &stderr); code != endpoint.ExitOK || stderr.Len() != 0 {
 		t.Errorf("exit code %d, stderr %q", code, &stderr)
 	}
 	for _, flag := range []string{"--observations", "--commands", "--target", "--pose", "--kp", "--kd", "--duration", "--rate", "--yes", "--v1", "--key"} {
@@ -47,8 +48,8 @@ func TestWrongFlagsAreRefused(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.args, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			if code := run(t.Context(), strings.Fields(tt.args), &stdout, &stderr); code != exitUsage || stdout.Len() != 0 {
-				t.Errorf("exit code %d, stdout %q, want %d and nothing", code, &stdout, exitUsage)
+			if code := run(t.Context(), strings.Fields(tt.args), &stdout, &stderr); code != endpoint.ExitUsage || stdout.Len() != 0 {
+				t.Errorf("exit code %d, stdout %q, want %d and nothing", code, &stdout, endpoint.ExitUsage)
 			}
 			endpointtest.CheckLine(t, stderr.String(), "hal-send", tt.want)
 		})
@@ -68,8 +69,8 @@ func TestWithoutYesNothingIsSentButSaid(t *testing.T) {
 	for _, v1 := range []bool{false, true} {
 		var stdout, stderr bytes.Buffer
 		code := run(t.Context(), append(endpoints(r, v1), "--target=FL_hip=0.25", "--pose=default"), &stdout, &stderr)
-		if code != exitUsage {
-			t.Errorf("exit code %d, want %d", code, exitUsage)
+		if code != endpoint.ExitUsage {
+			t.Errorf("exit code %d, want %d", code, endpoint.ExitUsage)
 		}
 		endpointtest.CheckLine(t, stderr.String(), "hal-send", "nothing was sent", "--yes")
 		answers := "in answer to observation "
@@ -95,7 +96,7 @@ func TestAStreamMovesAJointToItsTargetAndLeavesTheOthers(t *testing.T) {
 			const targetRad = 0.3
 			var stdout, stderr bytes.Buffer
 			code := run(t.Context(), append(endpoints(r, v1), "--target=FL_hip=0.3", "--duration=1s", "--yes"), &stdout, &stderr)
-			if code != exitOK || stderr.Len() != 0 {
+			if code != endpoint.ExitOK || stderr.Len() != 0 {
 				t.Fatalf("exit code %d, stderr %q, server %+v", code, &stderr, r.Server.Stats())
 			}
 			if s := r.Server.Stats(); s.Applied < 10 {
@@ -132,7 +133,7 @@ func TestOneCommandIsApplied(t *testing.T) {
 		for attempt := uint64(1); ; attempt++ {
 			var stdout, stderr bytes.Buffer
 			code := run(t.Context(), append(endpoints(r, v1), "--pose=default", "--yes"), &stdout, &stderr)
-			if code != exitOK || !strings.HasPrefix(stdout.String(), "sent 1 to ") {
+			if code != endpoint.ExitOK || !strings.HasPrefix(stdout.String(), "sent 1 to ") {
 				t.Fatalf("v1 %v: exit code %d, stdout %s, stderr %q", v1, code, &stdout, &stderr)
 			}
 			s := r.Server.Stats()
@@ -150,8 +151,8 @@ func TestNobodyToTakeCommandsIsSaid(t *testing.T) {
 	r := endpointtest.Start(t, bus.Security{})
 	var stdout, stderr bytes.Buffer
 	args := []string{"--observations=" + r.Observations, "--commands=tcp://127.0.0.1:1", "--pose=default", "--yes", "--timeout=300ms"}
-	if code := run(t.Context(), args, &stdout, &stderr); code != exitFailed {
-		t.Errorf("exit code %d, want %d", code, exitFailed)
+	if code := run(t.Context(), args, &stdout, &stderr); code != endpoint.ExitFailed {
+		t.Errorf("exit code %d, want %d", code, endpoint.ExitFailed)
 	}
 	endpointtest.CheckLine(t, stderr.String(), "hal-send", "nobody takes commands at tcp://127.0.0.1:1 within 300ms")
 }
@@ -163,7 +164,7 @@ func TestASignalEndsAStream(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	start := time.Now()
 	code := run(ctx, append(endpoints(r, false), "--pose=default", "--yes", "--duration=1m"), &stdout, &stderr)
-	if code != exitFailed || time.Since(start) > 5*time.Second {
+	if code != endpoint.ExitFailed || time.Since(start) > 5*time.Second {
 		t.Errorf("exit code %d after %v", code, time.Since(start))
 	}
 	endpointtest.CheckLine(t, stderr.String(), "hal-send", "commands: interrupted")
