@@ -5,6 +5,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,11 +16,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/alecthomas/kong"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 
 	"krabby.dev/krabby/tools/facts"
+	"krabby.dev/krabby/tools/program"
 )
 
 type cli struct {
@@ -30,30 +31,11 @@ type cli struct {
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(args []string, stdout, stderr io.Writer) int {
-	exit := -1
-	parser, err := kong.New(&cli{},
-		kong.Name("describe"),
-		kong.Description("Says what an image is made of."),
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(code int) { exit = code }),
-	)
-	if err != nil {
-		fmt.Fprintf(stderr, "describe: %v\n", err)
-		return 1
-	}
-	parsed, err := parser.Parse(args)
-	if exit >= 0 { // --help has spoken.
-		return exit
-	}
-	if err != nil {
-		fmt.Fprintf(stderr, "describe: %v (see --help)\n", err)
-		return 2
-	}
-	if err := parsed.Run(warnings{stderr}); err != nil {
-		fmt.Fprintf(stderr, "describe: %v\n", err)
-		return 1
-	}
-	return 0
+	return program.Program{
+		Name:        "describe",
+		Description: "Says what an image is made of.",
+		Flags:       &cli{},
+	}.Run(context.Background(), args, stdout, stderr)
 }
 
 type labelsCmd struct {
@@ -70,24 +52,21 @@ type labelsCmd struct {
 	Annotations string   `required:"" placeholder:"FILE" help:"Where to write the annotations, likewise."`
 }
 
-// warnings is where to say what does not end a build.
-type warnings struct{ io.Writer }
-
 // slimName is the name of the slim base for people; it is in no registry.
 const slimName = "krabby-slim"
 
-func (c *labelsCmd) Run(w warnings) error {
+func (c *labelsCmd) Run(console *program.Console) error {
 	image, err := facts.ReadImage(c.Image)
 	if err != nil {
 		return err
 	}
-	if err := c.write(image, w); err != nil {
+	if err := c.write(image, console); err != nil {
 		return fmt.Errorf("%s: %w", image.Name, err)
 	}
 	return nil
 }
 
-func (c *labelsCmd) write(image facts.Image, w warnings) error {
+func (c *labelsCmd) write(image facts.Image, console *program.Console) error {
 	digest, config, err := readBase(c.Layout)
 	if err != nil {
 		return fmt.Errorf("its base: %w", err)
@@ -108,7 +87,7 @@ func (c *labelsCmd) write(image facts.Image, w warnings) error {
 		}
 		parts.ZED, zed = &sdk, sdk.Label()
 	}
-	name, known, err := c.base(image, config, w)
+	name, known, err := c.base(image, config, console)
 	if err != nil {
 		return err
 	}
@@ -147,7 +126,7 @@ func (c *labelsCmd) write(image facts.Image, w warnings) error {
 }
 
 // base returns the base's name and all that is known of it.
-func (c *labelsCmd) base(image facts.Image, config *v1.ConfigFile, w warnings) (string, facts.Base, error) {
+func (c *labelsCmd) base(image facts.Image, config *v1.ConfigFile, console *program.Console) (string, facts.Base, error) {
 	itself := facts.FromConfig(config)
 	if c.Base == "slim" {
 		return slimName, itself, nil
@@ -162,7 +141,7 @@ func (c *labelsCmd) base(image facts.Image, config *v1.ConfigFile, w warnings) (
 	}
 	name := pin.Image + ":" + pin.Tag
 	if pin.Digest == "" {
-		fmt.Fprintf(w, "warning: %s: its base %s is not pinned, so this is the image that the tag named when it was asked: `./tools/bazel run //tools/pin -- base %s`\n",
+		console.Progress("warning: %s: its base %s is not pinned, so this is the image that the tag named when it was asked: `./tools/bazel run //tools/pin -- base %s`",
 			image.Name, name, image.Nvidia)
 	}
 	if found := platform.Contradictions(itself); len(found) > 0 {

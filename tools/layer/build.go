@@ -15,6 +15,7 @@ import (
 
 	"krabby.dev/krabby/tools/layer/glob"
 	"krabby.dev/krabby/tools/layer/tree"
+	"krabby.dev/krabby/tools/program"
 )
 
 // The levels decide on the bytes of every compressed layer; others mean other
@@ -233,7 +234,7 @@ type listCmd struct {
 }
 
 // Run lists the layer.
-func (c *listCmd) Run(w io.Writer) error {
+func (c *listCmd) Run(console *program.Console) error {
 	f, err := os.Open(c.Layer)
 	if err != nil {
 		return err
@@ -258,5 +259,5 @@ func (c *listCmd) Run(w io.Writer) error {
 		defer zr.Close()
 		plain = zr
 	}
-	return tree.List(w, plain)
+	return tree.List(console.Out, plain)
 }

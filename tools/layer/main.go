@@ -7,11 +7,11 @@
 package main
 
 import (
-	"fmt"
+	"context"
 	"io"
 	"os"
 
-	"github.com/alecthomas/kong"
+	"krabby.dev/krabby/tools/program"
 )
 
 type cli struct {
@@ -23,29 +23,9 @@ type cli struct {
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(args []string, stdout, stderr io.Writer) int {
-	exit := -1
-	parser, err := kong.New(&cli{},
-		kong.Name("layer"),
-		kong.Description("Makes deterministic image layers, and wheels to put into them."),
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(code int) { exit = code }),
-		kong.BindTo(stdout, (*io.Writer)(nil)),
-	)
-	if err != nil {
-		fmt.Fprintf(stderr, "layer: %v\n", err)
-		return 1
-	}
-	c, err := parser.Parse(args)
-	if exit >= 0 { // --help has spoken.
-		return exit
-	}
-	if err != nil {
-		fmt.Fprintf(stderr, "layer: %v (see --help)\n", err)
-		return 2
-	}
-	if err := c.Run(); err != nil {
-		fmt.Fprintf(stderr, "layer %s: %v\n", c.Selected().Name, err)
-		return 1
-	}
-	return 0
+	return program.Program{
+		Name:        "layer",
+		Description: "Makes deterministic image layers, and wheels to put into them.",
+		Flags:       &cli{},
+	}.Run(context.Background(), args, stdout, stderr)
 }

@@ -19,6 +19,7 @@ import (
 
 	"krabby.dev/krabby/tools/layer/makeself"
 	"krabby.dev/krabby/tools/pin/lock"
+	"krabby.dev/krabby/tools/program"
 )
 
 const (
@@ -46,7 +47,7 @@ type pinned struct {
 	size              int64
 }
 
-func (a *archiveCmd) Run(ctx context.Context, root *cli, c *console) error {
+func (a *archiveCmd) Run(ctx context.Context, root *cli, c *program.Console) error {
 	f, err := root.readLock(zedLock)
 	if err != nil {
 		return err
@@ -59,7 +60,7 @@ func (a *archiveCmd) Run(ctx context.Context, root *cli, c *console) error {
 	for _, name := range names {
 		entry, ok := f.Entry(archives, name)
 		if !ok {
-			return usagef("%s has no archive %q (known: %s)", zedLock, name, strings.Join(f.Names(archives), ", "))
+			return program.Usagef("%s has no archive %q (known: %s)", zedLock, name, strings.Join(f.Names(archives), ", "))
 		}
 		p, err := readPinned(entry)
 		if err != nil {
@@ -92,7 +93,7 @@ func readPinned(entry lock.Entry) (p pinned, err error) {
 }
 
 // look returns the entry as it would be pinned by the archive that is there.
-func (a *archiveCmd) look(ctx context.Context, c *console, dist, name string, p pinned) (pinned, error) {
+func (a *archiveCmd) look(ctx context.Context, c *program.Console, dist, name string, p pinned) (pinned, error) {
 	path := filepath.Join(dist, p.file)
 	_, err := os.Stat(path)
 	there := err == nil
@@ -106,7 +107,7 @@ func (a *archiveCmd) look(ctx context.Context, c *console, dist, name string, p 
 		return p, nil
 	}
 	if there {
-		c.progress("%s: reading %s", name, filepath.Join(distFolder, p.file))
+		c.Progress("%s: reading %s", name, filepath.Join(distFolder, p.file))
 	} else {
 		path, err = fetchArchive(ctx, c, dist, name, p)
 		if path != "" {
@@ -149,8 +150,8 @@ func inspect(path string) (p pinned, err error) {
 
 // fetchArchive downloads into a file beside the one it is to become, and returns
 // its path, with an error too if there is a part of it.
-func fetchArchive(ctx context.Context, c *console, dist, name string, p pinned) (path string, err error) {
-	c.progress("%s: downloading %s", name, p.url)
+func fetchArchive(ctx context.Context, c *program.Console, dist, name string, p pinned) (path string, err error) {
+	c.Progress("%s: downloading %s", name, p.url)
 	transport := http.DefaultTransport.(*http.Transport).Clone() // With the proxies of the environment.
 	transport.DialContext = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
 	transport.ResponseHeaderTimeout = 30 * time.Second
@@ -185,7 +186,7 @@ func fetchArchive(ctx context.Context, c *console, dist, name string, p pinned) 
 
 // meter says how far a download is, not more often than people read.
 type meter struct {
-	c           *console
+	c           *program.Console
 	name        string
 	done, total int64 // Bytes; a total of -1 is unknown.
 	said        time.Time
@@ -202,7 +203,7 @@ func (m *meter) Write(p []byte) (int, error) {
 		if m.total >= 0 {
 			of = fmt.Sprintf(" of %d", m.total>>20)
 		}
-		m.c.progress("%s: %d%s MB", m.name, m.done>>20, of)
+		m.c.Progress("%s: %d%s MB", m.name, m.done>>20, of)
 	}
 	return len(p), nil
 }

@@ -18,6 +18,7 @@ import (
 
 	"krabby.dev/krabby/tools/facts"
 	"krabby.dev/krabby/tools/pin/lock"
+	"krabby.dev/krabby/tools/program"
 )
 
 const (
@@ -48,7 +49,7 @@ func (b *baseCmd) Validate() error {
 	return nil
 }
 
-func (b *baseCmd) Run(ctx context.Context, root *cli, c *console) error {
+func (b *baseCmd) Run(ctx context.Context, root *cli, c *program.Console) error {
 	f, err := root.readLock(baseLock)
 	if err != nil {
 		return err
@@ -67,7 +68,7 @@ func (b *baseCmd) Run(ctx context.Context, root *cli, c *console) error {
 	}
 	for _, name := range names {
 		if _, ok := pins.Bases[name]; !ok {
-			return usagef("%s is not in %s (known: %s)", name, baseLock, strings.Join(f.Names(bases), ", "))
+			return program.Usagef("%s is not in %s (known: %s)", name, baseLock, strings.Join(f.Names(bases), ", "))
 		}
 	}
 	if b.Pinned {
@@ -78,7 +79,7 @@ func (b *baseCmd) Run(ctx context.Context, root *cli, c *console) error {
 		if b.Tag != "" {
 			pin.Tag = b.Tag
 		}
-		c.progress("[%d/%d] %s: %s:%s", i+1, len(names), name, pin.Image, pin.Tag)
+		c.Progress("[%d/%d] %s: %s:%s", i+1, len(names), name, pin.Image, pin.Tag)
 		if pin, err = resolve(ctx, pin); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"krabby.dev/krabby/tools/pin/apt"
 	"krabby.dev/krabby/tools/pin/lock"
+	"krabby.dev/krabby/tools/program"
 )
 
 const (
@@ -47,7 +48,7 @@ type target struct {
 
 var debName = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
 
-func (d *debCmd) Run(ctx context.Context, root *cli, c *console) error {
+func (d *debCmd) Run(ctx context.Context, root *cli, c *program.Console) error {
 	f, err := root.readLock(debLock)
 	if err != nil {
 		return err
@@ -75,7 +76,7 @@ func (d *debCmd) Run(ctx context.Context, root *cli, c *console) error {
 	if len(binary) == 0 {
 		binary = []string{d.Arch} // apt must have one, whatever it is asked.
 	}
-	c.progress("package lists of %s main for %s from %s", suite, strings.Join(binary, ", "), mirror)
+	c.Progress("package lists of %s main for %s from %s", suite, strings.Join(binary, ", "), mirror)
 	index, err := apt.Update(ctx, dir, apt.Suite{
 		Mirror: mirror, Name: suite, Architectures: binary, Keyring: d.Keyring,
 	})
@@ -86,10 +87,10 @@ func (d *debCmd) Run(ctx context.Context, root *cli, c *console) error {
 		group := byArchitecture[architecture]
 		var found map[string]apt.Archive
 		if architecture == "" {
-			c.progress("source packages: %d", len(group))
+			c.Progress("source packages: %d", len(group))
 			found, err = sources(ctx, index, group)
 		} else {
-			c.progress("packages for %s: %d", architecture, len(group))
+			c.Progress("packages for %s: %d", architecture, len(group))
 			found, err = index.Binaries(ctx, architecture, names(group))
 		}
 		if err != nil {
@@ -133,7 +134,7 @@ func (d *debCmd) targets(f *lock.File) ([]target, error) {
 			continue
 		}
 		if !debName.MatchString(name) {
-			return nil, usagef("%q is neither the name of a Debian package nor an unpacked entry of %s (%s)",
+			return nil, program.Usagef("%q is neither the name of a Debian package nor an unpacked entry of %s (%s)",
 				name, debLock, strings.Join(f.Names(unpacked), ", "))
 		}
 		targets = append(targets, target{packages, name + "_" + d.Arch, name, d.Arch})

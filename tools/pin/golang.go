@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"krabby.dev/krabby/tools/pin/client"
+	"krabby.dev/krabby/tools/program"
 )
 
 type goCmd struct {
@@ -41,12 +42,12 @@ func (g *goCmd) Validate() error {
 	return nil
 }
 
-func (g *goCmd) Run(ctx context.Context, c *console) error {
+func (g *goCmd) Run(ctx context.Context, c *program.Console) error {
 	if err := client.Require("go", "install any Go, it only downloads the one that is pinned"); err != nil {
 		return err
 	}
 	module := fmt.Sprintf("golang.org/toolchain@v0.0.1-go%s.%s", g.Version, g.Platform)
-	c.progress("%s", module)
+	c.Progress("%s", module)
 	answer, err := client.Run(ctx, client.Command{
 		Name: "go",
 		Args: []string{"mod", "download", "-json", module},
@@ -72,8 +73,8 @@ func (g *goCmd) Run(ctx context.Context, c *console) error {
 	if _, err := io.Copy(h, f); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.out, "third_party/go/extensions.bzl  VERSION = %q\n", g.Version)
-	fmt.Fprintf(c.out, "third_party/go/extensions.bzl  ARCHIVES %q: %q\n", g.Platform, hex.EncodeToString(h.Sum(nil)))
-	fmt.Fprintf(c.out, "MODULE.bazel                   go_sdk.wrap(version = %q)\n", g.Version)
+	fmt.Fprintf(c.Out, "third_party/go/extensions.bzl  VERSION = %q\n", g.Version)
+	fmt.Fprintf(c.Out, "third_party/go/extensions.bzl  ARCHIVES %q: %q\n", g.Platform, hex.EncodeToString(h.Sum(nil)))
+	fmt.Fprintf(c.Out, "MODULE.bazel                   go_sdk.wrap(version = %q)\n", g.Version)
 	return nil
 }

@@ -90,7 +90,7 @@ func (m *machine) run(args ...string) (code int, stdout, stderr string) {
 		args = append([]string{"deb", "--keyring", filepath.Join(m.answers, "keyring")}, args[1:]...)
 	}
 	var out, err bytes.Buffer
-	code = run(m.t.Context(), append([]string{"--workspace", m.workspace}, args...), &out, &err)
+	code = pin().Run(m.t.Context(), append([]string{"--workspace", m.workspace}, args...), &out, &err)
 	return code, out.String(), err.String()
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"krabby.dev/krabby/tools/pin/lock"
 	"krabby.dev/krabby/tools/pin/pip"
+	"krabby.dev/krabby/tools/program"
 )
 
 const (
@@ -66,7 +67,7 @@ func (w *wheelCmd) Validate() error {
 	return nil
 }
 
-func (w *wheelCmd) Run(ctx context.Context, root *cli, c *console) error {
+func (w *wheelCmd) Run(ctx context.Context, root *cli, c *program.Console) error {
 	f, err := root.readLock(wheelLock)
 	if err != nil {
 		return err
@@ -84,7 +85,7 @@ func (w *wheelCmd) Run(ctx context.Context, root *cli, c *console) error {
 		if err != nil {
 			return fmt.Errorf("%s: %s: %w", wheelLock, name, err)
 		}
-		c.progress("[%d/%d] %s: %s %s", i+1, len(repositories), name, request.Project, orNewest(request.Version))
+		c.Progress("[%d/%d] %s: %s %s", i+1, len(repositories), name, request.Project, orNewest(request.Version))
 		wheel, err := downloadOne(ctx, request)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
@@ -99,7 +100,7 @@ func (w *wheelCmd) apply(f *lock.File) error {
 	fields := lock.Entry{}
 	if _, ok := f.Entry(wheels, w.Repository); !ok {
 		if w.Requirement == "" || len(w.Platform) == 0 || w.BuildFile == "" {
-			return usagef("%s is new: a new repository needs PROJECT, --platform and --build-file (known: %s)",
+			return program.Usagef("%s is new: a new repository needs PROJECT, --platform and --build-file (known: %s)",
 				w.Repository, strings.Join(f.Names(wheels), ", "))
 		}
 		fields["python"] = defaultPython

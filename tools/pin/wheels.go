@@ -14,6 +14,7 @@ import (
 	"krabby.dev/krabby/tools/layer/wheel/pep440"
 	"krabby.dev/krabby/tools/pin/lock"
 	"krabby.dev/krabby/tools/pin/pip"
+	"krabby.dev/krabby/tools/program"
 )
 
 const (
@@ -49,7 +50,7 @@ func (e environment) lock() string {
 	return filepath.Join(filepath.Dir(wheelRequirements), e.name+".lock.json")
 }
 
-func (w *wheelsCmd) Run(ctx context.Context, root *cli, c *console) error {
+func (w *wheelsCmd) Run(ctx context.Context, root *cli, c *program.Console) error {
 	requirements, err := root.readLock(wheelRequirements)
 	if err != nil {
 		return err
@@ -97,7 +98,7 @@ func (w *wheelsCmd) environments(requirements *lock.File) ([]environment, error)
 	for _, name := range names {
 		entry, ok := requirements.Entry(environments, name)
 		if !ok {
-			return nil, usagef("%q is no environment of %s (%s)", name, wheelRequirements, strings.Join(known, ", "))
+			return nil, program.Usagef("%q is no environment of %s (%s)", name, wheelRequirements, strings.Join(known, ", "))
 		}
 		e := environment{name: name}
 		var errs [3]error
@@ -141,7 +142,7 @@ type resolver struct {
 	environment
 	roots   map[string][]wheel.Root
 	locked  *lock.File // What to stay with, nil for the newest.
-	console *console
+	console *program.Console
 }
 
 // resolve asks pip, until everything is there that our own reading of the
@@ -164,7 +165,7 @@ func (r *resolver) resolve(ctx context.Context) (map[string]lock.Entry, error) {
 	for range maxRounds {
 		slices.Sort(wanted)
 		wanted = slices.Compact(wanted)
-		r.console.progress("%s: %s", r.name, strings.Join(wanted, ", "))
+		r.console.Progress("%s: %s", r.name, strings.Join(wanted, ", "))
 		entries, unmet, err := r.round(ctx, wanted, roots)
 		if err != nil || len(unmet) == 0 {
 			return entries, err

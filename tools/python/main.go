@@ -7,6 +7,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,8 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/alecthomas/kong"
-
+	"krabby.dev/krabby/tools/program"
 	"krabby.dev/krabby/tools/rootfs"
 )
 
@@ -26,53 +26,39 @@ const (
 	packages    = "opt/krabby/python/site-packages"
 )
 
+type cli struct {
+	Root    []string `required:"" placeholder:"FILE.tar" help:"Archives to unpack, in this order."`
+	Program []string `arg:"" help:"The program and its arguments, after --."`
+}
+
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(args []string, stdout, stderr io.Writer) int {
-	var cli struct {
-		Root    []string `required:"" placeholder:"FILE.tar" help:"Archives to unpack, in this order."`
-		Program []string `arg:"" help:"The program and its arguments, after --."`
-	}
-	fail := func(code int, err error) int {
-		fmt.Fprintf(stderr, "python: %v\n", err)
-		return code
-	}
-	helped := false
-	parser, err := kong.New(&cli,
-		kong.Name("python"),
-		kong.Description("Runs a Python program with a pinned interpreter."),
-		kong.Writers(stdout, io.Discard),
-		kong.Exit(func(int) { helped = true }), // Called for --help only.
-	)
-	if err != nil {
-		return fail(1, err)
-	}
-	if _, err := parser.Parse(args); helped {
-		return 0
-	} else if err != nil {
-		return fail(2, err)
-	}
-	dir, err := os.MkdirTemp("", "python-")
-	if err != nil {
-		return fail(1, err)
-	}
-	defer os.RemoveAll(dir)
-	for _, archive := range cli.Root {
-		if err := rootfs.Unpack(archive, dir); err != nil {
-			return fail(1, fmt.Errorf("unpacking %s: %w", archive, err))
-		}
-	}
-	code, err := python(dir, cli.Program, stdout, stderr)
-	if err != nil {
-		return fail(1, err)
-	}
-	return code
+	return program.Program{
+		Name:        "python",
+		Description: "Runs a Python program with a pinned interpreter.",
+		Flags:       &cli{},
+	}.Run(context.Background(), args, stdout, stderr)
 }
 
-// python runs a program with the interpreter in dir.
-func python(dir string, program []string, stdout, stderr io.Writer) (int, error) {
+func (c *cli) Run(console *program.Console) (err error) {
+	dir, err := os.MkdirTemp("", "python-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	for _, archive := range c.Root {
+		if err := rootfs.Unpack(archive, dir); err != nil {
+			return fmt.Errorf("unpacking %s: %w", archive, err)
+		}
+	}
+	return python(dir, c.Program, console)
+}
+
+// python runs a program and its arguments with the interpreter in dir.
+func python(dir string, arguments []string, console *program.Console) error {
 	// -s: no packages of the user's; -B: write no compiled modules beside the sources.
-	command := rootfs.Command(dir, interpreter, append([]string{"-s", "-B"}, program...)...)
+	command := rootfs.Command(dir, interpreter, append([]string{"-s", "-B"}, arguments...)...)
 	command.Env = []string{
 		"PATH=",
 		"PYTHONHOME=" + filepath.Join(dir, "usr"),
@@ -82,13 +68,13 @@ func python(dir string, program []string, stdout, stderr io.Writer) (int, error)
 		"OPENBLAS_NUM_THREADS=1",
 		"TMPDIR=" + dir,
 	}
-	command.Stdout, command.Stderr = stdout, stderr
+	command.Stdout, command.Stderr = console.Out, console.Err
 	err := command.Run()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Exited() {
-		return exit.ExitCode(), nil
+		return program.ExitCode(exit.ExitCode())
 	}
 	if err != nil {
-		return 0, fmt.Errorf("running %s: %w", strings.Join(program, " "), err)
+		return fmt.Errorf("running %s: %w", strings.Join(arguments, " "), err)
 	}
-	return 0, nil
+	return nil
 }
