@@ -15,6 +15,7 @@ import (
 	"krabby.dev/krabby/hal/safety"
 	"krabby.dev/krabby/hal/synthetic"
 	"krabby.dev/krabby/hal/wire"
+	"krabby.dev/krabby/tools/bench/latency"
 )
 
 const (
@@ -206,10 +207,10 @@ func (o *ours) apply(ctx context.Context) error {
 }
 
 // measureOurs takes one measure.
-func measureOurs(ctx context.Context, m measureName, transport string, how variant, duration time.Duration) (_ sample, err error) {
+func measureOurs(ctx context.Context, m measureName, transport string, how variant, duration time.Duration) (_ latency.Sample, err error) {
 	o, err := newOurs(transport, how)
 	if err != nil {
-		return sample{}, err
+		return latency.Sample{}, err
 	}
 	defer func() { err = errors.Join(err, o.bus.Close()) }()
 	ctx, cancel := context.WithTimeout(ctx, duration+time.Minute) // No answer to a command must not be waited for for ever.
@@ -221,7 +222,7 @@ func measureOurs(ctx context.Context, m measureName, transport string, how varia
 }
 
 // lockstep publishes an observation as soon as the one before was read, or answered and the answer applied.
-func (o *ours) lockstep(ctx context.Context, answer bool, duration time.Duration) (sample, error) {
+func (o *ours) lockstep(ctx context.Context, answer bool, duration time.Duration) (latency.Sample, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type reading struct {
@@ -254,7 +255,7 @@ func (o *ours) lockstep(ctx context.Context, answer bool, duration time.Duration
 		}
 	}()
 	// Room for all that there can be, so that keeping it does not count as an allocation.
-	s := sample{took: make([]time.Duration, 0, int(duration/(5*time.Microsecond)))}
+	s := latency.Sample{Took: make([]time.Duration, 0, int(duration/(5*time.Microsecond)))}
 	lost := time.NewTimer(lostAfter)
 	step := func() (took time.Duration, ok bool, err error) {
 		memory, err := o.prepare(ctx)
@@ -296,28 +297,28 @@ func (o *ours) lockstep(ctx context.Context, answer bool, duration time.Duration
 		took, ok, err := step()
 		switch {
 		case err != nil:
-			return sample{}, err
+			return latency.Sample{}, err
 		case !ok:
-			s.lost++
+			s.Lost++
 		case number >= warmUp:
-			s.took = append(s.took, took)
+			s.Took = append(s.Took, took)
 		}
 	}
 	runtime.ReadMemStats(&after)
 	cancel()
 	if err := <-ended; err != nil {
-		return sample{}, err
+		return latency.Sample{}, err
 	}
-	if len(s.took) == 0 {
-		return sample{}, errors.New("nothing was measured: each message was lost")
+	if len(s.Took) == 0 {
+		return latency.Sample{}, errors.New("nothing was measured: each message was lost")
 	}
 	allocations := float64(after.Mallocs-before.Mallocs) / float64(number-warmUp)
-	s.allocations = &allocations
+	s.Allocations = &allocations
 	return s, nil
 }
 
 // age reads more slowly than is written, and says how old what is read is.
-func (o *ours) age(ctx context.Context, duration time.Duration) (sample, error) {
+func (o *ours) age(ctx context.Context, duration time.Duration) (latency.Sample, error) {
 	ctx, cancel := context.WithTimeout(ctx, duration)
 	defer cancel()
 	ended := make(chan error, 1)
@@ -339,7 +340,7 @@ func (o *ours) age(ctx context.Context, duration time.Duration) (sample, error) 
 			}
 		}
 	}()
-	var s sample
+	var s latency.Sample
 	var in message.Observation
 	var before, after runtime.MemStats
 	pacer := clock.NewPacer(readerPeriod)
@@ -357,18 +358,18 @@ func (o *ours) age(ctx context.Context, duration time.Duration) (sample, error) 
 		}
 		if err != nil {
 			cancel()
-			return sample{}, errors.Join(err, <-ended)
+			return latency.Sample{}, errors.Join(err, <-ended)
 		}
 		if number >= warmUp {
-			s.took = append(s.took, took)
+			s.Took = append(s.Took, took)
 		}
 	}
 	runtime.ReadMemStats(&after)
 	if err := <-ended; err != nil {
-		return sample{}, err
+		return latency.Sample{}, err
 	}
-	if len(s.took) == 0 {
-		return sample{}, errors.New("nothing was measured: no observation was read")
+	if len(s.Took) == 0 {
+		return latency.Sample{}, errors.New("nothing was measured: no observation was read")
 	}
 	return s, nil
 }

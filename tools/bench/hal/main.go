@@ -10,13 +10,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
-	"github.com/alecthomas/kong"
+	"krabby.dev/krabby/tools/program"
 )
 
 type cli struct {
@@ -36,47 +33,18 @@ func (c *cli) Validate() error {
 	return nil
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+func main() { hal().Main() }
+
+func hal() program.Program {
+	return program.Program{
+		Name:        "hal",
+		Description: "Measures observations of 480x640 and commands through the hardware abstraction layer, beside pyzmq with version 1 of the wire format. docs/benchmarks.md says what each number is.",
+		Flags:       &cli{},
+	}
 }
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	exit := -1
-	c := &cli{}
-	parser, err := kong.New(c,
-		kong.Name("hal"),
-		kong.Description("Measures observations of 480x640 and commands through the hardware abstraction layer, beside pyzmq with version 1 of the wire format. docs/benchmarks.md says what each number is."),
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(code int) { exit = code }),
-	)
-	if err != nil {
-		fmt.Fprintf(stderr, "hal: %v\n", err)
-		return 1
-	}
-	_, err = parser.Parse(args)
-	if exit >= 0 { // --help has spoken.
-		return exit
-	}
-	if err != nil {
-		fmt.Fprintf(stderr, "hal: %v (see --help)\n", err)
-		return 2
-	}
-	if err := c.measure(ctx, stdout, stderr); err != nil {
-		fmt.Fprintf(stderr, "hal: %v\n", err)
-		return 1
-	}
-	return 0
-}
-
-func (c *cli) measure(ctx context.Context, stdout, stderr io.Writer) (err error) {
-	s := &suite{
-		runs:     c.Runs,
-		duration: c.Duration,
-		progress: func(format string, args ...any) { fmt.Fprintf(stderr, "hal: %s\n", fmt.Sprintf(format, args...)) },
-	}
+func (c *cli) Run(ctx context.Context, console *program.Console) (err error) {
+	s := &suite{runs: c.Runs, duration: c.Duration, progress: console.Progress}
 	scratch, err := os.MkdirTemp("", "krabby-bench-hal-")
 	if err != nil {
 		return err
@@ -90,8 +58,5 @@ func (c *cli) measure(ctx context.Context, stdout, stderr io.Writer) (err error)
 	if err != nil {
 		return err
 	}
-	if c.JSON {
-		return report.json(stdout)
-	}
-	return report.text(stdout)
+	return report.Table().Write(console.Out, c.JSON)
 }

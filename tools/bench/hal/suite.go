@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"strings"
 	"time"
 
+	"krabby.dev/krabby/tools/bench/latency"
 	"krabby.dev/krabby/tools/bench/measure"
+	"krabby.dev/krabby/tools/bench/peer"
 )
 
 // measureName is what the peer calls it.
@@ -51,67 +51,45 @@ type suite struct {
 	runs      int
 	duration  time.Duration
 	progress  func(string, ...any)
-	peer      *peer
-	peerFails error // Why there is no peer.
+	peer      *peer.Python
+	peerFails error  // Why there is no peer.
+	version   string // The peer's, known after its first measure.
 }
 
-func (s *suite) measure(ctx context.Context) (*report, error) {
-	r := &report{}
+func (s *suite) measure(ctx context.Context) (*latency.Report, error) {
+	r := &latency.Report{Count: "messages", Lost: "lost"}
 	for i, o := range operations {
-		first := len(r.rows)
-		for _, tool := range o.tools {
-			r.rows = append(r.rows, row{operation: o.name, tool: tool})
+		var tools []latency.Tool
+		for _, name := range o.tools {
+			tools = append(tools, s.tool(name, o.measure, o.transport))
 		}
-		for n := range s.runs {
-			s.progress("%d of %d: %s, run %d of %d", i+1, len(operations), o.name, n+1, s.runs)
-			for at := range o.tools {
-				if err := s.take(ctx, &r.rows[first+at], o.measure, o.transport); err != nil {
-					return nil, fmt.Errorf("%s, %s: %w", o.name, o.tools[at], err)
-				}
-			}
+		progress := func(at string) { s.progress("%d of %d: %s", i+1, len(operations), at) }
+		if err := r.Compare(ctx, o.name, s.runs, tools, progress); err != nil {
+			return nil, err
 		}
 	}
-	r.header = s.header()
+	r.Header = s.header()
 	return r, nil
 }
 
-// take adds one run to a row.
-func (s *suite) take(ctx context.Context, r *row, m measureName, transport string) error {
-	var took sample
-	var err error
-	switch r.tool {
-	case krabbyName, krabbyCopiesName, krabbyBusyName:
-		how := variant{copies: r.tool == krabbyCopiesName, busy: r.tool == krabbyBusyName}
-		took, err = measureOurs(ctx, m, transport, how, s.duration)
-	default:
-		if s.peerFails != nil {
-			reason, _, _ := strings.Cut(s.peerFails.Error(), "\n")
-			r.note = "cannot run here: " + reason
-			return nil
-		}
-		took, err = s.peer.measure(ctx, m, transport, r.tool == pyzmqLendsName, s.duration)
+func (s *suite) tool(name string, m measureName, transport string) latency.Tool {
+	if name == pyzmqName || name == pyzmqLendsName {
+		return latency.Tool{Name: name, Fails: s.peerFails, Measure: func(ctx context.Context) (latency.Sample, error) {
+			result, err := measurePeer(ctx, s.peer, m, transport, name == pyzmqLendsName, s.duration)
+			s.version = result.Version
+			return result.Sample, err
+		}}
 	}
-	if err != nil {
-		return err
-	}
-	r.samples = append(r.samples, took)
-	return nil
+	how := variant{copies: name == krabbyCopiesName, busy: name == krabbyBusyName}
+	return latency.Tool{Name: name, Measure: func(ctx context.Context) (latency.Sample, error) {
+		return measureOurs(ctx, m, transport, how, s.duration)
+	}}
 }
 
 func (s *suite) header() []string {
-	lines := []string{measure.Machine() + ", load average " + load()}
+	lines := []string{measure.Machine()}
 	if s.peerFails == nil {
-		lines = append(lines, "peer: "+s.peer.version)
+		lines = append(lines, "peer: "+s.version)
 	}
 	return append(lines, fmt.Sprintf("%d runs of %v each, together; in brackets: ratio to the first tool of the operation", s.runs, s.duration))
-}
-
-// load is the machine's load average over 1, 5 and 15 minutes.
-func load() string {
-	data, err := os.ReadFile("/proc/loadavg")
-	fields := strings.Fields(string(data))
-	if err != nil || len(fields) < 3 {
-		return "unknown"
-	}
-	return strings.Join(fields[:3], " ")
 }

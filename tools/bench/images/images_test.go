@@ -12,8 +12,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"krabby.dev/krabby/tools/bench/table"
 )
 
 func TestExitCodes(t *testing.T) {
@@ -33,7 +31,7 @@ func TestExitCodes(t *testing.T) {
 			t.Setenv("BUILD_WORKSPACE_DIRECTORY", "") // Put back when the test ends.
 			os.Unsetenv("BUILD_WORKSPACE_DIRECTORY")
 			var stdout, stderr strings.Builder
-			if got := run(t.Context(), test.args, &stdout, &stderr); got != test.want {
+			if got := images().Run(t.Context(), test.args, &stdout, &stderr); got != test.want {
 				t.Errorf("exit code %d, want %d", got, test.want)
 			}
 			if !strings.Contains(stdout.String(), test.stdout) || !strings.Contains(stderr.String(), test.stderr) {
@@ -168,12 +166,12 @@ func TestEditChangesOneLineToSomethingNewEachTime(t *testing.T) {
 func TestToolsTakeTurnsAndTheAbsentSayWhy(t *testing.T) {
 	var turns []string
 	took := func(tool string) contender {
-		return contender{tool, func(i int) ([]table.Run, error) {
+		return contender{tool, func(i int) ([]outcome, error) {
 			turns = append(turns, fmt.Sprint(tool, i))
-			return []table.Run{{Time: time.Second}, {Time: time.Minute}}, nil
+			return []outcome{{Time: time.Second}, {Time: time.Minute}}, nil
 		}}
 	}
-	s := &suite{runs: 2, progress: func(string, ...any) {}, report: &table.Table{}, buildahFails: errors.New("no namespaces\nat all")}
+	s := &suite{runs: 2, progress: func(string, ...any) {}, report: &report{}, buildahFails: errors.New("no namespaces\nat all")}
 	if err := s.compare([]contender{took(krabbyName), took(buildahName), took(craneName)}, "first", "second"); err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +190,7 @@ func TestToolsTakeTurnsAndTheAbsentSayWhy(t *testing.T) {
 		t.Errorf("rows %q, want %q", got, want)
 	}
 
-	failing := contender{craneName, func(int) ([]table.Run, error) { return nil, errors.New("no route") }}
+	failing := contender{craneName, func(int) ([]outcome, error) { return nil, errors.New("no route") }}
 	if err := s.compare([]contender{failing}, "third"); err == nil || err.Error() != "third: crane: no route" {
 		t.Errorf("err = %v, want the operation, the tool and the cause", err)
 	}

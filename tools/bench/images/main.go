@@ -9,14 +9,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 
-	"github.com/alecthomas/kong"
 	"github.com/bazelbuild/rules_go/go/runfiles"
+
+	"krabby.dev/krabby/tools/program"
 )
 
 // Runfile paths of the peers, set by the linker (x_defs).
@@ -37,43 +35,17 @@ func (c *cli) Validate() error {
 	return nil
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+func main() { images().Main() }
+
+func images() program.Program {
+	return program.Program{
+		Name:        "images",
+		Description: "Measures image builds and pushes in a copy of this repository, beside buildah and crane with the same layers. docs/benchmarks.md says what each number is.",
+		Flags:       &cli{},
+	}
 }
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	exit := -1
-	c := &cli{}
-	parser, err := kong.New(c,
-		kong.Name("images"),
-		kong.Description("Measures image builds and pushes in a copy of this repository, beside buildah and crane with the same layers. docs/benchmarks.md says what each number is."),
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(code int) { exit = code }),
-	)
-	if err != nil {
-		fmt.Fprintf(stderr, "images: %v\n", err)
-		return 1
-	}
-	_, err = parser.Parse(args)
-	if exit >= 0 { // --help has spoken.
-		return exit
-	}
-	if err != nil {
-		fmt.Fprintf(stderr, "images: %v (see --help)\n", err)
-		return 2
-	}
-	if err := c.measure(ctx, stdout, stderr); err != nil {
-		fmt.Fprintf(stderr, "images: %v\n", err)
-		return 1
-	}
-	return 0
-}
-
-func (c *cli) measure(ctx context.Context, stdout, stderr io.Writer) (err error) {
-	progress := func(format string, args ...any) { fmt.Fprintf(stderr, "images: %s\n", fmt.Sprintf(format, args...)) }
+func (c *cli) Run(ctx context.Context, console *program.Console) (err error) {
 	work, err := c.workDir()
 	if err != nil {
 		return err
@@ -94,25 +66,22 @@ func (c *cli) measure(ctx context.Context, stdout, stderr io.Writer) (err error)
 		return fmt.Errorf("finding buildah: %w", err)
 	}
 
-	house, err := openCheckout(ctx, c.Workspace, filepath.Join(work, "checkout"), progress)
+	house, err := openCheckout(ctx, c.Workspace, filepath.Join(work, "checkout"), console.Progress)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, house.close()) }()
 
-	s := &suite{runs: c.Runs, scratch: scratch, progress: progress, house: house, crane: crane}
+	s := &suite{runs: c.Runs, scratch: scratch, progress: console.Progress, house: house, crane: crane}
 	if s.buildah, err = newBuildah(ctx, rootFS, filepath.Join(scratch, "buildah")); err != nil {
-		progress("buildah cannot run here: %v", err)
+		console.Progress("buildah cannot run here: %v", err)
 		s.buildahFails = err
 	}
 	report, err := s.measure(ctx)
 	if err != nil {
 		return err
 	}
-	if c.JSON {
-		return report.JSON(stdout)
-	}
-	return report.Text(stdout)
+	return report.table().Write(console.Out, c.JSON)
 }
 
 // workDir is where the launcher keeps its caches, unless the caller wants another.

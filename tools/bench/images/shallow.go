@@ -18,7 +18,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"krabby.dev/krabby/tools/bench/measure"
-	"krabby.dev/krabby/tools/bench/table"
 )
 
 // A base of as many layers whatever its size, so that it is the size that makes a difference.
@@ -45,15 +44,15 @@ func (s *suite) editOnBases(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		contenders = append(contenders, contender{toolOnBase(krabbyName, base.size), func(int) ([]table.Run, error) {
+		contenders = append(contenders, contender{toolOnBase(krabbyName, base.size), func(int) ([]outcome, error) {
 			served := registry.Served()
 			cost, err := s.editAndBuild(ctx, image)
 			served = registry.Served() - served
 			run := result(cost)
 			run.Received = &served
-			return []table.Run{run}, err
+			return []outcome{run}, err
 		}})
-		s.progress("building on a base of %s, once", table.Size(float64(base.size)))
+		s.progress("building on a base of %s, once", bytesText(float64(base.size)))
 		if _, err := s.house.build(ctx, image); err != nil {
 			return err
 		}
@@ -63,7 +62,7 @@ func (s *suite) editOnBases(ctx context.Context) error {
 
 // toolOnBase names a tool in a comparison of bases.
 func toolOnBase(tool string, size int64) string {
-	return fmt.Sprintf("%s, base of %s", tool, table.Size(float64(size)))
+	return fmt.Sprintf("%s, base of %s", tool, bytesText(float64(size)))
 }
 
 // shallow puts a changed layer on a base that is in a registry, and pushes to that registry. From nothing: the base's
@@ -78,7 +77,7 @@ func (s *suite) shallow(ctx context.Context) error {
 }
 
 func (s *suite) onBase(ctx context.Context, tool string, size int64, run func(ctx context.Context, host string, layers []file) (measure.Cost, error)) contender {
-	return contender{toolOnBase(tool, size), func(i int) ([]table.Run, error) {
+	return contender{toolOnBase(tool, size), func(i int) ([]outcome, error) {
 		registry := measure.StartRegistry()
 		defer registry.Close()
 		if _, err := pushSynthetic(ctx, registry, s.architecture, size); err != nil {
@@ -89,7 +88,7 @@ func (s *suite) onBase(ctx context.Context, tool string, size int64, run func(ct
 		received, served = registry.Received()-received, registry.Served()-served
 		result := result(cost)
 		result.Sent, result.Received = &received, &served
-		return []table.Run{result}, err
+		return []outcome{result}, err
 	}}
 }
 

@@ -16,7 +16,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 
 	"krabby.dev/krabby/tools/bench/measure"
-	"krabby.dev/krabby/tools/bench/table"
 )
 
 // suite runs each operation with each tool, on the same layers.
@@ -37,7 +36,7 @@ type suite struct {
 	original     []file   // Layers of the image.
 	changed      [][]file // The same after each run's edit.
 
-	report *table.Table
+	report *report
 }
 
 // Names of the tools.
@@ -47,8 +46,8 @@ const (
 	craneName   = "crane"
 )
 
-func (s *suite) measure(ctx context.Context) (*table.Table, error) {
-	s.report = &table.Table{}
+func (s *suite) measure(ctx context.Context) (*report, error) {
+	s.report = &report{}
 	if err := s.prepare(); err != nil {
 		return nil, err
 	}
@@ -99,15 +98,15 @@ func (s *suite) prepare() error {
 // contender is a tool in operations that follow each other: run has a result for each.
 type contender struct {
 	tool string
-	run  func(i int) ([]table.Run, error)
+	run  func(i int) ([]outcome, error)
 }
 
 // compare has the contenders take turns, so that what else the machine does hits all of them.
 func (s *suite) compare(contenders []contender, operations ...string) error {
-	rows := make([][]table.Row, len(operations))
+	rows := make([][]row, len(operations))
 	for j, operation := range operations {
 		for _, c := range contenders {
-			rows[j] = append(rows[j], table.Row{Operation: operation, Tool: c.tool})
+			rows[j] = append(rows[j], row{Operation: operation, Tool: c.tool})
 		}
 	}
 	for i := range s.runs {
@@ -136,7 +135,7 @@ type absentError struct{ why string }
 
 func (e absentError) Error() string { return e.why }
 
-func (s *suite) turn(c contender, i int) ([]table.Run, error) {
+func (s *suite) turn(c contender, i int) ([]outcome, error) {
 	if c.tool == buildahName && s.buildahFails != nil {
 		return nil, absentError{"cannot run here: " + firstLine(s.buildahFails.Error())}
 	}
@@ -145,14 +144,14 @@ func (s *suite) turn(c contender, i int) ([]table.Run, error) {
 
 // costs is a contender whose one operation ends in one cost.
 func costs(tool string, run func(i int) (measure.Cost, error)) contender {
-	return contender{tool, func(i int) ([]table.Run, error) {
+	return contender{tool, func(i int) ([]outcome, error) {
 		cost, err := run(i)
-		return []table.Run{result(cost)}, err
+		return []outcome{result(cost)}, err
 	}}
 }
 
-func result(cost measure.Cost) table.Run {
-	return table.Run{Time: cost.Time, Read: &cost.Read, Written: &cost.Written}
+func result(cost measure.Cost) outcome {
+	return outcome{Time: cost.Time, Read: &cost.Read, Written: &cost.Written}
 }
 
 func firstLine(text string) string { line, _, _ := strings.Cut(text, "\n"); return line }
@@ -172,7 +171,7 @@ func (s *suite) noOp(ctx context.Context) error {
 	return s.compare([]contender{
 		costs(krabbyName, func(int) (measure.Cost, error) { return s.house.build(ctx, target) }),
 		costs(buildahName, func(int) (measure.Cost, error) { return s.buildah.build(ctx, s.architecture, 0) }),
-		{craneName, func(int) ([]table.Run, error) { return nil, absentError{"has no cache: as its cold assembly"} }},
+		{craneName, func(int) ([]outcome, error) { return nil, absentError{"has no cache: as its cold assembly"} }},
 	}, "no-op build")
 }
 
@@ -248,13 +247,13 @@ func (s *suite) assemble(ctx context.Context, number int, layers []file) (measur
 }
 
 // craneAppend makes a tar with crane, from a base in a registry: it takes none from elsewhere.
-func (s *suite) craneAppend(ctx context.Context, registry *measure.Registry, number int, layers []file) (table.Run, error) {
+func (s *suite) craneAppend(ctx context.Context, registry *measure.Registry, number int, layers []file) (outcome, error) {
 	args := []string{"append", "--base", registry.Host() + "/base", "--new_tag", "image:latest", "--output", s.tar(number)}
 	for _, layer := range layers {
 		args = append(args, "--new_layer", layer.Path)
 	}
 	if err := os.RemoveAll(s.tar(number)); err != nil {
-		return table.Run{}, err
+		return outcome{}, err
 	}
 	served := registry.Served()
 	cost, _, err := measure.Command(ctx, exec.Command(s.crane, args...))
@@ -288,9 +287,9 @@ func (s *suite) cold(ctx context.Context) error {
 			}
 			return s.buildah.build(ctx, s.architecture, 0)
 		}),
-		{craneName, func(int) ([]table.Run, error) {
+		{craneName, func(int) ([]outcome, error) {
 			run, err := s.craneAppend(ctx, registry, 0, s.original)
-			return []table.Run{run}, err
+			return []outcome{run}, err
 		}},
 	}, "cold assembly from layers")
 }
@@ -309,9 +308,9 @@ func (s *suite) changedLayer(ctx context.Context) error {
 			}
 			return s.buildah.build(ctx, s.architecture, i+1)
 		}),
-		{craneName, func(i int) ([]table.Run, error) {
+		{craneName, func(i int) ([]outcome, error) {
 			run, err := s.craneAppend(ctx, registry, i+1, s.changed[i])
-			return []table.Run{run}, err
+			return []outcome{run}, err
 		}},
 	}, "changed layer to image")
 }
@@ -338,10 +337,10 @@ func (s *suite) push(ctx context.Context) error {
 }
 
 func (s *suite) pushes(tool string, push func(number int, repository string) (measure.Cost, error)) contender {
-	return contender{tool, func(i int) ([]table.Run, error) {
+	return contender{tool, func(i int) ([]outcome, error) {
 		registry := measure.StartRegistry()
 		defer registry.Close()
-		var runs []table.Run
+		var runs []outcome
 		for _, number := range []int{0, i + 1} {
 			received := registry.Received()
 			cost, err := push(number, registry.Host()+"/image")

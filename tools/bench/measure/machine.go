@@ -10,9 +10,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Machine says in a line what a benchmark ran on.
+// Machine says in a line what a benchmark ran on, and how much else that had to do lately.
 func Machine() string {
-	return fmt.Sprintf("machine: %d CPUs (%s), Linux %s", runtime.NumCPU(), processor(), kernel())
+	return fmt.Sprintf("machine: %d CPUs (%s), Linux %s, load average %s", runtime.NumCPU(), processor(), kernel(), load())
+}
+
+// load is the machine's load average over 1, 5 and 15 minutes.
+func load() string {
+	data, err := os.ReadFile("/proc/loadavg")
+	fields := strings.Fields(string(data))
+	if err != nil || len(fields) < 3 {
+		return "unknown"
+	}
+	return strings.Join(fields[:3], " ")
 }
 
 func kernel() string {

@@ -2,98 +2,85 @@ package table
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
-	"time"
 )
 
-func bytes(n int64) *int64 { return &n }
+func of(v float64) *float64 { return &v }
 
 func example() *Table {
 	return &Table{
 		Header: []string{"2 CPUs"},
+		Columns: []Column{
+			{Key: "runs"},
+			{Name: "time", Key: "time_s", Compared: true, Text: func(v float64) string { return fmt.Sprintf("%.3f s", v) }},
+			{Name: "read", Key: "read_bytes", Compared: true, Text: func(v float64) string { return fmt.Sprintf("%v B", v) }},
+			{Name: "steps", Key: "steps", Text: func(v float64) string { return fmt.Sprint(v) }},
+		},
 		Rows: []Row{
-			{Operation: "build", Tool: "krabby", Runs: []Run{
-				{Time: 3 * time.Second, Read: bytes(0), Written: bytes(2_000_000)},
-				{Time: time.Second, Read: bytes(0), Written: bytes(1_000_000)},
-				{Time: 2 * time.Second, Read: bytes(0), Written: bytes(3_000_000)},
-			}},
-			{Operation: "build", Tool: "buildah", Runs: []Run{{Time: 5 * time.Second, Read: bytes(7), Written: bytes(1_000_000)}}},
+			{Operation: "build", Tool: "krabby", Values: []*float64{of(3), of(2), of(0), of(7)}},
+			{Operation: "build", Tool: "buildah", Values: []*float64{of(1), of(5), of(7), of(14)}},
 			{Operation: "build", Tool: "crane", Note: "it keeps nothing"},
-			{Operation: "push", Tool: "krabby", Runs: []Run{{Time: 500 * time.Millisecond, Sent: bytes(10)}, {Time: 700 * time.Millisecond, Sent: bytes(20)}}},
-			{Operation: "push", Tool: "crane", Runs: []Run{{Time: 300 * time.Millisecond, Sent: bytes(30)}}},
+			{Operation: "push", Tool: "krabby", Values: []*float64{of(2), of(0.6), nil, nil}},
+			{Operation: "push", Tool: "crane", Values: []*float64{of(1), of(0.3), of(30), nil}, Note: "by night"},
+			{Operation: "pull", Tool: "buildah", Note: "cannot run here"},
+			{Operation: "pull", Tool: "krabby", Values: []*float64{of(1), of(1), nil, nil}},
 		},
 	}
 }
 
-func TestTextShowsMediansAndRatiosToTheFirstTool(t *testing.T) {
+func TestTextShowsRatiosToTheFirstTool(t *testing.T) {
 	var out strings.Builder
-	if err := example().Text(&out); err != nil {
+	if err := example().Write(&out, false); err != nil {
 		t.Fatal(err)
 	}
 	want := `2 CPUs
-operation  tool     time            read  written      to registry  from registry
-build      krabby   2.000 s         0 B   2 MB         -            -
-           buildah  5.000 s (2.5x)  7 B   1 MB (0.5x)  -            -
-           crane    -               -     -            -            -
-push       krabby   0.600 s         -     -            15 B         -
-           crane    0.300 s (0.5x)  -     -            30 B (2x)    -
+operation  tool     time            read  steps
+build      krabby   2.000 s         0 B   7
+           buildah  5.000 s (2.5x)  7 B   14
+           crane    -               -     -
+push       krabby   0.600 s         -     -
+           crane    0.300 s (0.5x)  30 B  -
+pull       buildah  -               -     -
+           krabby   1.000 s         -     -
 build, crane: it keeps nothing
+push, crane: by night
+pull, buildah: cannot run here
 `
 	if out.String() != want {
-		t.Errorf("Text:\n%s\nwant:\n%s", out.String(), want)
+		t.Errorf("found:\n%s\nexpected:\n%s", out.String(), want)
 	}
 }
 
-func TestJSONHasUnitsInNamesAndLeavesOutWhatWasNotMeasured(t *testing.T) {
+func TestJSONHasAllThatWasMeasuredAndNothingElse(t *testing.T) {
 	var out strings.Builder
-	if err := example().JSON(&out); err != nil {
+	if err := example().Write(&out, true); err != nil {
 		t.Fatal(err)
+	}
+	type results []struct {
+		Operation, Tool, Note string
+		Measures              map[string]map[string]float64
 	}
 	var got struct {
 		About   []string
-		Results []map[string]any
+		Results results
 	}
 	if err := json.Unmarshal([]byte(out.String()), &got); err != nil {
 		t.Fatal(err)
 	}
-	if len(got.About) != 1 || len(got.Results) != 5 {
-		t.Fatalf("JSON has %d lines about the machine and %d results, want 1 and 5", len(got.About), len(got.Results))
+	if len(got.About) != 1 || got.About[0] != "2 CPUs" || len(got.Results) != 7 {
+		t.Fatalf("found %q and %d results, expected the header and 7", got.About, len(got.Results))
 	}
-	buildah := got.Results[1]
-	if at := buildah["time_s"].(map[string]any); at["median"] != 5.0 || at["ratio"] != 2.5 {
-		t.Errorf("time_s of buildah = %v, want 5 and 2.5", at)
+	buildah, crane, push := got.Results[1], got.Results[2], got.Results[4]
+	want := "map[read_bytes:map[value:7] runs:map[value:1] steps:map[value:14] time_s:map[ratio:2.5 value:5]]"
+	if found := fmt.Sprint(buildah.Measures); buildah.Operation != "build" || buildah.Tool != "buildah" || found != want {
+		t.Errorf("%s, %s: found %s, expected build, buildah: %s", buildah.Operation, buildah.Tool, found, want)
 	}
-	if read := buildah["read_bytes"].(map[string]any); read["ratio"] != nil {
-		t.Errorf("read_bytes of buildah = %v, want no ratio to zero", read)
+	if len(crane.Measures) != 0 || crane.Note != "it keeps nothing" {
+		t.Errorf("found %+v, expected a note alone", crane)
 	}
-	if crane := got.Results[2]; crane["time_s"] != nil || crane["note"] != "it keeps nothing" {
-		t.Errorf("the result without runs = %v, want its note alone", crane)
-	}
-}
-
-func TestMedian(t *testing.T) {
-	for name, test := range map[string]struct {
-		of   []float64
-		want float64
-	}{
-		"one":             {[]float64{4}, 4},
-		"odd, unsorted":   {[]float64{9, 1, 3}, 3},
-		"even":            {[]float64{1, 10, 3, 5}, 4},
-		"one is far away": {[]float64{1, 1, 1000}, 1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if got := Median(test.of); got != test.want {
-				t.Errorf("Median(%v) = %v, want %v", test.of, got, test.want)
-			}
-		})
-	}
-}
-
-func TestSize(t *testing.T) {
-	for bytes, want := range map[float64]string{0: "0 B", 999: "999 B", 1000: "1 kB", 999_900: "1 MB", 17_062_000: "17.1 MB", 20e9: "20 GB", 20e12: "2e+04 GB"} {
-		if got := Size(bytes); got != want {
-			t.Errorf("Size(%v) = %q, want %q", bytes, got, want)
-		}
+	if want := "map[read_bytes:map[value:30] runs:map[value:1] time_s:map[ratio:0.5 value:0.3]]"; fmt.Sprint(push.Measures) != want {
+		t.Errorf("found %v, expected %s", push.Measures, want)
 	}
 }

@@ -95,7 +95,7 @@ var krabby = imports.Table{
 		},
 
 		// What builds, checks and ships. Nothing of the robot depends on it, nor it on the robot.
-		{Packages: "tools/bench/hal", Imports: []string{"tools/bench/...", "tools/rootfs", "hal/..."}}, // Measures it, and ships nothing.
+		{Packages: "tools/bench/hal", Imports: []string{"tools/bench/...", "tools/program", "hal/..."}}, // Measures it, and ships nothing.
 		{Packages: "tools/...", Imports: []string{"tools/..."}},
 		{
 			Packages: "oci/python/hal", // The Python client against the Go side.
