@@ -96,6 +96,10 @@ var krabby = imports.Table{
 
 		// What builds, checks and ships. Nothing of the robot depends on it, nor it on the robot.
 		{Packages: "tools/bench/hal", Imports: []string{"tools/bench/...", "tools/program", "hal/..."}}, // Measures it, and ships nothing.
+		{ // The same.
+			Packages: "tools/bench/inference",
+			Imports:  []string{"tools/bench/...", "tools/program", "compute/onnx", "compute/policy", "hal/clock"},
+		},
 		{Packages: "tools/...", Imports: []string{"tools/..."}},
 		{
 			Packages: "oci/python/hal", // The Python client against the Go side.

@@ -1,0 +1,29 @@
+"""Headers of ONNX Runtime, for programs in C."""
+
+load("@rules_go//go:def.bzl", "GoInfo")
+
+def _headers_impl(ctx):
+    headers = [f for f in ctx.attr.library[GoInfo].srcs if f.extension == "h"]
+    if not headers:
+        fail("%s: found no headers among its sources" % ctx.attr.library.label)
+    files = depset(headers)
+    return [
+        DefaultInfo(files = files),
+        CcInfo(compilation_context = cc_common.create_compilation_context(
+            headers = files,
+            system_includes = depset([f.dirname for f in headers]),
+        )),
+    ]
+
+headers = rule(
+    doc = "The headers among the sources of a Go package with C in it: the wheel of the library has none.",
+    implementation = _headers_impl,
+    attrs = {
+        "library": attr.label(
+            doc = "The `go_library`.",
+            mandatory = True,
+            providers = [GoInfo],
+        ),
+    },
+    provides = [CcInfo],
+)

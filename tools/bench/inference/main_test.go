@@ -1,0 +1,170 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"krabby.dev/krabby/compute/onnx"
+	"krabby.dev/krabby/tools/bench/latency"
+)
+
+// TestMain plays the busy processes: this program again.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == "--burn" {
+		burn(os.Stdin)
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func TestExitCodes(t *testing.T) {
+	for name, test := range map[string]struct {
+		args           []string
+		want           int
+		stdout, stderr string
+	}{
+		"help":          {[]string{"--help"}, 0, "docs/benchmarks.md", ""},
+		"no run":        {[]string{"--runs=0"}, 2, "", "inference: --runs: found 0, expected 1 or more (see --help)\n"},
+		"no time":       {[]string{"--duration=10ms"}, 2, "", "inference: --duration: found 10ms, expected 1s or more (see --help)\n"},
+		"negative time": {[]string{"--duration=-1s"}, 2, "", "inference: --duration: found -1s, expected 1s or more (see --help)\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			got := inference().Run(t.Context(), test.args, &stdout, &stderr)
+			if got != test.want || !strings.Contains(stdout.String(), test.stdout) || !strings.Contains(stderr.String(), test.stderr) {
+				t.Errorf("exit code %d, stdout %q, stderr %q; want %d, %q, %q", got, stdout.String(), stderr.String(), test.want, test.stdout, test.stderr)
+			}
+		})
+	}
+}
+
+func TestEachStepIsMeasuredWithEachTool(t *testing.T) {
+	if floorFile == "" {
+		t.Skip("the policies and the peers are among the runfiles of Bazel")
+	}
+	dir := t.TempDir()
+	s := &suite{runs: 1, step: 20 * time.Millisecond, progress: t.Logf}
+	var err error
+	if s.files, err = find(dir); err != nil {
+		t.Fatal(err)
+	}
+	s.python, s.pythonFails = newPython(t.Context(), dir, s.files)
+	runtime, err := onnx.Open(s.files.library)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer runtime.Close()
+	var r latency.Report
+	if err := s.steps(t.Context(), &r, runtime); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Rows) != 16 {
+		t.Errorf("%d rows, want 4 tools for each of 4 graphs", len(r.Rows))
+	}
+	for _, row := range r.Rows {
+		ours := row.Tool == krabbyName
+		if len(row.Samples) == 0 {
+			if ours || row.Tool == floorName || s.pythonFails == nil {
+				t.Errorf("%s, %s: no samples (%s)", row.Operation, row.Tool, row.Note)
+			}
+			continue
+		}
+		// Go's runtime makes some now and then.
+		if a := row.Samples[0].Allocations; (a != nil) != ours || ours && *a*float64(len(row.Samples[0].Took)) > 20 {
+			t.Errorf("%s, %s: %v allocations a step, want none of ours and unknown ones of others", row.Operation, row.Tool, a)
+		}
+	}
+}
+
+func TestStepsThatComputeSomethingElseAreNotCompared(t *testing.T) {
+	expected := []float32{1, -200}
+	for name, test := range map[string]struct {
+		found []float32
+		want  string
+	}{
+		"the same":     {[]float32{1, -200}, ""},
+		"rounded":      {[]float32{1.000001, -200.001}, ""},
+		"another":      {[]float32{1, -200.01}, "as number 1, expected -200"},
+		"not a number": {[]float32{float32(math.NaN()), -200}, "gave NaN as number 0"},
+		"shorter":      {[]float32{1}, "gave 1 numbers, expected 2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := same(test.found, expected)
+			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+				t.Errorf("err = %v, want %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestWakeUpsAreLateAgainstAGrid(t *testing.T) {
+	const ms = time.Millisecond
+	g := grid{period: 10 * ms, due: 1}
+	for i, test := range []struct {
+		elapsed, late time.Duration
+		missed        int
+		ok            bool
+	}{
+		{10 * ms, 0, 0, true},
+		{20*ms + 7, 7, 0, true},
+		{55 * ms, 25 * ms, 2, true}, // For 30: those of 40 and 50 have passed.
+		{55*ms + 1, 0, 0, false},    // A loop that makes up for them.
+		{61 * ms, 1 * ms, 0, true},
+	} {
+		if late, missed, ok := g.woke(test.elapsed); late != test.late || missed != test.missed || ok != test.ok {
+			t.Errorf("wake-up %d: %v late with %d missed, %v, want %v, %d and %v", i, late, missed, ok, test.late, test.missed, test.ok)
+		}
+	}
+}
+
+func TestEveryDeadlineOfALoopIsMetOrMissed(t *testing.T) {
+	stop, err := burners(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, loop := range map[string]func(context.Context, time.Duration, time.Duration) (latency.Sample, error){"paced": paced, "ticked": ticked} {
+		t.Run(name, func(t *testing.T) {
+			s, err := loop(t.Context(), 10*time.Millisecond, 200*time.Millisecond)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := len(s.Took) + s.Lost; n < 20 {
+				t.Errorf("%d met and %d missed, want 20 or more in all", len(s.Took), s.Lost)
+			}
+			if s.Allocations == nil {
+				t.Error("allocations were not counted")
+			}
+		})
+	}
+	if err := stop(); err != nil {
+		t.Errorf("ending the busy process: %v", err)
+	}
+}
+
+func TestALoopEndsWithItsContext(t *testing.T) {
+	for name, loop := range map[string]func(context.Context, time.Duration, time.Duration) (latency.Sample, error){"paced": paced, "ticked": ticked} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+			defer cancel()
+			if _, err := loop(ctx, time.Hour, 2*time.Hour); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("err = %v, want the context's", err)
+			}
+		})
+	}
+}
+
+func TestBurnersEnd(t *testing.T) {
+	stop, err := burners(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stop(); err != nil {
+		t.Errorf("stopping: %v, want each to end by itself", err)
+	}
+}

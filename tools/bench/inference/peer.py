@@ -1,0 +1,118 @@
+"""What inference is measured beside: one step of a policy's graph with onnxruntime, as often as a time allows, or a loop.
+
+Writes a line of JSON: what measured, what the first step gave, and how long each step took or how late each wake-up was.
+"""
+
+import json
+import sys
+import time
+
+import numpy as np
+import onnxruntime as ort
+
+WARM_UP = 100
+
+
+def session(model):
+    """A session with the settings of compute/onnx: the caller's thread alone, and no spinning."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def inputs(graph):
+    """What both sides compute from: inputs that are not trivial, and states of zero."""
+    states = {state["input"] for state in graph.get("states", [])}
+    arrays = {}
+    for tensor in graph["inputs"]:
+        size = int(np.prod(tensor["shape"]))
+        values = np.sin(np.arange(size, dtype=np.float64)) * (tensor["name"] not in states)
+        arrays[tensor["name"]] = values.astype(np.float32).reshape(tensor["shape"])
+    return arrays
+
+
+def plain(model, graph):
+    """A step as people write it: arrays in, arrays out."""
+    run, arrays = session(model).run, inputs(graph)
+    names = [tensor["name"] for tensor in graph["outputs"]]
+    states = [(names.index(state["output"]), state["input"]) for state in graph.get("states", [])]
+
+    def step():
+        outputs = run(names, arrays)
+        for output, name in states:
+            arrays[name] = outputs[output]
+        return outputs[0]
+
+    return step
+
+
+def bound(model, graph):
+    """A step with memory bound beforehand: as close to the library itself as Python gets."""
+    runs = session(model)
+    binding, values, outputs = runs.io_binding(), {}, {}
+    for name, array in inputs(graph).items():
+        values[name] = ort.OrtValue.ortvalue_from_numpy(array)
+        binding.bind_ortvalue_input(name, values[name])
+    for tensor in graph["outputs"]:
+        outputs[tensor["name"]] = ort.OrtValue.ortvalue_from_shape_and_type(tensor["shape"], np.float32)
+        binding.bind_ortvalue_output(tensor["name"], outputs[tensor["name"]])
+    states = [(outputs[state["output"]], values[state["input"]]) for state in graph.get("states", [])]
+    first = outputs[graph["outputs"][0]["name"]]
+
+    def step():
+        runs.run_with_iobinding(binding)
+        for output, value in states:
+            value.update_inplace(output.numpy())
+        return first
+
+    return step
+
+
+def steps(step, value, seconds):
+    """What the first step gave, and how long those after the warm-up took."""
+    first = np.asarray(value(step())).reshape(-1).tolist()
+    for _ in range(WARM_UP):
+        step()
+    now, samples = time.perf_counter_ns, []
+    ends = now() + int(seconds * 1e9)
+    while (began := now()) < ends:
+        step()
+        samples.append(now() - began)
+    return {"first": first, "samples_ns": samples}
+
+
+def loop(period_ns, seconds):
+    """How late a loop wakes up that sleeps until deadlines one period apart, and how many it misses on the way."""
+    now, samples, lost = time.monotonic_ns, [], 0
+    began = now()
+    ends, deadline = began + int(seconds * 1e9), began + period_ns
+    while deadline <= ends:
+        time.sleep(max(0, deadline - now()) / 1e9)
+        late = max(0, now() - deadline)
+        samples.append(late)
+        missed = late // period_ns
+        lost += missed
+        deadline += (missed + 1) * period_ns
+    return {"lost": lost, "samples_ns": samples}
+
+
+def main(how, seconds, *args):
+    if how == "loop":
+        result = loop(int(args[0]), float(seconds))
+    elif how == "plain":
+        result = steps(plain(args[0], json.loads(args[1])), lambda first: first, float(seconds))
+    elif how == "bound":
+        result = steps(bound(args[0], json.loads(args[1])), lambda first: first.numpy(), float(seconds))
+    else:
+        sys.exit(f"found {how!r}, expected plain, bound or loop")
+    version = f"Python {sys.version.split()[0]}, onnxruntime {ort.__version__}, numpy {np.__version__}"
+    print(json.dumps({"version": version, **result}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
