@@ -1,6 +1,11 @@
 // Package runner is the control loop: at absolute deadlines it takes the newest observation, asks the policy for an
 // action and sends it as a joint command. One observation leads to at most one action. Whatever is missing, old or
-// malformed leads to none, and is counted by its cause; the robot's server then holds.
+// malformed leads to none, and is counted by its cause; the robot's server then holds, and after a while damps.
+//
+// Nor does a fault of the policy end the loop. After a panic, an error of the model or an output that is not finite,
+// nobody knows what the policy remembers, so before its next step all of it is forgotten, as in a new session: a policy
+// that always fails never acts, and one that failed once begins anew. What Go cannot recover from, such as a crash inside
+// of an inference engine's library, ends the process.
 //
 // The loop itself does not allocate beyond what its parts do. It must never import servers, backends or an inference
 // engine: it knows a model only as an interface.
@@ -12,6 +17,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"runtime"
 	"sync"
 	"time"
 
@@ -34,11 +40,13 @@ type Link interface {
 // Builder turns an observation into the input of a model; *joystick.Builder is one.
 type Builder interface {
 	// Build fills dst, which is the model's input.
+	//
+	// After an error it must be as if it had not been called.
 	Build(dst []float32, o *message.Observation, command message.NavigationCommand, lastAction []float32) error
 }
 
-// Model computes an action; *onnx.Session is one. Where it has a method Reset too, that makes it forget, when the robot's
-// side begins anew.
+// Model computes an action; *onnx.Session is one. Where a model or a builder has a method Reset too, that makes it forget,
+// when the robot's side begins anew and after a fault of the policy.
 type Model interface {
 	Input() []float32
 	Output() []float32
@@ -109,6 +117,7 @@ type Runner struct {
 	lastAction  []float32
 	seen        bool
 	sessionID   uint64
+	faulty      bool // The policy failed, and what it remembers must be forgotten.
 	missLog     clock.Throttle
 	failureLog  clock.Throttle
 
@@ -155,18 +164,29 @@ func New(p *policy.Policy, link Link, builder Builder, model Model, opts ...Opti
 	return r, nil
 }
 
-// Run runs the loop until ctx is done. Call it once, or Turn instead.
+// Run runs the loop until ctx is done, with its goroutine locked to its thread. Call it once, or Turn instead.
 func (r *Runner) Run(ctx context.Context) {
-	pacer := clock.NewPacer(time.Duration(float64(time.Second) / r.rateHz))
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	r.run(ctx, clock.NewPacer(time.Duration(float64(time.Second)/r.rateHz)))
+}
+
+func (r *Runner) run(ctx context.Context, pacer *clock.Pacer) {
+	defer func() { r.logMissed(r.missLog.Flush()) }()
 	for {
 		missed, err := pacer.Wait(ctx)
 		if err != nil {
 			return
 		}
-		if missed > 0 && r.missLog.Allow() {
-			r.log.Warn("missed deadlines", "count", missed)
-		}
+		r.logMissed(r.missLog.Add(missed))
 		r.tick(missed)
+	}
+}
+
+// logMissed logs that so many deadlines were missed since it last did.
+func (r *Runner) logMissed(count int) {
+	if count > 0 {
+		r.log.Warn("missed deadlines", "count", count)
 	}
 }
 
@@ -187,8 +207,10 @@ func (r *Runner) tick(missed int) {
 	start := time.Now()
 	s, err := r.step()
 	latency := time.Since(start)
-	if s.cause != "" && s.cause != NoObservation && s.cause != NotNew && r.failureLog.Allow() {
-		r.log.Warn("no action", "cause", s.cause, "err", err)
+	if s.cause != "" && s.cause != NoObservation && s.cause != NotNew {
+		if count := r.failureLog.Add(1); count > 0 {
+			r.log.Warn("no action", "count", count, "cause", s.cause, "err", err)
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -209,6 +231,10 @@ func (r *Runner) step() (s step, err error) {
 		if p := recover(); p != nil {
 			s.cause, err = Panicked, fmt.Errorf("runner: panic: %v", p)
 		}
+		switch s.cause {
+		case Panicked, InferenceFailed, NotFinite:
+			r.faulty = true
+		}
 	}()
 	s.age, err = r.link.Poll(r.observation)
 	if err != nil {
@@ -216,13 +242,11 @@ func (r *Runner) step() (s step, err error) {
 		return s, err
 	}
 	s.read = true
-	if !r.seen || r.observation.SessionID != r.sessionID {
+	if !r.seen || r.observation.SessionID != r.sessionID || r.faulty {
 		r.seen, r.sessionID = true, r.observation.SessionID
 		// The policy's memory belongs to the life of the robot it acted on.
-		clear(r.lastAction)
-		if m, ok := r.model.(interface{ Reset() }); ok {
-			m.Reset()
-		}
+		r.forget()
+		r.faulty = false
 	}
 	// An age below zero is of a clock that is not ours, or of a time that no clock shows.
 	if s.age > r.maxAge || s.age < -clockTolerance {
@@ -251,6 +275,16 @@ func (r *Runner) step() (s step, err error) {
 	}
 	copy(r.lastAction, action)
 	return s, nil
+}
+
+// forget makes the policy begin anew.
+func (r *Runner) forget() {
+	clear(r.lastAction)
+	for _, part := range []any{r.builder, r.model} {
+		if p, ok := part.(interface{ Reset() }); ok {
+			p.Reset()
+		}
+	}
 }
 
 // fill makes action the command and says whether a target had to be clipped.

@@ -1,15 +1,15 @@
-// Package clock tells the time by which ages are measured and paces loops at absolute deadlines.
+// Package clock tells the time by which ages are measured, paces loops at absolute deadlines, and keeps what happens at
+// every tick from flooding a log.
 //
 // It must never import anything of this module.
 package clock
 
 import (
-	"context"
 	"math"
 	"sync/atomic"
-	"syscall"
 	"time"
-	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // Clock reads the machine's monotonic clock. Readings of different processes on one machine can be compared; those
@@ -38,10 +38,9 @@ func New() *Clock {
 }
 
 func monotonicNs() int64 {
-	const clockMonotonic = 1
-	var ts syscall.Timespec
+	var ts unix.Timespec
 	// It cannot fail on Linux; if it did, ages within this process would still be right.
-	syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, clockMonotonic, uintptr(unsafe.Pointer(&ts)), 0)
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
 	return ts.Nano()
 }
 
@@ -64,72 +63,4 @@ func (s *Simulated) Advance(d time.Duration) {
 		panic("clock: a simulated clock must not go back, found " + d.String())
 	}
 	s.ns.Add(int64(d))
-}
-
-// Pacer wakes a loop at fixed deadlines, one period apart. Because deadlines are absolute, neither late wake-ups nor
-// the time that the loop's body takes add up: the rate does not drift. It belongs to one goroutine.
-type Pacer struct {
-	period time.Duration
-	next   time.Time // Zero until the first Wait.
-	timer  *time.Timer
-}
-
-// NewPacer returns a pacer whose first deadline is the first call of Wait. The period must be positive.
-func NewPacer(period time.Duration) *Pacer {
-	if period <= 0 {
-		panic("clock: a pacer's period must be positive, found " + period.String())
-	}
-	timer := time.NewTimer(0)
-	timer.Stop()
-	return &Pacer{period: period, timer: timer}
-}
-
-// Wait blocks until the next deadline and returns how many deadlines were missed since the last call: one where the
-// loop's body ran beyond its own deadline, and one for each further deadline that passed meanwhile. Missed ticks are
-// not made up for: the loop goes on with the latest deadline that has passed, and then on the old grid. The error is
-// ctx's.
-func (p *Pacer) Wait(ctx context.Context) (missed int, err error) {
-	if err := ctx.Err(); err != nil {
-		return 0, err
-	}
-	if p.next.IsZero() {
-		p.next = time.Now().Add(p.period)
-		return 0, nil
-	}
-	if wait := time.Until(p.next); wait >= 0 {
-		p.timer.Reset(wait)
-		select {
-		case <-ctx.Done():
-			p.timer.Stop()
-			return 0, ctx.Err()
-		case <-p.timer.C:
-		}
-	} else {
-		missed = 1
-	}
-	// Whole periods may have passed, in the body or because the machine slept through the wait.
-	if late := time.Since(p.next) / p.period; late > 0 {
-		missed = int(late) + missed
-		p.next = p.next.Add(late * p.period)
-	}
-	p.next = p.next.Add(p.period)
-	return missed, nil
-}
-
-// Throttle lets an event through at most once a period, so that what happens at every tick does not flood a log. The
-// zero value lets everything through. It belongs to one goroutine.
-type Throttle struct {
-	// Period is the least time between two events that are let through.
-	Period time.Duration
-	last   time.Time
-}
-
-// Allow says whether the event of now is let through.
-func (t *Throttle) Allow() bool {
-	now := time.Now()
-	if !t.last.IsZero() && now.Sub(t.last) < t.Period {
-		return false
-	}
-	t.last = now
-	return true
 }

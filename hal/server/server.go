@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"runtime"
 	"sync"
 	"time"
 
@@ -158,6 +159,7 @@ type Server struct {
 	unwritten   bool                  // A command passed the gate, and no write of it succeeded yet.
 	state       safety.State          // Of the gate, at the last tick.
 	throttle    clock.Throttle
+	missLog     clock.Throttle
 
 	mu    sync.Mutex // Guards gate and stats.
 	gate  *safety.Gate
@@ -183,6 +185,7 @@ func New(r *robot.Robot, backend Backend, out Publisher, in Receiver, opts ...Op
 		observation: message.NewObservation(r),
 		incoming:    message.NewJointCommand(r),
 		throttle:    clock.Throttle{Period: time.Second},
+		missLog:     clock.Throttle{Period: time.Second},
 		stats:       Stats{Unpublished: map[string]uint64{}, Refused: map[string]uint64{}},
 	}
 	for _, opt := range opts {
@@ -210,17 +213,31 @@ func newSessionID() uint64 {
 	return binary.LittleEndian.Uint64(b[:]) | 1
 }
 
-// Run runs the loop until ctx is done. Call it once, or Turn instead.
+// Run runs the loop until ctx is done, with its goroutine locked to its thread. Call it once, or Turn instead.
 func (s *Server) Run(ctx context.Context) {
-	pacer := clock.NewPacer(time.Duration(float64(time.Second) / s.rateHz))
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	s.run(ctx, clock.NewPacer(time.Duration(float64(time.Second)/s.rateHz)))
+}
+
+func (s *Server) run(ctx context.Context, pacer *clock.Pacer) {
+	defer func() { s.logMissed(s.missLog.Flush()) }()
 	for {
 		missed, err := pacer.Wait(ctx)
 		if err != nil {
 			return
 		}
+		s.logMissed(s.missLog.Add(missed))
 		start := time.Now()
 		s.tick(ctx, missed)
 		s.meterTick(time.Since(start))
+	}
+}
+
+// logMissed logs that so many deadlines were missed since it last did.
+func (s *Server) logMissed(count int) {
+	if count > 0 {
+		s.log.Warn("missed deadlines", "count", count)
 	}
 }
 
@@ -482,9 +499,13 @@ func (s *Server) refused(cause string, err error) {
 	s.warn("command refused", "cause", cause, "sequence", s.incoming.Sequence, "err", err)
 }
 
-// warn logs at most once a second; the counters have the rest.
+// warn logs at most once a second, then with the number of the warnings held back before; the counters have what they were.
 func (s *Server) warn(msg string, args ...any) {
-	if s.throttle.Allow() {
+	switch count := s.throttle.Add(1); count {
+	case 0:
+	case 1:
 		s.log.Warn(msg, args...)
+	default:
+		s.log.Warn(msg, append(args, "held_back", count-1)...)
 	}
 }

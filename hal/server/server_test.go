@@ -134,11 +134,11 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-// run runs the server itself for so long.
+// run runs the server's own loop for so long, by the time of the bubble.
 func (r *rig) run(d time.Duration) {
 	ctx, cancel := context.WithTimeout(r.t.Context(), d)
 	defer cancel()
-	r.server.Run(ctx)
+	r.server.run(ctx, clock.NewPacer(10*time.Millisecond, clock.WithSleep(func(until time.Time) { time.Sleep(time.Until(until)) })))
 }
 
 func TestObservationsArePublishedAtTheRate(t *testing.T) {
