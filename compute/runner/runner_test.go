@@ -1,12 +1,15 @@
 package runner
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -237,10 +240,123 @@ func TestTheLastActionIsThatWhichWasSentInThisSession(t *testing.T) {
 		if want := []float32{0, 1, 1, 3, 0}; !slices.Equal(got, want) {
 			t.Errorf("last actions = %v, want %v", got, want)
 		}
-		if r.resets != 2 {
-			t.Errorf("the model was made to forget %d times, want once in each session", r.resets)
+		if r.resets != 4 {
+			t.Errorf("builder and model were made to forget %d times, want 4: each once in each session", r.resets)
 		}
 	})
+}
+
+func TestWhatThePolicyRemembersIsForgottenAfterItsFault(t *testing.T) {
+	broken := errors.New("broken")
+	tests := []struct {
+		name    string
+		set     func(*rig)
+		forgets bool
+	}{
+		{"a panic", func(r *rig) { r.infer = func() error { panic("oops") } }, true},
+		{"an error of the model", func(r *rig) { r.infer = func() error { return broken } }, true},
+		{"an output that is not finite", func(r *rig) { r.output[11] = float32(math.NaN()) }, true},
+		{"an input that cannot be built", func(r *rig) { r.buildErr = broken }, false},
+		{"a command that cannot be sent", func(r *rig) { r.sendErr = broken }, false},
+		{"a stale observation", func(r *rig) { r.age = time.Second }, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			play(t, func(t *testing.T, r *rig) {
+				r.output[0] = 1
+				r.tick()
+				tt.set(r)
+				for range 3 {
+					r.tick()
+				}
+				r.infer, r.buildErr, r.sendErr, r.age, r.output[11] = nil, nil, nil, 0, 0
+				before := r.resets
+				r.lastActions = nil
+				r.tick()
+				r.tick()
+				last, want, resets := []float32{r.lastActions[0][0], r.lastActions[1][0]}, []float32{1, 1}, 0
+				if tt.forgets {
+					want, resets = []float32{0, 1}, 2
+				}
+				if !slices.Equal(last, want) || r.resets-before != resets {
+					t.Errorf("last actions after it %v and %d resets, want %v and %d", last, r.resets-before, want, resets)
+				}
+			})
+		})
+	}
+}
+
+func TestAPolicyThatAlwaysPanicsNeverActs(t *testing.T) {
+	play(t, func(t *testing.T, r *rig) {
+		r.infer = func() error { panic("oops") }
+		for range 100 {
+			r.tick()
+		}
+		st := r.runner.Stats()
+		if len(r.sent) != 0 || st.NoAction[Panicked] != 100 || st.Ticks != 101 {
+			t.Errorf("%d commands, stats %+v; want none and 100 panics", len(r.sent), st)
+		}
+		if r.resets != 200 {
+			t.Errorf("%d resets, want one of builder and model before each step", r.resets)
+		}
+	})
+}
+
+func TestMissedDeadlinesAreLoggedOnceASecondWithTheirNumber(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		var log bytes.Buffer
+		r.runner.log = slog.New(slog.NewTextHandler(&log, nil))
+		r.fresh = true
+		slow := 0
+		r.runner.link = pollFunc{r, func() {
+			r.fresh = true
+			if slow++; slow <= 75 { // For 75 ticks, which take 3 s, each is late by its own and one more deadline.
+				time.Sleep(41 * time.Millisecond)
+			}
+		}}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		r.run(ctx)
+		var counts []int
+		sum := 0
+		for _, line := range strings.Split(log.String(), "\n") {
+			if _, number, ok := strings.Cut(line, `msg="missed deadlines" count=`); ok {
+				n, err := strconv.Atoi(number)
+				if err != nil {
+					t.Fatal(err)
+				}
+				counts = append(counts, n)
+				sum += n
+			}
+		}
+		if missed := r.runner.Stats().MissedDeadlines; len(counts) > 5 || len(counts) < 3 || counts[0] != 2 || uint64(sum) != missed || missed < 150 {
+			t.Errorf("logged %v, want 3 to 5 lines, the first of 2, that add up to the %d missed", counts, missed)
+		}
+	})
+}
+
+// pollFunc is a rig's link that does something at each poll.
+type pollFunc struct {
+	*rig
+	do func()
+}
+
+func (p pollFunc) Poll(o *message.Observation) (time.Duration, error) {
+	p.do()
+	return p.rig.Poll(o)
+}
+
+func TestTheLoopRunsByTheWallClockUntilItsContextIsDone(t *testing.T) {
+	r := newRig(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	r.runner.Run(ctx)
+	// A busy machine may make fewer ticks, but none may make more.
+	if st, most := r.runner.Stats(), uint64(time.Since(start)/(20*time.Millisecond))+1; st.Ticks == 0 || st.Ticks > most {
+		t.Errorf("%d ticks, want 1 to %d", st.Ticks, most)
+	}
 }
 
 func TestTheLoopKeepsItsDeadlines(t *testing.T) {
