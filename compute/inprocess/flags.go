@@ -29,6 +29,7 @@ type flags struct {
 	ONNXRuntime string        `name:"onnxruntime" default:"/opt/krabby/lib/libonnxruntime.so.1" env:"KRABBY_ONNXRUNTIME" placeholder:"FILE" help:"ONNX Runtime library."`
 	Providers   providers     `default:"cpu" placeholder:"LIST" help:"What runs the model: some of cpu, cuda, tensorrt, in the order in which they get work, with commas between. One that the library lacks is refused."`
 	AllowCPU    bool          `name:"allow-cpu" help:"Go on, with a warning, without providers that the library lacks."`
+	Deadlines   deadlines     `embed:""`
 	Links       links         `embed:""`
 	Metrics     string        `placeholder:"ADDRESS" help:"Serve metrics for Prometheus at http://ADDRESS/metrics, for example :9464, which is 127.0.0.1:9464; other machines can read 0.0.0.0:9464."`
 	NewKeys     string        `name:"new-keys" placeholder:"FILE" help:"Write a new secret key to FILE and its public key to FILE.pub, and exit."`
@@ -65,6 +66,9 @@ func (f *flags) Validate() error {
 	if !(f.HALRate >= lowest && f.HALRate <= 10000) {
 		return fmt.Errorf("--hal-rate: found %v, expected %v to 10000 Hz: a command may be at most %v old when it is applied",
 			f.HALRate, lowest, safety.DefaultMaxCommandAge)
+	}
+	if err := f.Deadlines.validate(); err != nil {
+		return err
 	}
 	if f.Metrics != "" {
 		if _, err := metrics.Address(f.Metrics); err != nil {

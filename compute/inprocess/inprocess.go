@@ -23,6 +23,7 @@ import (
 	"krabby.dev/krabby/compute/runner"
 	"krabby.dev/krabby/hal/bus"
 	"krabby.dev/krabby/hal/client"
+	"krabby.dev/krabby/hal/clock"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/metrics"
 	"krabby.dev/krabby/hal/robot"
@@ -154,7 +155,7 @@ func open(f flags, log *slog.Logger) (_ *inference, err error) {
 	if i.builder, err = build(i.sessions); err != nil {
 		return nil, err
 	}
-	return i, nil
+	return i, f.Deadlines.prepare() // Last: memory is locked once everything is in it.
 }
 
 // builderOf finds out who builds the policy's observation, before anything large is loaded, and returns how to make it.
@@ -247,17 +248,9 @@ func locomote(ctx context.Context, f flags, i *inference, log *slog.Logger) (_ *
 	}
 	log.Info("running", "policy", i.policy.Name, "robot", i.policy.Robot.Name, "backend", f.Backend,
 		"rate_hz", rateHz, "hal_rate_hz", f.HALRate, "onnxruntime", i.runtime.Version())
-	var both sync.WaitGroup
-	both.Go(func() { hal.Run(ctx) })
-	both.Go(func() {
-		// The policy's deadlines lie between the server's, where the newest observation is there and not just coming.
-		select {
-		case <-time.After(time.Duration(float64(time.Second) / f.HALRate / 4)):
-			loop.Run(ctx)
-		case <-ctx.Done():
-		}
-	})
-	both.Wait()
+	if err := runBoth(ctx, f, hal, loop); err != nil {
+		return nil, err
+	}
 	duration := time.Since(start)
 	log.Info("stopped", "after", duration.Round(time.Millisecond))
 
@@ -271,6 +264,37 @@ func locomote(ctx context.Context, f flags, i *inference, log *slog.Logger) (_ *
 		Server:          hal.Stats(),
 		Client:          link.Stats(),
 	}, nil
+}
+
+// runBoth runs the robot's loop and the policy's, each on a thread of its own, which ends with it.
+func runBoth(ctx context.Context, f flags, hal *server.Server, loop *runner.Runner) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var both sync.WaitGroup
+	var serverErr, policyErr error
+	both.Go(func() {
+		if serverErr = f.Deadlines.server().Enter(); serverErr != nil {
+			cancel()
+			return
+		}
+		hal.Run(ctx)
+	})
+	both.Go(func() {
+		if policyErr = f.Deadlines.policy().Enter(); policyErr != nil {
+			cancel()
+			return
+		}
+		// The policy's deadlines lie between the server's, where the newest observation is there and not just coming.
+		offset := clock.NewPacer(time.Duration(float64(time.Second) / f.HALRate / 4))
+		for range 2 {
+			if _, err := offset.Wait(ctx); err != nil {
+				return
+			}
+		}
+		loop.Run(ctx)
+	})
+	both.Wait()
+	return errors.Join(serverErr, policyErr)
 }
 
 func newServer(f flags, r *robot.Robot, b *bus.Context, meters *metrics.Metrics, log *slog.Logger) (*server.Server, error) {
