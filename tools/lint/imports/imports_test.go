@@ -20,6 +20,7 @@ var krabby = imports.Table{
 		// The hardware abstraction layer never imports inference; only programs know both.
 		{Packages: "hal/robot"},
 		{Packages: "hal/clock"},
+		{Packages: "hal/realtime"},
 		{Packages: "hal/testfile"},
 		{Packages: "hal/message", Imports: []string{"hal/robot"}},
 		{Packages: "hal/wire", Imports: []string{"hal/message", "hal/robot"}},
@@ -47,7 +48,8 @@ var krabby = imports.Table{
 			Packages: "compute/inprocess",
 			Imports: []string{
 				"compute/joystick", "compute/onnx", "compute/parkour", "compute/policy", "compute/runner",
-				"hal/bus", "hal/client", "hal/message", "hal/metrics", "hal/robot", "hal/safety", "hal/server", "hal/synthetic", "hal/wire", "hal/wire/v1",
+				"hal/bus", "hal/client", "hal/clock", "hal/message", "hal/metrics", "hal/realtime", "hal/robot", "hal/safety", "hal/server",
+				"hal/synthetic", "hal/wire", "hal/wire/v1",
 			},
 			Tests: []string{"compute/policy/graph/graphtest", "compute/policy/policytest"},
 		},
@@ -91,7 +93,7 @@ var krabby = imports.Table{
 		{
 			Packages: "compute/runner",
 			Imports:  []string{"compute/policy", "hal/client", "hal/clock", "hal/message", "hal/robot", "hal/wire"},
-			Tests:    []string{"hal/server", "hal/synthetic"},
+			Tests:    []string{"hal/bus", "hal/safety", "hal/server", "hal/synthetic"},
 		},
 
 		// What builds, checks and ships. Nothing of the robot depends on it, nor it on the robot.
