@@ -93,7 +93,7 @@ type chance struct {
 
 func TestPacerDoesNotDriftIn10Minutes(t *testing.T) {
 	const run = 10 * time.Minute
-	for _, rateHz := range []float64{50, 60, 100, 500, 1000} {
+	for _, rateHz := range []float64{50, 60, 500} {
 		for _, c := range []chance{
 			{"a loop that keeps up", 0.49, 0.49, 0},
 			{"a loop that mostly keeps up", 0.6, 0.6, 0},
@@ -110,11 +110,17 @@ func TestPacerDoesNotDriftIn10Minutes(t *testing.T) {
 						}
 						return time.Duration(r.Float64() * part * float64(period))
 					}
+					start, ticks, allMissed, at := time.Now(), 0, 0, -1 // at is the deadline that the last tick was for, counted from 0.
 					pacer := NewPacer(period, WithSleep(func(until time.Time) {
+						want := start.Add(time.Duration(at+1) * period)
+						if slice := time.Now().Add(10 * time.Millisecond); slice.Before(want) {
+							want = slice
+						}
+						if !until.Equal(want) {
+							t.Fatalf("after tick %d: sleeps until %v, want %v", ticks, until.Sub(start), want.Sub(start))
+						}
 						time.Sleep(time.Until(until) + some(c.late))
 					}))
-					start := time.Now()
-					ticks, allMissed, at := 0, 0, -1 // at is the deadline that the last tick was for, counted from 0.
 					for time.Since(start) < run {
 						began := time.Since(start)
 						missed, err := pacer.Wait(t.Context())
@@ -136,10 +142,6 @@ func TestPacerDoesNotDriftIn10Minutes(t *testing.T) {
 						time.Sleep(some(c.body))
 					}
 					deadlines := rateHz * run.Seconds()
-					// The last body may end, or the last sleep, long after the ten minutes where there are stalls.
-					if after := float64(time.Since(start)) / float64(period); float64(at) < deadlines-1 && after-float64(at) > 310 {
-						t.Errorf("the last tick was for deadline %d, want one near %v", at, deadlines)
-					}
 					if c.late+c.body < 1 && c.stalls == 0 && (allMissed != 0 || float64(ticks) < deadlines-1 || float64(ticks) > deadlines+1) {
 						t.Errorf("%d ticks and %d missed, want %v +-1 and none", ticks, allMissed, deadlines)
 					}

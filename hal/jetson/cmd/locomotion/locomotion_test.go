@@ -5,16 +5,20 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"krabby.dev/krabby/compute/inprocess"
 	"krabby.dev/krabby/compute/policy"
@@ -47,6 +51,7 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 	}
 	for _, flag := range []string{
 		"--help", "--duration", "--rate", "--hal-rate", "--policy", "--robot", "--backend", "--command", "--onnxruntime", "--metrics", "--log-level",
+		"--realtime-priority", "--cpu", "--lock-memory",
 	} {
 		if !strings.Contains(stdout.String(), flag) {
 			t.Errorf("help does not name %s:\n%s", flag, &stdout)
@@ -101,6 +106,10 @@ func TestWrongFlagsAreRefused(t *testing.T) {
 		{[]string{"--peer=nowhere.pub"}, []string{"--peer", "nowhere.pub: no such file"}},
 		{[]string{"--metrics=9464"}, []string{`--metrics: found "9464", expected HOST:PORT or :PORT`}},
 		{[]string{"--log-level=loud"}, []string{"--log-level", "loud"}},
+		{[]string{"--realtime-priority=-1"}, []string{"--realtime-priority: found -1, expected 0 to 98"}},
+		{[]string{"--realtime-priority=99"}, []string{"--realtime-priority: found 99, expected 0 to 98"}},
+		{[]string{"--cpu=0,-1"}, []string{"--cpu: found -1, expected 0 or more"}},
+		{[]string{"--cpu=first"}, []string{"--cpu", "first"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.args[0], func(t *testing.T) { checkRefusal(t, tt.args, tt.want...) })
@@ -246,6 +255,71 @@ func TestMetricsAreServedWhileItRuns(t *testing.T) {
 	}
 	if _, err := http.Get(url); err == nil {
 		t.Error("metrics are still served after the run")
+	}
+}
+
+func TestProcessorsThatAreNotThereAreRefused(t *testing.T) {
+	checkRefusal(t, append(realFlags(t), "--cpu=1000"), "CPUs [1000]: found no CPU 1000 for this process, expected some of [")
+}
+
+func TestTheLoopsGetWhatTheFlagsAskFor(t *testing.T) {
+	executable, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(executable, append(realFlags(t), "--realtime-priority=20", "--lock-memory")...)
+	cmd.Env = append(os.Environ(), asCommand+"=1", "GORACE=atexit_sleep_ms=0")
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(stderr)
+	first := ""
+	for !strings.Contains(first, "msg=running") && lines.Scan() {
+		first = lines.Text()
+	}
+	if strings.Contains(first, "not permitted") {
+		if err := cmd.Wait(); cmd.ProcessState.ExitCode() != inprocess.ExitUsage {
+			t.Errorf("%v and %q, want exit code %d", err, first, inprocess.ExitUsage)
+		}
+		t.Skip(first)
+	}
+	// One thread for each loop, the robot's first, and no other.
+	var got []uint32
+	for deadline := time.Now().Add(10 * time.Second); len(got) < 2 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		got = got[:0]
+		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", cmd.Process.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, task := range tasks {
+			tid, err := strconv.Atoi(filepath.Base(task))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if attr, err := unix.SchedGetAttr(tid, 0); err == nil && attr.Policy == unix.SCHED_FIFO {
+				got = append(got, attr.Priority)
+			}
+		}
+	}
+	slices.Sort(got)
+	if want := []uint32{20, 21}; !slices.Equal(got, want) {
+		t.Errorf("real-time priorities of the threads: %v, want %v; stderr %q", got, want, first)
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+	if err != nil || !strings.Contains(string(status), "VmLck:") || strings.Contains(string(status), "VmLck:\t       0 kB") {
+		t.Errorf("status %v\n%s, want locked memory", err, status)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for lines.Scan() {
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 
