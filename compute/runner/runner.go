@@ -41,7 +41,7 @@ type Link interface {
 type Builder interface {
 	// Build fills dst, which is the model's input.
 	//
-	// After an error it must be as if it had not been called.
+	// Where it fails the step must not count: nothing of it may be in what the builder remembers.
 	Build(dst []float32, o *message.Observation, command message.NavigationCommand, lastAction []float32) error
 }
 

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"maps"
 	"math"
 	"slices"
@@ -662,6 +664,37 @@ func TestASlowBackendMissesDeadlinesButKeepsTheGrid(t *testing.T) {
 		r.run(95 * time.Millisecond)
 		if st := r.server.Stats(); st.MissedDeadlines != 2 || st.Ticks != 9 {
 			t.Errorf("%d missed deadlines and %d ticks in 95 ms, want 2 and 9", st.MissedDeadlines, st.Ticks)
+		}
+	})
+}
+
+func TestWarningsHaveTheNumberOfThoseThatWereHeldBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		var log bytes.Buffer
+		r.server.log = slog.New(slog.NewTextHandler(&log, nil))
+		r.read = func(*message.Observation) error {
+			time.Sleep(15 * time.Millisecond)
+			return errors.New("broken")
+		}
+		r.run(1195 * time.Millisecond)
+		st := r.server.Stats()
+		var missed, failed []string
+		for _, line := range strings.Split(log.String(), "\n") {
+			if _, count, ok := strings.Cut(line, `msg="missed deadlines" count=`); ok {
+				missed = append(missed, count)
+			}
+			if _, rest, ok := strings.Cut(line, "cause=read err=broken"); ok {
+				failed = append(failed, strings.TrimSpace(rest))
+			}
+		}
+		// A turn takes one and a half periods: it is late for its own deadline, and every other one for the next as well. What is
+		// left is said at the end of the run.
+		if want := []string{"1", "101", fmt.Sprint(st.MissedDeadlines - 102)}; !slices.Equal(missed, want) {
+			t.Errorf("missed deadlines were logged as %v, want %v, all %d", missed, want, st.MissedDeadlines)
+		}
+		if want := []string{"", "held_back=66"}; !slices.Equal(failed, want) {
+			t.Errorf("failed readings were logged with %q, want %q", failed, want)
 		}
 	})
 }

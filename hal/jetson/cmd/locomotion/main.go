@@ -2,8 +2,8 @@
 // in one process. It runs until --duration is over or it gets SIGINT or SIGTERM, and then writes a report as one JSON
 // object to standard output. Logs go to standard error.
 //
-// The exit code is 0 after a run, 2 where the command line, the policy or the library is wrong (with one line on
-// standard error and no run), and 1 where the run itself failed.
+// The exit code is 0 after a run, 2 where the command line, the policy or the library is wrong or the machine does not
+// permit what was asked for (with one line on standard error and no run), and 1 where the run itself failed.
 package main
 
 import (
