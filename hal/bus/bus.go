@@ -70,6 +70,10 @@ const (
 	// A peer that answers nothing for so long is gone.
 	heartbeatEvery, deadAfter = time.Second, 3 * time.Second
 	handshakeWithin           = 5 * time.Second
+	// maxRequestBytes is how large what comes to a socket that writes may be: subscriptions, which it keeps.
+	maxRequestBytes = 1024
+	// curveBytes is how much larger a frame is that is encrypted.
+	curveBytes = 33
 	// Attempts to connect again are so far apart, at first and at most, in ms.
 	reconnectMs, reconnectMostMs = 20, 500
 )
@@ -103,6 +107,7 @@ type Context struct {
 	closed  bool
 	keeper  *gatekeeper // From the first endpoint with keys on.
 	allowed map[string]map[[32]byte]bool
+	watches int // How many were made.
 }
 
 // point is an inproc endpoint.
@@ -182,6 +187,7 @@ type socket struct {
 	word    zmqMessage // Scratch: a reference to a slot.
 	pump    *pump      // Of a reader over TCP: it alone uses zmq then.
 	resend  *resend    // Of a sender over TCP: likewise.
+	watch   *watch     // Over TCP.
 }
 
 // newSocket makes a socket and binds or connects it. onto is called before that with the context locked.
@@ -211,7 +217,14 @@ func (c *Context) create(k kind, binds bool, endpoint string, extra []option, op
 		return nil, err
 	}
 	s := &socket{context: c, kind: k, binds: binds, endpoint: endpoint}
-	s.options = append(append(s.options, linger(0), maxMessage(o.maxFrameBytes)), extra...)
+	most := o.maxFrameBytes
+	if k == pub || k == push {
+		most = maxRequestBytes
+	}
+	if o.security.Keys != (Keys{}) {
+		most += curveBytes
+	}
+	s.options = append(append(s.options, linger(0), maxMessage(most)), extra...)
 	if strings.HasPrefix(endpoint, inproc) {
 		p, err := c.pointOf(k, binds, endpoint)
 		if err != nil {
@@ -290,7 +303,11 @@ func (s *socket) attach() error {
 		return err
 	}
 	// Options take effect only on what is attached after them.
-	if err = z.set(s.options...); err == nil {
+	if err = z.set(s.options...); err == nil && s.point == nil {
+		s.context.watches++
+		s.watch, err = newWatch(s.context.zmq, z, s.context.watches, !s.binds)
+	}
+	if err == nil {
 		if s.binds {
 			err = z.bind(s.endpoint)
 		} else {
@@ -301,6 +318,9 @@ func (s *socket) attach() error {
 		s.endpoint, err = z.lastEndpoint()
 	}
 	if err != nil {
+		if s.watch != nil {
+			err = errors.Join(err, s.watch.close(z))
+		}
 		return errors.Join(err, z.close())
 	}
 	s.zmq = z
@@ -386,7 +406,11 @@ func (s *socket) Close() error {
 		// Closing frees the endpoint some time later; unbinding frees it sooner. Whether it was still bound matters not.
 		_ = z.unbind(s.endpoint)
 	}
-	if err := z.close(); err != nil {
+	var err error
+	if s.watch != nil {
+		err = s.watch.close(z)
+	}
+	if err := errors.Join(err, z.close()); err != nil {
 		return fmt.Errorf("bus: closing a socket: %w", err)
 	}
 	return nil

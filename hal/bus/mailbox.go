@@ -32,7 +32,7 @@ func (c *Context) NewPublisher(endpoint string, opts ...Option) (*Publisher, err
 		return nil, err
 	}
 	if p.point == nil {
-		p.resend = newResend(p.zmq)
+		p.resend = newResend(p.socket)
 	}
 	return p, nil
 }
@@ -288,7 +288,7 @@ func (c *Context) NewSender(endpoint string, opts ...Option) (*Sender, error) {
 		return nil, err
 	}
 	if s.point == nil {
-		s.resend = newResend(s.zmq)
+		s.resend = newResend(s.socket)
 	}
 	return s, nil
 }

@@ -40,6 +40,7 @@ func (p *PartsPublisher) Publish(parts [][]byte) error {
 }
 
 func (s *socket) sendParts(parts [][]byte) error {
+	s.rejoin(s.zmq)
 	for i, part := range parts {
 		if err := s.send(part, i < len(parts)-1); err != nil {
 			return err
@@ -112,6 +113,7 @@ func (r *partsReader) TryReceive() ([][]byte, error) {
 }
 
 func (r *partsReader) take() ([][]byte, error) {
+	r.rejoin(r.zmq)
 	n := 0
 	for {
 		// What is too much goes into the last.

@@ -42,6 +42,7 @@ func (p *pump) run(z *zmqSocket, ringOf func(connection int) *ring) {
 	var m zmqMessage
 	defer m.close()
 	for !p.socket.closing.Load() {
+		p.socket.rejoin(z)
 		err := z.wait(slice)
 		for err == nil && !p.socket.closing.Load() {
 			if err = z.receive(&m); err == nil {

@@ -11,6 +11,7 @@ import (
 // for a processor; in a stream nobody notices, but the last frame would be missing for good. The pump at the other end
 // knows a frame that comes twice.
 type resend struct {
+	socket  *socket
 	mu      sync.Mutex // Guards the rest, and the use of zmq.
 	zmq     *zmqSocket // Nil once closed.
 	last    zmqMessage
@@ -21,8 +22,8 @@ type resend struct {
 // resendAfter is longer than the period of a stream of 20 Hz, which so never sends anything twice.
 const resendAfter = 60 * time.Millisecond
 
-func newResend(z *zmqSocket) *resend {
-	r := &resend{zmq: z}
+func newResend(s *socket) *resend {
+	r := &resend{socket: s, zmq: s.zmq}
 	r.timer = time.AfterFunc(time.Hour, r.again)
 	r.timer.Stop()
 	return r
@@ -32,6 +33,7 @@ func newResend(z *zmqSocket) *resend {
 func (r *resend) send(frame []byte) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.socket.rejoin(r.zmq)
 	err := r.last.fill(frame)
 	if err == nil {
 		// ZeroMQ looks for new subscribers only now and then while sending; this makes it look now.

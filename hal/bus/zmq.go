@@ -23,6 +23,11 @@ static int krabby_set_int(void *socket, int option, int value) {
 	return zmq_setsockopt(socket, option, &value, sizeof value);
 }
 
+// Only the libzmq that is built here tells it.
+#ifndef ZMQ_PROTOCOL_ERROR_ZMTP_MESSAGE_SIZE
+#define ZMQ_PROTOCOL_ERROR_ZMTP_MESSAGE_SIZE 0
+#endif
+
 static int krabby_set_int64(void *socket, int option, long long value) {
 	int64_t v = value;
 	return zmq_setsockopt(socket, option, &v, sizeof v);
@@ -46,6 +51,29 @@ const (
 	push kind = C.ZMQ_PUSH
 	pull kind = C.ZMQ_PULL
 	rep  kind = C.ZMQ_REP
+	pair kind = C.ZMQ_PAIR
+)
+
+// event is something that happened to a connection.
+type event uint16
+
+const (
+	accepted      event = C.ZMQ_EVENT_ACCEPTED
+	connected     event = C.ZMQ_EVENT_CONNECTED
+	connecting    event = C.ZMQ_EVENT_CONNECT_RETRIED // It will be connected, after a while.
+	disconnected  event = C.ZMQ_EVENT_DISCONNECTED
+	refusedByKey  event = C.ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
+	brokeProtocol event = C.ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL // In the handshake or later.
+	noHandshake   event = C.ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL
+	stopped       event = C.ZMQ_EVENT_MONITOR_STOPPED
+)
+
+// What comes with brokeProtocol.
+const (
+	messageSize    = C.ZMQ_PROTOCOL_ERROR_ZMTP_MESSAGE_SIZE // 0 where libzmq does not tell it.
+	wrongKey       = C.ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC
+	wrongVouch     = C.ZMQ_PROTOCOL_ERROR_ZMTP_KEY_EXCHANGE
+	otherMechanism = C.ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH
 )
 
 // zmqError makes an error number of libzmq, which has some of its own, an error.
@@ -125,6 +153,29 @@ func (s *zmqSocket) connect(endpoint string) error {
 	}, endpoint)
 }
 
+func (s *zmqSocket) disconnect(endpoint string) error {
+	return s.attach(func(e *C.char) (C.int, error) {
+		rc, err := C.zmq_disconnect(s.p, e)
+		return rc, err
+	}, endpoint)
+}
+
+// monitor makes libzmq send what happens to connections to an inproc endpoint, until unmonitor; stopped is the last.
+func (s *zmqSocket) monitor(endpoint string) error {
+	const events = accepted | connected | connecting | disconnected | refusedByKey | brokeProtocol | noHandshake | stopped
+	return s.attach(func(e *C.char) (C.int, error) {
+		rc, err := C.zmq_socket_monitor(s.p, e, C.int(events))
+		return rc, err
+	}, endpoint)
+}
+
+func (s *zmqSocket) unmonitor() error {
+	if rc, err := C.zmq_socket_monitor(s.p, nil, 0); rc != 0 {
+		return zmqError(err)
+	}
+	return nil
+}
+
 // lastEndpoint returns the endpoint that the socket is bound to, with the port that the system chose.
 func (s *zmqSocket) lastEndpoint() (string, error) {
 	buffer := make([]byte, 256)
@@ -180,6 +231,8 @@ func heartbeat(every, dead time.Duration) []option {
 	return []option{
 		{name: C.ZMQ_HEARTBEAT_IVL, value: int(every.Milliseconds())},
 		{name: C.ZMQ_HEARTBEAT_TIMEOUT, value: int(dead.Milliseconds())},
+		// While what was sent before is stuck there are no heartbeats, but the system knows what is not acknowledged.
+		{name: C.ZMQ_TCP_MAXRT, value: int(dead.Milliseconds())},
 	}
 }
 
