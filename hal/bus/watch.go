@@ -35,6 +35,7 @@ func (c Connections) Plus(d Connections) Connections {
 type watch struct {
 	pair     *zmqSocket
 	connects bool
+	ended    atomic.Bool
 	done     chan struct{}
 	// What Connections are made of.
 	opened, closed, oversize, key, protocol atomic.Uint64
@@ -68,12 +69,8 @@ func (w *watch) run() {
 	var m zmqMessage
 	defer m.close()
 	var endedAt time.Time // Zero unless a connection ended that libzmq has not begun to make anew.
-	for {
-		most := time.Hour
-		if !endedAt.IsZero() {
-			most = time.Until(endedAt.Add(lostAfter))
-		}
-		if w.pair.wait(most) != nil {
+	for !w.ended.Load() {
+		if w.pair.wait(slice) != nil {
 			return
 		}
 		for w.pair.receive(&m) == nil {
@@ -129,8 +126,9 @@ func (w *watch) counter(kind event, value uint32) *atomic.Uint64 {
 // close ends the watch of z, which must be open still.
 func (w *watch) close(z *zmqSocket) error {
 	if err := z.unmonitor(); err != nil {
-		return fmt.Errorf("bus: ending the watch of connections: %w", err)
+		return fmt.Errorf("ending the watch of connections: %w", err)
 	}
+	w.ended.Store(true) // libzmq says that it stopped, but now and then that gets lost.
 	<-w.done
 	return w.pair.close()
 }
