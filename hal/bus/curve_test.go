@@ -50,6 +50,15 @@ func TestWithKeysOnlyPeersComeThrough(t *testing.T) {
 			if observed != tt.want || commanded != tt.want {
 				t.Errorf("observations come through: %v, commands: %v; want %v", observed, commanded, tt.want)
 			}
+			for _, server := range []*socket{p.socket, r.socket} {
+				n := server.Connections()
+				if tt.security.Keys == (Keys{}) { // Such a peer may leave before it is refused.
+					n.Key, n.Protocol = n.Key+n.Protocol, 0
+				}
+				if (n.Key == 0) != tt.want || n.Oversize+n.Protocol != 0 || n.Opened == 0 {
+					t.Errorf("connections %+v, want some refused for their keys: %v", n, !tt.want)
+				}
+			}
 		})
 	}
 }

@@ -24,9 +24,19 @@ type Connections struct {
 	Protocol uint64 `json:"protocol"`
 }
 
-// Plus returns the sums.
-func (c Connections) Plus(d Connections) Connections {
-	return Connections{c.Opened + d.Opened, c.Closed + d.Closed, c.Oversize + d.Oversize, c.Key + d.Key, c.Protocol + d.Protocol}
+// ConnectionsOf returns the sums over those of its arguments that are sockets of this package, or count as they do.
+func ConnectionsOf(sockets ...any) (sum Connections) {
+	for _, s := range sockets {
+		if s, ok := s.(interface{ Connections() Connections }); ok {
+			c := s.Connections()
+			sum.Opened += c.Opened
+			sum.Closed += c.Closed
+			sum.Oversize += c.Oversize
+			sum.Key += c.Key
+			sum.Protocol += c.Protocol
+		}
+	}
+	return sum
 }
 
 // watch is the goroutine that is told by libzmq what becomes of a socket's connections. It counts, and it notices where

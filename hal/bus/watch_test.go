@@ -162,10 +162,9 @@ func TestAHugeFrameIsCountedAndDisturbsNobody(t *testing.T) {
 					}
 				}
 			}
-			pass("before")
+			pass(strings.Repeat("x", mostBytes)) // As large as any may be is not too large.
 			if got := grown(t, func() {
 				for i := range hugeStrange {
-					// As large as any may be is not too large.
 					s := dialStranger(t, at.Endpoint(), "PUSH")
 					if err := s.send(tt.bytes); err == nil {
 						t.Error("whoever sends too large a frame is not cut off")
@@ -277,7 +276,7 @@ func TestAPublisherKeepsNoLargeSubscription(t *testing.T) {
 		t.Error("whoever subscribes to too much is not cut off")
 	}
 	waitFor(t, told(t, Connections{Opened: 2, Closed: 1, Oversize: 1}), p.Connections)
-	meet(t, p.Publish, s)
+	meetWith(t, "hello again", p.Publish, s)
 }
 
 func TestStrangersAreCounted(t *testing.T) {
@@ -384,8 +383,8 @@ func TestASilentPeerIsNoticedAndFoundAgain(t *testing.T) {
 			out.mu.Unlock()
 			in.mu.Unlock()
 
-			meet(t, p.Publish, s)
-			meet(t, sender.Send, &receiver{r})
+			meetWith(t, "hello again", p.Publish, s)
+			meetWith(t, "hello again", sender.Send, &receiver{r})
 			for _, socket := range []*socket{s.socket, sender.socket, p.socket, r.socket} {
 				for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 					if n := socket.Connections(); n.Opened == n.Closed+1 {

@@ -47,8 +47,10 @@ type Stats struct {
 	Observations uint64 `json:"observations"`
 	// Skipped counts observations that the server published and newer ones replaced before they were read.
 	Skipped uint64 `json:"skipped"`
-	// Refused counts the other observations by cause: a wire.Cause, frames, invalid, old or transport.
+	// Refused counts the other observations by cause: a wire.Cause, frames, oversize, invalid, old or transport.
 	Refused map[string]uint64 `json:"refused"`
+	// Connections are those to the server, over TCP.
+	Connections bus.Connections `json:"connections"`
 	// Sent counts commands that were sent.
 	Sent uint64 `json:"sent"`
 	// Unsent counts commands that could not be sent.
@@ -280,6 +282,10 @@ func (c *Client) Stats() Stats {
 	defer c.mu.Unlock()
 	stats := c.stats
 	stats.Refused = maps.Clone(stats.Refused)
+	stats.Connections = bus.ConnectionsOf(c.in, c.out)
+	if n := bus.ConnectionsOf(c.in).Oversize; n > 0 {
+		stats.Refused["oversize"] = n // The socket refused them by itself.
+	}
 	return stats
 }
 

@@ -145,6 +145,28 @@ func TestBadObservationsAreRefusedByCause(t *testing.T) {
 	}
 }
 
+// counted is a link that counts its connections.
+type counted struct {
+	link
+	connections bus.Connections
+}
+
+func (c *counted) Connections() bus.Connections { return c.connections }
+
+func TestConnectionsAreCounted(t *testing.T) {
+	in, out := &counted{connections: bus.Connections{Opened: 1, Oversize: 2}}, &counted{connections: bus.Connections{Opened: 10, Closed: 3, Key: 4, Oversize: 5}}
+	c := New(robot.Go1(), in, out)
+	for range 2 { // Asking counts nothing.
+		st := c.Stats()
+		if want := (bus.Connections{Opened: 11, Closed: 3, Key: 4, Oversize: 7}); st.Connections != want {
+			t.Errorf("connections %+v, want %+v", st.Connections, want)
+		}
+		if want := map[string]uint64{"oversize": 2}; !maps.Equal(st.Refused, want) {
+			t.Errorf("refused %v, want %v", st.Refused, want)
+		}
+	}
+}
+
 func isFieldError(err error) bool {
 	_, ok := errors.AsType[*message.FieldError](err)
 	return ok

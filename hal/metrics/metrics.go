@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"krabby.dev/krabby/hal/bus"
 	"krabby.dev/krabby/hal/client"
 	"krabby.dev/krabby/hal/safety"
 	"krabby.dev/krabby/hal/server"
@@ -150,6 +151,7 @@ var (
 	refused       = desc("server_refused_total", "Commands that were refused.", "cause")
 	holds         = desc("server_holds_total", "How often the last output was held.")
 	damps         = desc("server_damps_total", "How often the joints were damped.")
+	connections   = desc("server_connections_total", "Connections over TCP: opened, closed, and what was refused.", "event")
 	writeErrors   = desc("server_write_errors_total", "Writes that the backend refused.")
 	state         = desc("safety_state", "1 for the state that the safety gate is in, 0 for the others.", "state")
 	stateSeconds  = desc("safety_state_seconds_total", "Time spent in each state.", "state")
@@ -160,6 +162,7 @@ var (
 	observations  = desc("client_observations_total", "Observations that were read and valid.")
 	skipped       = desc("client_skipped_total", "Observations that newer ones replaced before they were read.")
 	clientRefused = desc("client_refused_total", "Observations that were refused.", "cause")
+	clientLinks   = desc("client_connections_total", "Connections over TCP: opened, closed, and what was refused.", "event")
 	sent          = desc("client_sent_total", "Commands that were sent.")
 	unsent        = desc("client_unsent_total", "Commands that could not be sent.")
 )
@@ -167,12 +170,16 @@ var (
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		ticks, missed, published, unpublished, applied, refused, holds, damps, writeErrors,
+		ticks, missed, published, unpublished, applied, refused, holds, damps, writeErrors, connections,
 		state, stateSeconds, slewLimited, trips, resetsRefused,
-		observations, skipped, clientRefused, sent, unsent,
+		observations, skipped, clientRefused, clientLinks, sent, unsent,
 	} {
 		to <- d
 	}
+}
+
+func events(c bus.Connections) map[string]uint64 {
+	return map[string]uint64{"opened": c.Opened, "closed": c.Closed, "oversize": c.Oversize, "key": c.Key, "protocol": c.Protocol}
 }
 
 // Collect implements prometheus.Collector.
@@ -195,6 +202,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	count(holds, s.Holds)
 	count(damps, s.Damps)
 	count(writeErrors, s.WriteErrors)
+	by(connections, events(s.Connections))
 	for each := safety.Idle; each <= safety.Stopped; each++ {
 		in := 0.0
 		if each.String() == s.Safety.State {
@@ -211,6 +219,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	count(observations, l.Observations)
 	count(skipped, l.Skipped)
 	by(clientRefused, l.Refused)
+	by(clientLinks, events(l.Connections))
 	count(sent, l.Sent)
 	count(unsent, l.Unsent)
 }

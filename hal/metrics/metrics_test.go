@@ -85,7 +85,11 @@ func TestEveryCounterIsServed(t *testing.T) {
 			State: "hold", TimeS: map[string]float64{"idle": 0.5, "hold": 1.25}, SlewLimited: 12,
 			Trips: map[string]uint64{"write": 13}, ResetsRefused: map[string]uint64{"unobserved": 14},
 		},
-	}, clientStats{Observations: 15, Skipped: 16, Refused: map[string]uint64{"old": 17}, Sent: 18, Unsent: 19})
+		Connections: bus.Connections{Opened: 20, Closed: 21, Oversize: 22, Key: 23, Protocol: 24},
+	}, clientStats{
+		Observations: 15, Skipped: 16, Refused: map[string]uint64{"old": 17}, Sent: 18, Unsent: 19,
+		Connections: bus.Connections{Opened: 25, Closed: 26, Oversize: 27, Key: 28, Protocol: 29},
+	})
 	m.Tick(time.Millisecond)
 	m.CommandAge(3 * time.Millisecond)
 	m.CommandAge(time.Second)
@@ -117,6 +121,16 @@ func TestEveryCounterIsServed(t *testing.T) {
 		`krabby_hal_client_refused_total{cause="old"}`:               17,
 		"krabby_hal_client_sent_total":                               18,
 		"krabby_hal_client_unsent_total":                             19,
+		`krabby_hal_server_connections_total{event="opened"}`:        20,
+		`krabby_hal_server_connections_total{event="closed"}`:        21,
+		`krabby_hal_server_connections_total{event="oversize"}`:      22,
+		`krabby_hal_server_connections_total{event="key"}`:           23,
+		`krabby_hal_server_connections_total{event="protocol"}`:      24,
+		`krabby_hal_client_connections_total{event="opened"}`:        25,
+		`krabby_hal_client_connections_total{event="closed"}`:        26,
+		`krabby_hal_client_connections_total{event="oversize"}`:      27,
+		`krabby_hal_client_connections_total{event="key"}`:           28,
+		`krabby_hal_client_connections_total{event="protocol"}`:      29,
 		"krabby_hal_server_tick_seconds_count":                       1,
 		"krabby_hal_command_age_seconds_count":                       2,
 		"krabby_hal_command_age_seconds_sum":                         1.003,

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ import (
 	"krabby.dev/krabby/hal/robot"
 	"krabby.dev/krabby/hal/server"
 	"krabby.dev/krabby/hal/synthetic"
+	"krabby.dev/krabby/hal/wire"
 	"krabby.dev/krabby/hal/wire/v1"
 )
 
@@ -305,7 +307,8 @@ func TestAnUnchangedClientOfThePredecessorSeesAndMovesTheRobot(t *testing.T) {
 
 func TestWhatIsNotAFrameIsCountedAndDoesNotEndTheLoop(t *testing.T) {
 	b, r := newContext(t), robot.Go1()
-	out, in := must[*bus.Publisher](t)(b.NewPublisher("tcp://127.0.0.1:0")), must[*bus.Receiver](t)(b.NewReceiver("tcp://127.0.0.1:0"))
+	out := must[*bus.Publisher](t)(b.NewPublisher("tcp://127.0.0.1:0"))
+	in := must[*bus.Receiver](t)(b.NewReceiver("tcp://127.0.0.1:0", bus.WithMaxFrameBytes(wire.MaxCommandBytes)))
 	s := must[*server.Server](t)(server.New(r, synthetic.New(r, 10*time.Millisecond), out, in))
 	start(t, s)
 	c := client.New(r, must[*bus.Subscriber](t)(b.NewSubscriber(out.Endpoint())), must[*bus.Sender](t)(b.NewSender(in.Endpoint())))
@@ -329,6 +332,53 @@ func TestWhatIsNotAFrameIsCountedAndDoesNotEndTheLoop(t *testing.T) {
 		}
 	}
 	move(t, c, -0.3)
+	// What is too large is not read; who sends it is thrown out.
+	for deadline := time.Now().Add(10 * time.Second); s.Stats().Connections.Closed == 0; time.Sleep(10 * time.Millisecond) {
+		if err := bad.Send(make([]byte, wire.MaxCommandBytes+1)); err != nil && !errors.Is(err, bus.ErrNoPeer) {
+			t.Fatal(err)
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("connections %+v, want one closed", s.Stats().Connections)
+		}
+	}
+	move(t, c, 0.3)
+}
+
+// counted is a socket that counts its connections.
+type counted struct {
+	server.Publisher
+	server.Receiver
+	connections bus.Connections
+}
+
+func (c counted) Connections() bus.Connections { return c.connections }
+
+// countedV1 is one of version 1.
+type countedV1 struct {
+	server.PartsPublisher
+	server.PartsReceiver
+	connections bus.Connections
+}
+
+func (c countedV1) Connections() bus.Connections { return c.connections }
+
+func TestConnectionsOfAllLinksAreCounted(t *testing.T) {
+	r := robot.Go1()
+	out, in := counted{connections: bus.Connections{Opened: 1, Oversize: 2}}, counted{connections: bus.Connections{Opened: 10, Closed: 3, Oversize: 4}}
+	out1, in1 := countedV1{connections: bus.Connections{Opened: 100, Key: 5}}, countedV1{connections: bus.Connections{Opened: 1000, Protocol: 6, Oversize: 7}}
+	b := newContext(t)
+	near := must[*bus.Publisher](t)(b.NewPublisher("inproc://o"))
+	s := must[*server.Server](t)(server.New(r, synthetic.New(r, time.Millisecond), near, must[*bus.Receiver](t)(b.NewReceiver("inproc://c")),
+		server.WithLink(out, in), server.WithV1(out1, in1, 1, 1)))
+	for range 2 { // Asking counts nothing.
+		st := s.Stats()
+		if want := (bus.Connections{Opened: 1111, Closed: 3, Oversize: 13, Key: 5, Protocol: 6}); st.Connections != want {
+			t.Errorf("connections %+v, want %+v", st.Connections, want)
+		}
+		if want := map[string]uint64{"oversize": 4, "v1_oversize": 7}; !maps.Equal(st.Refused, want) {
+			t.Errorf("refused %v, want %v", st.Refused, want)
+		}
+	}
 }
 
 // 10 s of 10^5 messages of garbage a second, or as many as the machine can send: the commands of another peer go on.

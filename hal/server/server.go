@@ -77,8 +77,8 @@ type Stats struct {
 	Unpublished map[string]uint64 `json:"unpublished"`
 	// Applied counts commands that passed the gate and of which a write to the backend succeeded.
 	Applied uint64 `json:"applied"`
-	// Refused counts the other commands by safety.Cause, wire.Cause, v1.Cause (as v1_frames and so on), Frames, Transport or
-	// Unwritten.
+	// Refused counts the other commands by safety.Cause, wire.Cause, v1.Cause (as v1_frames and so on), Frames, Oversize (or
+	// v1_oversize), Transport or Unwritten.
 	Refused map[string]uint64 `json:"refused"`
 	// Holds counts how often a command expired with no newer one to follow, and its last output was held.
 	Holds uint64 `json:"holds"`
@@ -86,6 +86,8 @@ type Stats struct {
 	Damps uint64 `json:"damps"`
 	// WriteErrors counts writes that the backend refused.
 	WriteErrors uint64 `json:"write_errors"`
+	// Connections are those of all links, where they are over TCP.
+	Connections bus.Connections `json:"connections"`
 	// Safety is the gate's own report.
 	Safety safety.Report `json:"safety"`
 }
@@ -96,6 +98,8 @@ const (
 	Transport = "transport"
 	// Frames: a message of another number of parts than one.
 	Frames = "frames"
+	// Oversize: a frame was larger than any may be, and its sender was disconnected.
+	Oversize = "oversize"
 	// Unwritten: the command passed the gate, but was over before a write of it succeeded.
 	Unwritten = "unwritten"
 )
@@ -279,7 +283,24 @@ func (s *Server) Stats() Stats {
 	stats.Unpublished = maps.Clone(stats.Unpublished)
 	stats.Refused = maps.Clone(stats.Refused)
 	stats.Safety = s.gate.Report(s.clock.NowNs())
+	var sockets []any
+	for _, l := range s.links {
+		sockets = append(sockets, l.out, l.in)
+		stats.oversize(Oversize, l.in)
+	}
+	if s.v1 != nil {
+		sockets = append(sockets, s.v1.out, s.v1.in)
+		stats.oversize("v1_"+Oversize, s.v1.in)
+	}
+	stats.Connections = bus.ConnectionsOf(sockets...)
 	return stats
+}
+
+// oversize counts what a receiver refused by itself.
+func (st *Stats) oversize(cause string, in any) {
+	if n := bus.ConnectionsOf(in).Oversize; n > 0 {
+		st.Refused[cause] += n
+	}
 }
 
 func (s *Server) count(f func(*Stats)) {

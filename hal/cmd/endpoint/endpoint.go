@@ -280,7 +280,11 @@ func (l *Link) Refused() map[string]uint64 {
 	if l.v2 != nil {
 		return l.v2.Stats().Refused
 	}
-	return maps.Clone(l.refused)
+	refused := maps.Clone(l.refused)
+	if n := l.old.Connections().Oversize; n > 0 {
+		refused["oversize"] = n
+	}
+	return refused
 }
 
 // Counts writes counts by name on one line, in the order of the names.

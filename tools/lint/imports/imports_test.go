@@ -39,8 +39,8 @@ var krabby = imports.Table{
 		},
 		{
 			Packages: "hal/metrics",
-			Imports:  []string{"hal/client", "hal/safety", "hal/server"},
-			Tests:    []string{"hal/bus", "hal/message", "hal/robot", "hal/synthetic"},
+			Imports:  []string{"hal/bus", "hal/client", "hal/safety", "hal/server"},
+			Tests:    []string{"hal/message", "hal/robot", "hal/synthetic"},
 		},
 
 		// Programs, and what they have in common.
