@@ -70,6 +70,15 @@ func (s stranger) send(bytes int) error {
 	return nil
 }
 
+// begin sends half of a frame.
+func (s stranger) begin(t *testing.T, bytes int) {
+	t.Helper()
+	if _, err := s.Write(append(binary.BigEndian.AppendUint64([]byte{2}, uint64(bytes)), make([]byte, bytes/2)...)); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(20 * time.Millisecond)
+}
+
 // told is what a libzmq that does not tell the cause counts of want.
 func told(t *testing.T, want Connections) Connections {
 	if messageSize == 0 {
