@@ -95,7 +95,7 @@ func WithSecurity(s Security) Option { return func(o *settings) { o.security = s
 func WithReaders(n int) Option { return func(o *settings) { o.readers = n } }
 
 // WithMaxFrameBytes sets, for a reader over TCP, how large a frame may be, or a part of one; the default is 64 MiB. A
-// peer that sends a larger one is disconnected before it is read.
+// peer that sends a larger one is disconnected before it is read, and that is counted; see [Connections].
 func WithMaxFrameBytes(n int) Option { return func(o *settings) { o.maxFrameBytes = n } }
 
 // Context owns the sockets that can reach each other by inproc endpoints. It is safe for concurrent use.
