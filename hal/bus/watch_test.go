@@ -417,3 +417,19 @@ func ownGoroutines() int {
 	stacks := string(b[:runtime.Stack(b, true)])
 	return strings.Count(stacks, "bus.(*pump).run(") + strings.Count(stacks, "bus.(*watch).run(")
 }
+
+func TestAFrameAsLargeAsAnyMayBeComesThroughWithKeys(t *testing.T) {
+	c := newContext(t)
+	server, client := must[Keys](t)(NewKeys()), must[Keys](t)(NewKeys())
+	r := must[*Receiver](t)(c.NewReceiver("tcp://127.0.0.1:0", WithMaxFrameBytes(mostBytes), WithSecurity(Security{Keys: server, Peers: []string{client.Public}})))
+	s := must[*Sender](t)(c.NewSender(r.Endpoint(), WithSecurity(Security{Keys: client, Peers: []string{server.Public}})))
+	meetWith(t, strings.Repeat("x", mostBytes), s.Send, &receiver{r})
+	for deadline := time.Now().Add(patience); r.Connections().Closed == 0; time.Sleep(time.Millisecond) {
+		if err := s.Send(make([]byte, mostBytes+1)); err != nil && !errors.Is(err, ErrNoPeer) {
+			t.Fatal(err)
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("whoever sends one byte more is not cut off")
+		}
+	}
+}
