@@ -431,14 +431,22 @@ func TestCloseIsQuickWithPeersOverTCP(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := newContext(t)
-			tt.prepare(t, c)
-			start := time.Now()
-			if err := c.Close(); err != nil {
-				t.Error(err)
-			}
-			if took := time.Since(start); took > limit {
-				t.Errorf("Close took %v, want at most %v", took, limit)
+			// Other work of the machine may hold one up, but not each of three.
+			for try := 1; ; try++ {
+				c := newContext(t)
+				tt.prepare(t, c)
+				start := time.Now()
+				if err := c.Close(); err != nil {
+					t.Error(err)
+				}
+				took := time.Since(start)
+				if took <= limit {
+					break
+				}
+				if try == 3 {
+					t.Errorf("Close took %v, want at most %v", took, limit)
+					break
+				}
 			}
 		})
 	}
