@@ -9,14 +9,15 @@
 //	     0     4  magic "KRBY"
 //	     4     1  major version, 2: another is refused
 //	     5     1  minor version, 0: a greater one may have sections that are not known here, which are skipped
-//	     6     1  kind: 1 observation, 2 joint command, 3 navigation command
+//	     6     1  kind: 1 observation, 2 joint command, 3 navigation command, 4 control request, 5 control reply
 //	     7     1  number of sections, at most 32
 //	     8     4  length of the frame in bytes
 //	    12     4  CRC-32C of bytes 0 to 11 and of everything from byte 16 to the end of the table
 //	    16     8  sequence
 //	    24     8  session
-//	    32     8  monotonic time, ns
-//	    40     8  observation: wall time, ns; commands: monotonic time of expiry, ns
+//	    32     8  monotonic time, ns; of a control reply, when the request was received
+//	    40     8  observation: wall time, ns; commands, control request: monotonic time of expiry, ns; control reply:
+//	              monotonic time of sending, ns
 //	    48     8  joint command: sequence of the observation that it answers; else 0
 //	    56     8  0
 //
@@ -50,6 +51,12 @@
 //	34  kd                 f64   J            joint command
 //	35  feed-forward       f64   J            joint command, optional
 //	48  velocity           f64   3            navigation command: vx, vy, yaw rate
+//	64  operation          u8    1            control request: 1 clock, 2 e-stop, 3 reset
+//	80  status             u8    1            control reply: 0 done, or why not
+//	81  state              u8    1 to 64      control reply: printable ASCII, as are the next
+//	82  stopped by         u8    1 to 64      control reply, where stopped
+//	83  fault              u8    1 to 64      control reply, where a reset was refused for it
+//	84  reason             u8    1 to 256     control reply, likewise
 //
 // The pixels of images are not covered by a checksum: they are nearly all of a frame's bytes, a wrong one is no worse
 // than the camera's noise, and whoever reads them in place would pay for reading them twice. Their sizes, times and
@@ -83,6 +90,9 @@ const (
 	MaxFrameBytes = 2*(3+4)*message.MaxImagePixels + 1<<16
 	// MaxCommandBytes is the size of the largest frame of a command that is written.
 	MaxCommandBytes = headerBytes + 4*entryBytes + 4*8*robot.MaxJoints
+	// MaxControlBytes is the size of the largest control request or reply that a bus should take. Those of this version are
+	// at most a quarter of that.
+	MaxControlBytes = 4096
 
 	headerBytes = 64
 	entryBytes  = 64
@@ -116,7 +126,7 @@ const (
 	Layout Cause = "layout"
 	// Reserved: something that must be 0 is not.
 	Reserved Cause = "reserved"
-	// Value: a contact that is neither 0 nor 1.
+	// Value: a contact that is neither 0 nor 1, or a text with other characters than printable ones of ASCII.
 	Value Cause = "value"
 )
 
@@ -134,6 +144,8 @@ const (
 	kindObservation kind = 1
 	kindCommand     kind = 2
 	kindNavigation  kind = 3
+	kindRequest     kind = 4
+	kindReply       kind = 5
 )
 
 type element byte
@@ -180,6 +192,16 @@ const (
 	velocityCommand    = 0
 	navigationSections = 1
 
+	operation       = 0
+	requestSections = 1
+
+	status        = 0
+	state         = 1
+	stoppedBy     = 2
+	fault         = 3
+	reason        = 4
+	replySections = 5
+
 	imuValues = 4 + 3 + 3
 )
 
@@ -203,6 +225,14 @@ var (
 		feedForward: joints(35, false),
 	}
 	navigationSpecs = [navigationSections]spec{velocityCommand: vector(48, 3, true)}
+	requestSpecs    = [requestSections]spec{operation: octets(64, 1, true)}
+	replySpecs      = [replySections]spec{
+		status:    octets(80, 1, true),
+		state:     octets(81, message.MaxControlWord, true),
+		stoppedBy: octets(82, message.MaxControlWord, false),
+		fault:     octets(83, message.MaxControlWord, false),
+		reason:    octets(84, message.MaxControlReason, false),
+	}
 
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 )
@@ -213,6 +243,11 @@ func joints(id uint16, required bool) spec {
 
 func vector(id uint16, n uint32, required bool) spec {
 	return spec{id: id, element: f64, rank: 1, least: [3]uint32{n}, most: [3]uint32{n}, required: required}
+}
+
+// octets is 1 to most bytes.
+func octets(id uint16, most uint32, required bool) spec {
+	return spec{id: id, element: u8, rank: 1, least: [3]uint32{1}, most: [3]uint32{most}, required: required}
 }
 
 func image(id uint16, e element, rank int) spec {
@@ -229,7 +264,7 @@ type header struct {
 	sequence    uint64
 	sessionID   uint64
 	monotonicNs int64
-	otherNs     int64 // Wall time or expiry.
+	otherNs     int64 // Wall time, expiry or time of sending.
 	observation uint64
 }
 

@@ -80,6 +80,31 @@ func navigation() *message.NavigationCommand {
 	return &message.NavigationCommand{Sequence: 1, SessionID: 2, MonotonicNs: 3, ExpiresNs: 4, VxMps: 0.5, VyMps: -0.25, YawRateRadPerSec: math.Inf(1)}
 }
 
+func request() *message.ControlRequest {
+	return &message.ControlRequest{Sequence: 1, SessionID: 2, MonotonicNs: 3, ExpiresNs: math.MinInt64, Operation: message.Reset}
+}
+
+// reply is a reply with every text; plainReply has only what each must have.
+func reply() *message.ControlReply {
+	return &message.ControlReply{
+		Sequence: 1, SessionID: 0xfedcba9876543210, ReceivedNs: -3, SentNs: math.MaxInt64, Status: message.FaultLasts,
+		State: "stopped", StoppedBy: "remote", Fault: "joint_outside", Reason: "joint FL_hip is at 1.3 rad, expected -0.863 to 0.863",
+	}
+}
+
+func plainReply() *message.ControlReply {
+	return &message.ControlReply{Sequence: 4, SessionID: 5, ReceivedNs: 6, SentNs: 7, State: "idle"}
+}
+
+func encodeReply(t testing.TB, r *message.ControlReply) []byte {
+	t.Helper()
+	frame, err := AppendControlReply(nil, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return frame
+}
+
 func fill(from float64, values []float64) {
 	for i := range values {
 		values[i] = from + float64(i) + 1.0/3
@@ -137,12 +162,31 @@ func forms(t testing.TB) []form {
 		}
 		return AppendNavigationCommand(nil, &c), nil
 	}
+	decodeRequest := func(frame []byte) error { return DecodeControlRequest(&message.ControlRequest{}, frame) }
+	againRequest := func(frame []byte) ([]byte, error) {
+		var r message.ControlRequest
+		if err := DecodeControlRequest(&r, frame); err != nil {
+			return nil, err
+		}
+		return AppendControlRequest(nil, &r), nil
+	}
+	decodeReply := func(frame []byte) error { return DecodeControlReply(&message.ControlReply{}, frame) }
+	againReply := func(frame []byte) ([]byte, error) {
+		var r message.ControlReply
+		if err := DecodeControlReply(&r, frame); err != nil {
+			return nil, err
+		}
+		return AppendControlReply(nil, &r)
+	}
 	return []form{
 		{"observation", encodeObservation(t, observation(12, 4)), decodeO, againO},
 		{"observation_images", encodeObservation(t, full(2, 3)), decodeO, againO},
 		{"joint_command", encodeCommand(t, command(12)), decodeC, againC},
 		{"joint_command_feed_forward", encodeCommand(t, fullCommand(12)), decodeC, againC},
 		{"navigation_command", AppendNavigationCommand(nil, navigation()), decodeN, againN},
+		{"control_request", AppendControlRequest(nil, request()), decodeRequest, againRequest},
+		{"control_reply", encodeReply(t, plainReply()), decodeReply, againReply},
+		{"control_reply_refused", encodeReply(t, reply()), decodeReply, againReply},
 	}
 }
 
@@ -206,6 +250,86 @@ func TestMessagesSurviveTheRoundTrip(t *testing.T) {
 	var got message.NavigationCommand
 	if err := DecodeNavigationCommand(&got, AppendNavigationCommand(nil, navigation())); err != nil || got != *navigation() {
 		t.Errorf("navigation command = %+v, %v, want %+v", got, err, navigation())
+	}
+	var gotRequest message.ControlRequest
+	if err := DecodeControlRequest(&gotRequest, AppendControlRequest(nil, request())); err != nil || gotRequest != *request() {
+		t.Errorf("control request = %+v, %v, want %+v", gotRequest, err, request())
+	}
+	gotReply := *reply() // Everything of it must go.
+	for _, want := range []*message.ControlReply{plainReply(), reply()} {
+		if err := DecodeControlReply(&gotReply, encodeReply(t, want)); err != nil || gotReply != *want {
+			t.Errorf("control reply = %+v, %v, want %+v", gotReply, err, want)
+		}
+	}
+}
+
+func TestTextsOfAReplyAreCutAndMadePrintable(t *testing.T) {
+	long := plainReply()
+	long.State, long.StoppedBy, long.Fault = strings.Repeat("s", 65), "\x1b[2Jbell\a", "ä"
+	long.Reason = strings.Repeat("r", 1000)
+	frame := encodeReply(t, long)
+	var got message.ControlReply
+	if err := DecodeControlReply(&got, frame); err != nil {
+		t.Fatal(err)
+	}
+	want := *plainReply()
+	want.State, want.StoppedBy, want.Fault, want.Reason = strings.Repeat("s", 64), "?[2Jbell?", "??", strings.Repeat("r", 256)
+	if got != want {
+		t.Errorf("reply = %+v, want %+v", got, want)
+	}
+	if len(frame) > MaxControlBytes/4 {
+		t.Errorf("a frame of %d bytes, want at most %d", len(frame), MaxControlBytes/4)
+	}
+	if got, err := AppendControlReply([]byte{7}, &message.ControlReply{}); err != Shape || !bytes.Equal(got, []byte{7}) {
+		t.Errorf("a reply without a state: % x, %v, want an untouched buffer and Shape", got, err)
+	}
+}
+
+func TestMalformedControlFramesHaveACause(t *testing.T) {
+	le := binary.LittleEndian
+	set8 := func(at int, v byte) func([]byte) { return func(b []byte) { b[at] = v } }
+	set32 := func(at int, v uint32) func([]byte) { return func(b []byte) { le.PutUint32(b[at:], v) } }
+	const entryState, entryReason, bodyStatus, bodyState = 128, 320, 384, 448
+	for _, tt := range []struct {
+		name   string
+		form   string
+		change func([]byte)
+		want   Cause
+	}{
+		{"a reply as a request", "control_request", set8(6, 5), Kind},
+		{"a command as a request", "control_request", set8(6, 2), Kind},
+		{"a kind of the future", "control_request", set8(6, 6), Kind},
+		{"a request that answers an observation", "control_request", set8(48, 1), Reserved},
+		{"a request for two operations", "control_request", set32(64+16, 2), Shape},
+		{"a request for none", "control_request", set32(64+16, 0), Shape},
+		{"an operation as f64", "control_request", set8(64+2, 3), Shape},
+		{"a request without an operation", "control_request", set8(64, 65), Section},
+		{"an operation that is not known", "control_request", set8(128, 255), ""},
+		{"a request as a reply", "control_reply_refused", set8(6, 4), Kind},
+		{"a reply without a state", "control_reply_refused", set8(entryState, 79), Section},
+		{"a state of no letters", "control_reply_refused", set32(entryState+16, 0), Shape},
+		{"a state of 65 letters", "control_reply_refused", set32(entryState+16, 65), Shape},
+		{"a reason of 257 letters", "control_reply_refused", set32(entryReason+16, 257), Shape},
+		{"a bell in the state", "control_reply_refused", set8(bodyState, 7), Value},
+		{"a rubout in the state", "control_reply_refused", set8(bodyState, 127), Value},
+		{"a letter beyond ASCII", "control_reply_refused", set8(bodyState, 0xe4), Value},
+		{"something after the status", "control_reply_refused", set8(bodyStatus+1, 1), Reserved},
+		{"a status that is not known", "control_reply_refused", set8(bodyStatus, 255), ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			all := forms(t)
+			f := all[slices.IndexFunc(all, func(f form) bool { return f.name == tt.form })]
+			tt.change(f.frame)
+			reseal(f.frame)
+			err := f.decode(f.frame)
+			if tt.want == "" && err != nil || tt.want != "" && err != tt.want {
+				t.Errorf("error = %v, want %q", err, tt.want)
+			}
+		})
+	}
+	got := *reply()
+	if err := DecodeControlReply(&got, nil); err != Short || got != *reply() {
+		t.Errorf("a refused reply: %+v, %v, want it unchanged", got, err)
 	}
 }
 
@@ -273,6 +397,36 @@ func TestLayoutIsTheDocumentedOne(t *testing.T) {
 			t.Errorf("command: %s = %d, want %d", tt.what, tt.got, tt.want)
 		}
 	}
+	frame = AppendControlRequest(nil, request())
+	for _, tt := range []struct {
+		what      string
+		got, want uint64
+	}{
+		{"minor", u8At(5), 0}, {"kind", u8At(6), 4}, {"sections", u8At(7), 1}, {"frame bytes", u32At(8), 129},
+		{"sequence", u64At(16), 1}, {"session", u64At(24), 2}, {"monotonic", u64At(32), 3}, {"expires", u64At(40), 1 << 63}, {"answered", u64At(48), 0},
+		{"operation id", u16At(64), 64}, {"operation type", u8At(66), 1}, {"operation offset", u32At(68), 128}, {"operation bytes", u32At(72), 1}, {"operation", u8At(128), 3},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("control request: %s = %d, want %d", tt.what, tt.got, tt.want)
+		}
+	}
+	frame = encodeReply(t, reply())
+	for _, tt := range []struct {
+		what      string
+		got, want uint64
+	}{
+		{"kind", u8At(6), 5}, {"sections", u8At(7), 5}, {"sequence", u64At(16), 1}, {"session", u64At(24), 0xfedcba9876543210},
+		{"received", u64At(32), math.MaxUint64 - 2}, {"sent", u64At(40), math.MaxInt64}, {"answered", u64At(48), 0},
+		{"status id", u16At(64), 80}, {"state id", u16At(128), 81}, {"state dims", u32At(128 + 16), 7}, {"stopped by id", u16At(192), 82}, {"fault id", u16At(256), 83}, {"reason id", u16At(320), 84},
+		{"status offset", u32At(68), 384}, {"status", u8At(384), 4}, {"state offset", u32At(128 + 4), 448}, {"reason offset", u32At(320 + 4), 640},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("control reply: %s = %d, want %d", tt.what, tt.got, tt.want)
+		}
+	}
+	if string(frame[448:455]) != "stopped" || string(frame[512:518]) != "remote" || string(frame[576:589]) != "joint_outside" {
+		t.Errorf("control reply: texts = % x", frame[448:])
+	}
 }
 
 func TestFramesAreTheGoldenOnes(t *testing.T) {
@@ -301,6 +455,8 @@ func TestEncodingAppends(t *testing.T) {
 		{"observation", func(b []byte) ([]byte, error) { return AppendObservation(b, full(2, 3)) }},
 		{"joint command", func(b []byte) ([]byte, error) { return AppendJointCommand(b, fullCommand(3)) }},
 		{"navigation command", func(b []byte) ([]byte, error) { return AppendNavigationCommand(b, navigation()), nil }},
+		{"control request", func(b []byte) ([]byte, error) { return AppendControlRequest(b, request()), nil }},
+		{"control reply", func(b []byte) ([]byte, error) { return AppendControlReply(b, reply()) }},
 	} {
 		frame, err := f.append(nil)
 		if err != nil {
@@ -786,6 +942,8 @@ func TestDecodedImagesBorrowFromTheFrame(t *testing.T) {
 
 func TestSteadyStateDoesNotAllocate(t *testing.T) {
 	o, c, n := full(48, 64), fullCommand(18), navigation()
+	r, answer := request(), plainReply()
+	rFrame := AppendControlRequest(nil, r)
 	oFrame, cFrame, nFrame := encodeObservation(t, o), encodeCommand(t, c), AppendNavigationCommand(nil, n)
 	plain, unaligned := encodeObservation(t, observation(12, 4)), append([]byte{0}, oFrame...)[1:]
 	huge := slices.Clone(oFrame)
@@ -800,6 +958,9 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 		"encode observation":          func() error { _, err := AppendObservation(buffer, o); return err },
 		"encode joint command":        func() error { _, err := AppendJointCommand(buffer, c); return err },
 		"encode navigation command":   func() error { AppendNavigationCommand(buffer, n); return nil },
+		"encode control request":      func() error { AppendControlRequest(buffer, r); return nil },
+		"encode control reply":        func() error { _, err := AppendControlReply(buffer, answer); return err },
+		"decode control request":      func() error { return DecodeControlRequest(r, rFrame) },
 		"decode observation":          func() error { return DecodeObservation(o, oFrame) },
 		"decode observations in turn": func() error { _ = DecodeObservation(o, plain); return DecodeObservation(o, oFrame) },
 		"decode at an odd address":    func() error { return DecodeObservation(&odd, unaligned) },
@@ -874,6 +1035,10 @@ func FuzzDecodeObservation(f *testing.F) { fuzz(f, kindObservation, forms(f)[0].
 func FuzzDecodeJointCommand(f *testing.F) { fuzz(f, kindCommand, forms(f)[2].again) }
 
 func FuzzDecodeNavigationCommand(f *testing.F) { fuzz(f, kindNavigation, forms(f)[4].again) }
+
+func FuzzDecodeControlRequest(f *testing.F) { fuzz(f, kindRequest, forms(f)[5].again) }
+
+func FuzzDecodeControlReply(f *testing.F) { fuzz(f, kindReply, forms(f)[6].again) }
 
 func BenchmarkObservation(b *testing.B) {
 	for _, size := range []struct{ height, width int }{{0, 0}, {240, 320}, {480, 640}} {
