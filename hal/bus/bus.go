@@ -14,6 +14,8 @@
 // For peers of the predecessor, whose messages have several parts, there are [PartsPublisher] and the like. They are
 // queues of one message, which ZeroMQ cannot make mailboxes of: what is in a full queue is old, and what is new is lost.
 //
+// What must be answered is a request: [Requester] and [Responder].
+//
 // # Ownership
 //
 // ZeroMQ sockets are not safe for use by two goroutines at once. A socket of this package belongs to whoever uses it
@@ -271,7 +273,7 @@ func (c *Context) pointOf(k kind, binds bool, endpoint string) (*point, error) {
 		return &point{kind: k}, nil
 	case !known || p.life.Load()%2 == 0:
 		return nil, ErrNotBound
-	case p.kind != map[kind]kind{sub: pub, push: pull}[k]:
+	case p.kind != map[kind]kind{sub: pub, push: pull, dealer: router}[k]:
 		return nil, errors.New("found an endpoint of the other direction")
 	}
 	return p, nil

@@ -46,12 +46,14 @@ import (
 type kind C.int
 
 const (
-	pub  kind = C.ZMQ_PUB
-	sub  kind = C.ZMQ_SUB
-	push kind = C.ZMQ_PUSH
-	pull kind = C.ZMQ_PULL
-	rep  kind = C.ZMQ_REP
-	pair kind = C.ZMQ_PAIR
+	pub    kind = C.ZMQ_PUB
+	sub    kind = C.ZMQ_SUB
+	push   kind = C.ZMQ_PUSH
+	pull   kind = C.ZMQ_PULL
+	rep    kind = C.ZMQ_REP
+	pair   kind = C.ZMQ_PAIR
+	dealer kind = C.ZMQ_DEALER
+	router kind = C.ZMQ_ROUTER
 )
 
 // event is something that happened to a connection.
