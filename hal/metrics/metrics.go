@@ -143,21 +143,23 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	ticks         = desc("server_ticks_total", "Turns of the server's loop.")
-	missed        = desc("server_missed_deadlines_total", "Deadlines that the server's loop did not keep.")
-	published     = desc("server_published_total", "Observations that were published.")
-	unpublished   = desc("server_unpublished_total", "Observations that were not published.", "cause")
-	applied       = desc("server_applied_total", "Commands that passed the gate and were written.")
-	refused       = desc("server_refused_total", "Commands that were refused.", "cause")
-	holds         = desc("server_holds_total", "How often the last output was held.")
-	damps         = desc("server_damps_total", "How often the joints were damped.")
-	connections   = desc("server_connections_total", "Connections over TCP: opened, closed, and what was refused.", "event")
-	writeErrors   = desc("server_write_errors_total", "Writes that the backend refused.")
-	state         = desc("safety_state", "1 for the state that the safety gate is in, 0 for the others.", "state")
-	stateSeconds  = desc("safety_state_seconds_total", "Time spent in each state.", "state")
-	slewLimited   = desc("safety_slew_limited_total", "Ticks at which the slew limit kept a target from the command's.")
-	trips         = desc("safety_trips_total", "Stops.", "fault")
-	resetsRefused = desc("safety_resets_refused_total", "Resets that were refused.", "fault")
+	ticks          = desc("server_ticks_total", "Turns of the server's loop.")
+	missed         = desc("server_missed_deadlines_total", "Deadlines that the server's loop did not keep.")
+	published      = desc("server_published_total", "Observations that were published.")
+	unpublished    = desc("server_unpublished_total", "Observations that were not published.", "cause")
+	applied        = desc("server_applied_total", "Commands that passed the gate and were written.")
+	refused        = desc("server_refused_total", "Commands that were refused.", "cause")
+	holds          = desc("server_holds_total", "How often the last output was held.")
+	damps          = desc("server_damps_total", "How often the joints were damped.")
+	writeErrors    = desc("server_write_errors_total", "Writes that the backend refused.")
+	connections    = desc("server_connections_total", "Connections over TCP: opened, closed, and what was refused.", "event")
+	control        = desc("server_control_requests_total", "Requests for the time, a stop or a reset that were answered.", "operation")
+	controlRefused = desc("server_control_refused_total", "Such requests that were refused.", "cause")
+	state          = desc("safety_state", "1 for the state that the safety gate is in, 0 for the others.", "state")
+	stateSeconds   = desc("safety_state_seconds_total", "Time spent in each state.", "state")
+	slewLimited    = desc("safety_slew_limited_total", "Ticks at which the slew limit kept a target from the command's.")
+	trips          = desc("safety_trips_total", "Stops.", "fault")
+	resetsRefused  = desc("safety_resets_refused_total", "Resets that were refused.", "fault")
 
 	observations  = desc("client_observations_total", "Observations that were read and valid.")
 	skipped       = desc("client_skipped_total", "Observations that newer ones replaced before they were read.")
@@ -170,7 +172,7 @@ var (
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		ticks, missed, published, unpublished, applied, refused, holds, damps, writeErrors, connections,
+		ticks, missed, published, unpublished, applied, refused, holds, damps, writeErrors, connections, control, controlRefused,
 		state, stateSeconds, slewLimited, trips, resetsRefused,
 		observations, skipped, clientRefused, clientLinks, sent, unsent,
 	} {
@@ -203,6 +205,8 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	count(damps, s.Damps)
 	count(writeErrors, s.WriteErrors)
 	by(connections, events(s.Connections))
+	by(control, s.Control.Requests)
+	by(controlRefused, s.Control.Refused)
 	for each := safety.Idle; each <= safety.Stopped; each++ {
 		in := 0.0
 		if each.String() == s.Safety.State {

@@ -389,7 +389,7 @@ func (g *Gate) EStop(fault Fault, nowNs int64) {
 }
 
 // Reset ends the stopped state; the joints stay damped until a command that was made after it is accepted. It returns
-// an error, and changes nothing, while a fault lasts: the robot was not read for MaxObservationAge, a joint is outside
+// a [*ResetError], and changes nothing, while a fault lasts: the robot was not read for MaxObservationAge, a joint is outside
 // its range, or the last write failed. In another state there is nothing to do.
 func (g *Gate) Reset(nowNs int64) error {
 	now := g.at(nowNs)
@@ -415,8 +415,23 @@ func (g *Gate) Reset(nowNs int64) error {
 		return nil
 	}
 	g.resetsRefused[lasts]++
-	return fmt.Errorf("safety: reset refused, stopped by %s: %w", g.fault, err)
+	return &ResetError{StoppedBy: g.fault, Fault: lasts, Reason: err}
 }
+
+// ResetError is why a reset was refused.
+type ResetError struct {
+	// StoppedBy is the fault that the robot is stopped by, and Fault the one that lasts.
+	StoppedBy, Fault Fault
+	// Reason says what is wrong with the robot.
+	Reason error
+}
+
+func (e *ResetError) Error() string {
+	return fmt.Sprintf("safety: reset refused, stopped by %s: %v", e.StoppedBy, e.Reason)
+}
+
+// Unwrap returns the reason.
+func (e *ResetError) Unwrap() error { return e.Reason }
 
 func (g *Gate) outsideError() error {
 	for i, joint := range g.robot.Joints {

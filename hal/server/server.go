@@ -88,6 +88,8 @@ type Stats struct {
 	WriteErrors uint64 `json:"write_errors"`
 	// Connections are those of all links, where they are over TCP.
 	Connections bus.Connections `json:"connections"`
+	// Control is of the requests for the time, a stop or a reset.
+	Control ControlStats `json:"control"`
 	// Safety is the gate's own report.
 	Safety safety.Report `json:"safety"`
 }
@@ -146,7 +148,8 @@ type Server struct {
 	robot     *robot.Robot
 	backend   Backend
 	links     []link
-	v1        *v1Link // Nil without one.
+	v1        *v1Link   // Nil without one.
+	control   Responder // Nil without one.
 	clock     clock.Source
 	safety    safety.Config
 	sessionID uint64
@@ -190,7 +193,10 @@ func New(r *robot.Robot, backend Backend, out Publisher, in Receiver, opts ...Op
 		incoming:    message.NewJointCommand(r),
 		throttle:    clock.Throttle{Period: time.Second},
 		missLog:     clock.Throttle{Period: time.Second},
-		stats:       Stats{Unpublished: map[string]uint64{}, Refused: map[string]uint64{}},
+		stats: Stats{
+			Unpublished: map[string]uint64{}, Refused: map[string]uint64{},
+			Control: ControlStats{Requests: map[string]uint64{}, Refused: map[string]uint64{}},
+		},
 	}
 	for _, opt := range opts {
 		opt(s)
@@ -217,8 +223,12 @@ func newSessionID() uint64 {
 	return binary.LittleEndian.Uint64(b[:]) | 1
 }
 
-// Run runs the loop until ctx is done, with its goroutine locked to its thread. Call it once, or Turn instead.
+// Run runs the loop, with its goroutine locked to its thread, and answers control requests beside it, until ctx is done. Call
+// it once, or Turn instead.
 func (s *Server) Run(ctx context.Context) {
+	var control sync.WaitGroup
+	control.Go(func() { s.ServeControl(ctx) })
+	defer control.Wait()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	s.run(ctx, clock.NewPacer(time.Duration(float64(time.Second)/s.rateHz)))
@@ -282,6 +292,7 @@ func (s *Server) Stats() Stats {
 	stats := s.stats
 	stats.Unpublished = maps.Clone(stats.Unpublished)
 	stats.Refused = maps.Clone(stats.Refused)
+	stats.Control = ControlStats{maps.Clone(stats.Control.Requests), maps.Clone(stats.Control.Refused)}
 	stats.Safety = s.gate.Report(s.clock.NowNs())
 	var sockets []any
 	for _, l := range s.links {

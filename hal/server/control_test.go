@@ -1,0 +1,259 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"krabby.dev/krabby/hal/bus"
+	"krabby.dev/krabby/hal/client"
+	"krabby.dev/krabby/hal/clock"
+	"krabby.dev/krabby/hal/message"
+	"krabby.dev/krabby/hal/robot"
+	"krabby.dev/krabby/hal/server"
+	"krabby.dev/krabby/hal/synthetic"
+	"krabby.dev/krabby/hal/wire"
+)
+
+const controlSession = 77
+
+// bent is a robot of which the first joint can be bent out of its range.
+type bent struct {
+	*synthetic.Backend
+	out atomic.Bool
+}
+
+func (b *bent) Read(ctx context.Context, o *message.Observation) error {
+	if err := b.Backend.Read(ctx, o); err != nil {
+		return err
+	}
+	if b.out.Load() {
+		o.PositionRad[0] = robot.Go1().Joints[0].UpperRad + 0.3
+	}
+	return nil
+}
+
+// controlled is a running server with a control link, and what reaches it.
+type controlled struct {
+	server  *server.Server
+	backend *bent
+	client  *client.Client
+	bus     *bus.Context
+	at      string
+	control *bus.Requester
+}
+
+func newControlled(t *testing.T, endpoint string) *controlled {
+	t.Helper()
+	b, r := newContext(t), robot.Go1()
+	out, in := must[*bus.Publisher](t)(b.NewPublisher("inproc://o")), must[*bus.Receiver](t)(b.NewReceiver("inproc://c"))
+	respond := must[*bus.Responder](t)(b.NewResponder(endpoint))
+	c := &controlled{backend: &bent{Backend: synthetic.New(r, 10*time.Millisecond)}, bus: b, at: respond.Endpoint()}
+	c.server = must[*server.Server](t)(server.New(r, c.backend, out, in, server.WithSession(controlSession), server.WithControl(respond)))
+	start(t, c.server)
+	c.client = client.New(r, must[*bus.Subscriber](t)(b.NewSubscriber("inproc://o")), must[*bus.Sender](t)(b.NewSender("inproc://c")))
+	c.control = must[*bus.Requester](t)(b.NewRequester(c.at))
+	return c
+}
+
+// ask sends a request, and again where nobody was there yet.
+func (c *controlled) ask(t *testing.T, q message.ControlRequest) message.ControlReply {
+	t.Helper()
+	var a message.ControlReply
+	frame := again(t, func() ([]byte, error) { return c.control.Request(t.Context(), wire.AppendControlRequest(nil, &q)) })
+	if err := wire.DecodeControlReply(&a, frame); err != nil {
+		t.Fatal(err)
+	}
+	if a.Sequence != q.Sequence || a.SessionID != controlSession || a.SentNs < a.ReceivedNs {
+		t.Errorf("%+v answers %+v", a, q)
+	}
+	return a
+}
+
+// reset asks for a reset that has a second.
+func (c *controlled) reset(t *testing.T) message.ControlReply {
+	t.Helper()
+	return c.ask(t, message.ControlRequest{
+		Operation: message.Reset, SessionID: controlSession, ExpiresNs: clock.New().NowNs() + int64(time.Second),
+	})
+}
+
+func TestARequestForTheClockTellsTheTimeAndTheState(t *testing.T) {
+	for _, endpoint := range []string{"inproc://control", "tcp://127.0.0.1:0"} {
+		c, now := newControlled(t, endpoint), clock.New()
+		before := now.NowNs()
+		a := c.ask(t, message.ControlRequest{Sequence: 9, MonotonicNs: -1, Operation: message.ReadClock})
+		after := now.NowNs()
+		const tolerance = int64(100 * time.Microsecond) // Two clocks, tied to the system's one at different times.
+		if a.ReceivedNs < before-tolerance || a.SentNs > after+tolerance {
+			t.Errorf("received at %d, sent at %d, want %d to %d", a.ReceivedNs, a.SentNs, before, after)
+		}
+		want := message.ControlReply{Sequence: 9, SessionID: controlSession, ReceivedNs: a.ReceivedNs, SentNs: a.SentNs, State: "idle"}
+		if a != want {
+			t.Errorf("reply = %+v, want %+v", a, want)
+		}
+	}
+}
+
+func TestARemoteStopLatchesUntilAResetIsAskedFor(t *testing.T) {
+	c := newControlled(t, "tcp://127.0.0.1:0")
+	move(t, c.client, 0.2)
+	if a := c.ask(t, message.ControlRequest{Operation: message.EStop}); a.Status != message.Done || a.State != "stopped" || a.StoppedBy != string(server.Remote) {
+		t.Fatalf("reply to an e-stop = %+v", a)
+	}
+	// Neither commands nor time nor another e-stop end it.
+	refused := func() uint64 { return c.server.Stats().Refused["stopped"] }
+	o, cmd := message.NewObservation(robot.Go1()), message.NewJointCommand(robot.Go1())
+	for before := refused(); refused() < before+5; {
+		if _, err := c.client.Latest(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+		cmd.ObservationSequence = o.Sequence
+		if err := c.client.Send(cmd); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a := c.ask(t, message.ControlRequest{Operation: message.EStop}); a.State != "stopped" {
+		t.Errorf("after a second e-stop: %+v", a)
+	}
+	if a := c.reset(t); a.Status != message.Done || a.State != "damp" || a.StoppedBy != "" {
+		t.Errorf("reply to a reset = %+v", a)
+	}
+	move(t, c.client, -0.2)
+	s := c.server.Stats()
+	if want := map[string]uint64{"e_stop": 2, "reset": 1}; !maps.Equal(s.Control.Requests, want) || len(s.Control.Refused) != 0 {
+		t.Errorf("control = %+v, want %v and nothing refused", s.Control, want)
+	}
+	if s.Safety.Trips[string(server.Remote)] != 1 {
+		t.Errorf("trips = %v, want one by %s", s.Safety.Trips, server.Remote)
+	}
+}
+
+func TestAResetIsRefusedWhileAFaultLasts(t *testing.T) {
+	c := newControlled(t, "inproc://control")
+	move(t, c.client, 0.2)
+	c.backend.out.Store(true)
+	again(t, func() (any, error) {
+		if a := c.ask(t, message.ControlRequest{Operation: message.ReadClock}); a.StoppedBy != "joint_outside" {
+			return nil, errors.New("not stopped: " + a.State)
+		}
+		return nil, nil
+	})
+	a := c.reset(t)
+	if a.Status != message.FaultLasts || a.State != "stopped" || a.StoppedBy != "joint_outside" || a.Fault != "joint_outside" ||
+		!strings.Contains(a.Reason, "joint FR_hip_joint is at 1.163 rad, expected -0.863 to 0.863") {
+		t.Errorf("reply to a reset while a joint is outside = %+v", a)
+	}
+	c.backend.out.Store(false)
+	again(t, func() (any, error) {
+		if a := c.reset(t); a.Status != message.Done || a.State != "damp" {
+			return nil, errors.New(a.Reason)
+		}
+		return nil, nil
+	})
+	if s := c.server.Stats(); s.Control.Refused["fault"] == 0 || s.Safety.ResetsRefused["joint_outside"] != s.Control.Refused["fault"] {
+		t.Errorf("control %+v, resets refused %v", s.Control, s.Safety.ResetsRefused)
+	}
+}
+
+func TestAResetForAnotherTimeOrLifeIsRefused(t *testing.T) {
+	c := newControlled(t, "inproc://control")
+	c.ask(t, message.ControlRequest{Operation: message.EStop})
+	now := clock.New().NowNs()
+	for _, tt := range []struct {
+		name    string
+		request message.ControlRequest
+		want    message.ControlStatus
+	}{
+		{"of another session", message.ControlRequest{Operation: message.Reset, SessionID: controlSession + 1, ExpiresNs: now + int64(time.Minute)}, message.OtherSession},
+		{"of no session", message.ControlRequest{Operation: message.Reset, ExpiresNs: now + int64(time.Minute)}, message.OtherSession},
+		{"that lay in a queue", message.ControlRequest{Operation: message.Reset, SessionID: controlSession, ExpiresNs: now - 1}, message.RequestExpired},
+		{"without an expiry", message.ControlRequest{Operation: message.Reset, SessionID: controlSession}, message.RequestExpired},
+		{"of an operation of the future", message.ControlRequest{Operation: 200}, message.UnknownOperation},
+	} {
+		if a := c.ask(t, tt.request); a.Status != tt.want || a.State != "stopped" || a.StoppedBy != string(server.Remote) {
+			t.Errorf("a request %s: %+v, want status %v and the stop to stay", tt.name, a, tt.want)
+		}
+	}
+	s := c.server.Stats().Control
+	if want := map[string]uint64{"session": 2, "expired": 2, "operation": 1}; !maps.Equal(s.Refused, want) {
+		t.Errorf("refused = %v, want %v", s.Refused, want)
+	}
+	if want := map[string]uint64{"e_stop": 1, "reset": 4, "unknown": 1}; !maps.Equal(s.Requests, want) {
+		t.Errorf("requests = %v, want %v", s.Requests, want)
+	}
+}
+
+func TestWhatIsNoControlRequestIsCountedAndDropped(t *testing.T) {
+	c := newControlled(t, "tcp://127.0.0.1:0")
+	c.ask(t, message.ControlRequest{Operation: message.ReadClock})
+	good := wire.AppendControlRequest(nil, &message.ControlRequest{Operation: message.EStop})
+	flipped := append([]byte(nil), good...)
+	flipped[128] ^= 1
+	for _, frame := range [][]byte{nil, good[:100], []byte("something else of more bytes than a header has: of any number, in fact"), flipped} {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		if reply, err := c.control.Request(ctx, frame); !errors.Is(err, bus.ErrNoReply) {
+			t.Errorf("% x is answered by % x, %v", frame, reply, err)
+		}
+		cancel()
+	}
+	if a := c.ask(t, message.ControlRequest{Operation: message.ReadClock}); a.State != "idle" {
+		t.Errorf("state = %s: garbage was taken for an e-stop", a.State)
+	}
+	if s, want := c.server.Stats().Control, map[string]uint64{"short": 1, "length": 1, "magic": 1, "checksum": 1}; !maps.Equal(s.Refused, want) {
+		t.Errorf("refused = %v, want %v", s.Refused, want)
+	}
+}
+
+// Many ask at once and as fast as they can, and the loop goes on.
+func TestControlRequestsDoNotHoldUpTheLoop(t *testing.T) {
+	c := newControlled(t, "tcp://127.0.0.1:0")
+	ctx, cancel := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	var answered atomic.Uint64
+	for range 4 {
+		q := must[*bus.Requester](t)(c.bus.NewRequester(c.at))
+		all.Go(func() {
+			frame := wire.AppendControlRequest(nil, &message.ControlRequest{Operation: message.ReadClock})
+			for ctx.Err() == nil {
+				if _, err := q.Request(ctx, frame); err == nil {
+					answered.Add(1)
+				}
+			}
+		})
+	}
+	move(t, c.client, 0.3)
+	move(t, c.client, -0.3)
+	cancel()
+	all.Wait()
+	if answered.Load() == 0 {
+		t.Error("no request was answered meanwhile")
+	}
+}
+
+// A responder that always fails is asked again now and then, and does not keep a server from its end.
+type broken struct{ asked atomic.Uint64 }
+
+func (b *broken) Receive(context.Context) ([]byte, error) {
+	b.asked.Add(1)
+	return nil, errors.New("broken")
+}
+
+func (b *broken) Reply([]byte) error { return nil }
+
+func TestABrokenControlLinkIsCounted(t *testing.T) {
+	b, r, in := newContext(t), robot.Go1(), &broken{}
+	s := must[*server.Server](t)(server.New(r, synthetic.New(r, 10*time.Millisecond),
+		must[*bus.Publisher](t)(b.NewPublisher("inproc://o")), must[*bus.Receiver](t)(b.NewReceiver("inproc://c")), server.WithControl(in)))
+	stop := start(t, s)
+	time.Sleep(100 * time.Millisecond)
+	stop()
+	if asked, counted := in.asked.Load(), s.Stats().Control.Refused[server.Transport]; counted == 0 || asked > 50 || counted+1 < asked {
+		t.Errorf("asked %d times, counted %d failures", asked, counted)
+	}
+}
