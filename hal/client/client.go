@@ -47,7 +47,7 @@ type Stats struct {
 	Observations uint64 `json:"observations"`
 	// Skipped counts observations that the server published and newer ones replaced before they were read.
 	Skipped uint64 `json:"skipped"`
-	// Refused counts the other observations by cause: a wire.Cause, frames, oversize, invalid, old or transport.
+	// Refused counts the other observations by cause: a wire.Cause, frames, oversize, invalid, old, clock or transport.
 	Refused map[string]uint64 `json:"refused"`
 	// Connections are those to the server, over TCP.
 	Connections bus.Connections `json:"connections"`
@@ -64,7 +64,8 @@ type Option func(*Client)
 func WithValidity(d time.Duration) Option { return func(c *Client) { c.validity = d } }
 
 // WithClock sets the clock by which ages are told and commands stamped; the default is the machine's monotonic clock. It
-// must be the server's.
+// must be the server's. For a server on another machine that is a [*Clock]: while it does not know the time of the server's
+// session, observations are refused and no command is sent, with ErrClock.
 func WithClock(source clock.Source) Option { return func(c *Client) { c.clock = source } }
 
 // WithMaxAge sets how old the newest observation may be for the link to count as alive; the default is 200 ms.
@@ -75,12 +76,12 @@ func WithMeter(age func(time.Duration)) Option { return func(c *Client) { c.mete
 
 // Health is how the link to the server is.
 type Health struct {
-	// Alive says that the newest observation is not too old.
+	// Alive says that the newest observation is not too old. Where the time is not known it is not.
 	Alive bool `json:"alive"`
 	// SessionID and Sequence are those of the newest observation that was read; 0 before any.
 	SessionID uint64 `json:"session_id"`
 	Sequence  uint64 `json:"sequence"`
-	// Age is how long ago it was made.
+	// Age is how long ago it was made; 0 where the time is not known.
 	Age time.Duration `json:"age_ns"`
 	// Restarts counts how often the server was another one than before.
 	Restarts uint64 `json:"restarts"`
@@ -141,7 +142,7 @@ func New(r *robot.Robot, in Subscriber, out Sender, opts ...Option) *Client {
 // Poll reads the newest observation that has not been read yet into o and returns its age, without blocking.
 //
 // The error is [ErrNone] where there is none or another goroutine waits for it, [ErrOld] for one that is not newer than the
-// last, a wire.Cause for a malformed frame, a *message.FieldError for one that does not fit the robot, or the transport's.
+// last, [ErrClock], a wire.Cause for a malformed frame, a *message.FieldError for one that does not fit the robot, or the transport's.
 // After ErrNone o is as it was; after another error its contents are unspecified.
 func (c *Client) Poll(o *message.Observation) (age time.Duration, err error) {
 	select {
@@ -221,20 +222,39 @@ func (c *Client) read(o *message.Observation) (time.Duration, error) {
 func (c *Client) accept(o *message.Observation) (time.Duration, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case c.seen && o.SessionID != c.health.SessionID:
-		c.health.Restarts++
-	case c.seen && o.Sequence <= c.health.Sequence:
+	another := o.SessionID != c.health.SessionID
+	if c.seen && !another && o.Sequence <= c.health.Sequence {
 		c.stats.Refused["old"]++
 		return 0, ErrOld
+	}
+	now, err := c.nowNs(o.SessionID)
+	switch {
+	case err != nil:
+		c.stats.Refused["clock"]++
+		return 0, err
+	case c.seen && another:
+		c.health.Restarts++
 	case c.seen:
 		c.stats.Skipped += o.Sequence - c.health.Sequence - 1
 	}
 	c.seen, c.health.SessionID, c.health.Sequence, c.madeNs = true, o.SessionID, o.Sequence, o.MonotonicNs
 	c.stats.Observations++
-	age := time.Duration(c.clock.NowNs() - o.MonotonicNs)
+	age := time.Duration(now - o.MonotonicNs)
 	c.meterAge(age)
 	return age, nil
+}
+
+// sessionClock is a clock that may not know the time of a server's life.
+type sessionClock interface {
+	SessionNowNs(sessionID uint64) (int64, error)
+}
+
+// nowNs returns the time of a server's life.
+func (c *Client) nowNs(sessionID uint64) (int64, error) {
+	if s, ok := c.clock.(sessionClock); ok {
+		return s.SessionNowNs(sessionID)
+	}
+	return c.clock.NowNs(), nil
 }
 
 // Health says how the link to the server is. It may be called at any time from any goroutine.
@@ -242,15 +262,18 @@ func (c *Client) Health() Health {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	h := c.health
-	if c.seen {
-		h.Age = time.Duration(c.clock.NowNs() - c.madeNs)
+	if !c.seen {
+		return h
+	}
+	if now, err := c.nowNs(h.SessionID); err == nil {
+		h.Age = time.Duration(now - c.madeNs)
 		h.Alive = h.Age <= c.maxAge
 	}
 	return h
 }
 
 // Send sends cmd without blocking. It fills in the sequence, the session of the last observation, the time and the
-// expiry; the rest is the caller's. The error is [ErrNoSession], a wire.Cause or the transport's.
+// expiry; the rest is the caller's. The error is [ErrNoSession], [ErrClock], a wire.Cause or the transport's.
 func (c *Client) Send(cmd *message.JointCommand) error {
 	c.sending.Lock()
 	defer c.sending.Unlock()
@@ -260,9 +283,13 @@ func (c *Client) Send(cmd *message.JointCommand) error {
 	if !seen {
 		return c.unsent(ErrNoSession)
 	}
+	now, err := c.nowNs(sessionID)
+	if err != nil {
+		return c.unsent(err)
+	}
 	cmd.Sequence = c.sequence + 1
 	cmd.SessionID = sessionID
-	cmd.MonotonicNs = c.clock.NowNs()
+	cmd.MonotonicNs = now
 	cmd.ExpiresNs = cmd.MonotonicNs + int64(c.validity)
 	frame, err := wire.AppendJointCommand(c.commandFrame[:0], cmd)
 	if err != nil {

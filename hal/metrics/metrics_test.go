@@ -108,7 +108,7 @@ func TestEveryCounterIsServed(t *testing.T) {
 		"krabby_hal_server_damps_total":                                10,
 		"krabby_hal_server_write_errors_total":                         11,
 		`krabby_hal_server_control_requests_total{operation="e_stop"}`: 30,
-		`krabby_hal_server_control_refused_total{cause="fault"}`:       21,
+		`krabby_hal_server_control_refused_total{cause="fault"}`:       31,
 		`krabby_hal_safety_state{state="idle"}`:                        0,
 		`krabby_hal_safety_state{state="active"}`:                      0,
 		`krabby_hal_safety_state{state="hold"}`:                        1,
