@@ -334,6 +334,17 @@ func (g *Gate) Tick(nowNs int64) *message.JointCommand {
 	return g.output
 }
 
+// Last returns what is to be written when nobody will call Tick any more, so that the robot is not left with a position to
+// hold: the joints are damped, in every state but idle, in which nothing was ever written. The state stays, for reports. The
+// command is the gate's: it is good until the next Tick.
+func (g *Gate) Last() *message.JointCommand {
+	if g.state == Idle {
+		return nil
+	}
+	g.write(nil, g.config.DampKd, nil)
+	return g.output
+}
+
 // move moves the target towards the command's for so long.
 func (g *Gate) move(step time.Duration) {
 	// Whether the robot took a write that failed is not known, so the same target is written until one succeeds: from

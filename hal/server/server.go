@@ -39,7 +39,7 @@ type Backend interface {
 	Read(ctx context.Context, o *message.Observation) error
 	// Write applies c, which comes from the server's gate, until the next call. The server writes at every tick once
 	// there is something to apply. A joint whose Kp is 0 is damped by its Kd: its target means nothing, and the backend
-	// must not drive it there. Write must not keep or change c.
+	// must not drive it there. Write must not keep or change c. The last write of a server damps all joints.
 	Write(ctx context.Context, c *message.JointCommand) error
 }
 
@@ -223,8 +223,8 @@ func newSessionID() uint64 {
 	return binary.LittleEndian.Uint64(b[:]) | 1
 }
 
-// Run runs the loop, with its goroutine locked to its thread, and answers control requests beside it, until ctx is done. Call
-// it once, or Turn instead.
+// Run runs the loop, with its goroutine locked to its thread, and answers control requests beside it, until ctx is done. Then
+// it damps the joints, if a command was ever accepted. Call it once, or Turn instead.
 func (s *Server) Run(ctx context.Context) {
 	var control sync.WaitGroup
 	control.Go(func() { s.ServeControl(ctx) })
@@ -239,6 +239,7 @@ func (s *Server) run(ctx context.Context, pacer *clock.Pacer) {
 	for {
 		missed, err := pacer.Wait(ctx)
 		if err != nil {
+			s.Finish(ctx)
 			return
 		}
 		s.logMissed(s.missLog.Add(missed))
@@ -256,8 +257,37 @@ func (s *Server) logMissed(count int) {
 }
 
 // Turn is one turn of the loop, now: for a simulation, of which the time passes between the turns and not with the wall
-// clock. It belongs to one goroutine, and to a server that does not Run.
+// clock. It belongs to one goroutine, and to a server that does not Run. After the last one comes Finish, where something
+// stays behind that could be left holding a position.
 func (s *Server) Turn(ctx context.Context) { s.tick(ctx, 0) }
+
+const (
+	// finishAttempts is how often the last write is tried, and finishWithin how long all of them may take.
+	finishAttempts = 3
+	finishWithin   = 100 * time.Millisecond
+)
+
+// Finish makes the last write to the backend: it damps the joints, so that the robot is not left holding the last position
+// that it was told. Where no command was ever accepted, and nobody stopped the robot, nothing was written and nothing is.
+// It does so although ctx is done. Run does it by itself.
+func (s *Server) Finish(ctx context.Context) {
+	s.mu.Lock()
+	output := s.gate.Last()
+	s.mu.Unlock()
+	if output == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
+	defer cancel()
+	var err error
+	for range finishAttempts {
+		if err = s.backend.Write(ctx, output); err == nil {
+			return
+		}
+		s.count(func(st *Stats) { st.WriteErrors++ })
+	}
+	s.log.Error("the joints could not be damped at the end: the robot may hold the last position that it was told", "err", err)
+}
 
 // tick is one turn of the loop.
 func (s *Server) tick(ctx context.Context, missed int) {
