@@ -14,9 +14,10 @@ import (
 type links struct {
 	Observations   string   `placeholder:"ENDPOINT" help:"Publish observations there too, for example tcp://127.0.0.1:6001."`
 	Commands       string   `placeholder:"ENDPOINT" help:"Take joint commands there too, for example tcp://127.0.0.1:6002."`
+	Control        string   `placeholder:"ENDPOINT" help:"Answer requests for the robot's time, an emergency stop and a reset there, for example tcp://127.0.0.1:6003."`
 	V1Observations string   `name:"v1-observations" placeholder:"ENDPOINT" help:"Publish observations in version 1 of the wire format there too."`
 	V1Commands     string   `name:"v1-commands" placeholder:"ENDPOINT" help:"Take joint commands in version 1 there too."`
-	Key            string   `placeholder:"FILE" help:"Secret key of this side, for --observations and --commands; see --new-keys."`
+	Key            string   `placeholder:"FILE" help:"Secret key of this side, for --observations, --commands and --control; see --new-keys."`
 	Peer           []string `placeholder:"FILE" help:"Public key of a client that may connect; once for each."`
 	Insecure       bool     `help:"Let endpoints that other machines can reach go without keys: anybody can then read and move the robot."`
 
@@ -59,6 +60,7 @@ func (l *links) check() error {
 	}{
 		{"--observations", l.Observations, &l.security},
 		{"--commands", l.Commands, &l.security},
+		{"--control", l.Control, &l.security},
 		{"--v1-observations", l.V1Observations, &old},
 		{"--v1-commands", l.V1Commands, &old},
 	} {
@@ -84,6 +86,13 @@ func (l *links) open(b *bus.Context) (opts []server.Option, err error) {
 			return nil, err
 		}
 		opts = append(opts, server.WithLink(out, in))
+	}
+	if l.Control != "" {
+		in, err := b.NewResponder(l.Control, bus.WithSecurity(l.security), bus.WithMaxFrameBytes(wire.MaxControlBytes))
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, server.WithControl(in))
 	}
 	if l.V1Observations != "" {
 		old := bus.WithSecurity(bus.Security{Insecure: l.Insecure})

@@ -17,6 +17,7 @@ import (
 
 	"krabby.dev/krabby/hal/bus"
 	"krabby.dev/krabby/hal/client"
+	"krabby.dev/krabby/hal/clock"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/robot"
 	"krabby.dev/krabby/hal/wire"
@@ -26,6 +27,7 @@ import (
 // Flags are the flags that tools have in common. Check them before use.
 type Flags struct {
 	Observations string        `default:"tcp://127.0.0.1:6001" placeholder:"ENDPOINT" help:"Where the robot publishes observations: ${default}."`
+	Control      string        `placeholder:"ENDPOINT" help:"Where the robot answers requests, above all for its time, which a robot on another machine must be asked for: port 6003 of its machine unless given. A robot on this machine is asked only if it is given."`
 	Robot        string        `default:"go1" placeholder:"NAME" help:"The robot: ${default}, another name, or a robot file with a . or / in its name."`
 	V1           bool          `name:"v1" help:"Speak version 1 of the wire format, the predecessor's."`
 	Key          string        `placeholder:"FILE" help:"Secret key of this side, which the robot's --peer has the public one of."`
@@ -46,6 +48,9 @@ func (f *Flags) Check(flag, endpoint string) error {
 	if f.robot, err = load(f.Robot); err != nil {
 		return fmt.Errorf("--robot: %w", err)
 	}
+	if f.V1 && f.Control != "" {
+		return errors.New("--v1: found --control too, expected one of them: version 1 has no requests")
+	}
 	if f.V1 && (f.Key != "" || f.Peer != "") {
 		return errors.New("--v1: found --key or --peer too, expected neither: version 1 knows no keys")
 	}
@@ -62,8 +67,16 @@ func (f *Flags) Check(flag, endpoint string) error {
 		f.security.Peers = []string{key}
 	}
 	f.security.Insecure = f.Insecure
-	if err := f.check("--observations", f.Observations); err != nil || flag == "" {
+	if err := f.check("--observations", f.Observations); err != nil {
 		return err
+	}
+	if f.Control != "" {
+		if err := f.check("--control", f.Control); err != nil {
+			return err
+		}
+	}
+	if flag == "" {
+		return nil
 	}
 	return f.check(flag, endpoint)
 }
@@ -92,7 +105,9 @@ func (f *Flags) Model() *robot.Robot { return f.robot }
 type Link struct {
 	flags *Flags
 
-	v2 *client.Client // Nil in version 1.
+	v2    *client.Client // Nil in version 1.
+	local *clock.Clock
+	clock *client.Clock // Nil where the robot's time is this machine's.
 
 	old     *bus.PartsSubscriber
 	oldOut  *bus.PartsSender
@@ -104,9 +119,10 @@ type Link struct {
 	refused  map[string]uint64
 }
 
-// Open connects to the robot, and to where it takes commands if that is not empty.
-func (f *Flags) Open(b *bus.Context, commands string) (l *Link, err error) {
-	l = &Link{flags: f, refused: map[string]uint64{}}
+// Open connects to the robot, and to where it takes commands if that is not empty. Where the robot is on another machine it
+// asks for its time, until ctx is done.
+func (f *Flags) Open(ctx context.Context, b *bus.Context, commands string) (l *Link, err error) {
+	l = &Link{flags: f, local: clock.New(), refused: map[string]uint64{}}
 	security := bus.WithSecurity(f.security)
 	if f.V1 {
 		if l.old, err = b.NewPartsSubscriber(f.Observations, v1.Topic, security); err == nil && commands != "" {
@@ -124,7 +140,14 @@ func (f *Flags) Open(b *bus.Context, commands string) (l *Link, err error) {
 			return nil, err
 		}
 	}
-	l.v2 = client.New(f.robot, in, out)
+	var opts []client.Option
+	if err := l.synchronise(ctx, b, commands != ""); err != nil {
+		return nil, err
+	}
+	if l.clock != nil {
+		opts = append(opts, client.WithClock(l.clock))
+	}
+	l.v2 = client.New(f.robot, in, out, opts...)
 	return l, nil
 }
 
@@ -241,7 +264,7 @@ func passedOver(err error) bool {
 	if _, ok := errors.AsType[*message.FieldError](err); ok {
 		return true
 	}
-	return errors.Is(err, client.ErrOld) || errors.Is(err, bus.ErrParts)
+	return errors.Is(err, client.ErrOld) || errors.Is(err, client.ErrClock) || errors.Is(err, bus.ErrParts)
 }
 
 // nothing says why there was no observation, as far as that can be known.
@@ -258,7 +281,7 @@ func (l *Link) nothing(last error) error {
 }
 
 // Send sends c in answer to o, which Latest read. It does not block; the error is bus.ErrNoPeer while nobody takes
-// commands.
+// commands, and client.ErrClock while the robot's time is not known.
 func (l *Link) Send(c *message.JointCommand, o *message.Observation) error {
 	if l.v2 != nil {
 		c.ObservationSequence = o.Sequence

@@ -22,7 +22,7 @@ func TestASlowReaderGetsTheNewestObservation(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer b.Close()
-		link, err := f.Open(b, "")
+		link, err := f.Open(t.Context(), b, "")
 		if err != nil {
 			t.Fatal(err)
 		}

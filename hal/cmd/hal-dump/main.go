@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"krabby.dev/krabby/hal/bus"
-	"krabby.dev/krabby/hal/clock"
 	"krabby.dev/krabby/hal/cmd/endpoint"
 	"krabby.dev/krabby/hal/message"
 )
@@ -72,11 +71,16 @@ func dump(ctx context.Context, f *flags, stdout io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	link, err := f.Endpoint.Open(b, "")
+	opened, cancel := context.WithCancel(ctx)
+	defer cancel()
+	link, err := f.Endpoint.Open(opened, b, "")
 	if err != nil {
+		if ctx.Err() != nil {
+			return errInterrupted
+		}
 		return err
 	}
-	w := &watcher{flags: f, link: link, clock: clock.New(), observation: message.NewObservation(f.Endpoint.Model())}
+	w := &watcher{flags: f, link: link, observation: message.NewObservation(f.Endpoint.Model())}
 	show := func(s shown) error {
 		if f.JSON {
 			return json.NewEncoder(stdout).Encode(s)
@@ -95,7 +99,7 @@ func dump(ctx context.Context, f *flags, stdout io.Writer) (err error) {
 	case f.Statistics:
 		m := newMeter(!f.Endpoint.V1)
 		if err := w.watch(ctx, func() error {
-			age, by := ageOf(w.observation, w.clock.NowNs(), time.Now().UnixNano())
+			age, by := ageOf(w.observation, w.now())
 			m.add(w.observation, time.Now(), age, by)
 			return nil
 		}); err != nil {
@@ -118,12 +122,17 @@ var errInterrupted = errors.New("interrupted before an observation arrived")
 type watcher struct {
 	flags       *flags
 	link        *endpoint.Link
-	clock       *clock.Clock
 	observation *message.Observation
 }
 
+func (w *watcher) now() moment {
+	m := moment{wallNs: time.Now().UnixNano()}
+	m.monotonicNs, m.bound, m.synchronised = w.link.Now()
+	return m
+}
+
 func (w *watcher) summary() *summary {
-	return summarise(w.flags.Endpoint.Model(), w.observation, w.clock.NowNs(), time.Now().UnixNano())
+	return summarise(w.flags.Endpoint.Model(), w.observation, w.now())
 }
 
 // watch calls each for every observation until the duration is over or ctx is done; that is no error once there was one.

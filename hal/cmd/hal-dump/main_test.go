@@ -96,6 +96,30 @@ func TestOneObservationHasEverythingInVersion2(t *testing.T) {
 	}
 }
 
+func TestTheAgeIsByTheRobotsClockWhereItIsAskedFor(t *testing.T) {
+	r := endpointtest.Start(t, bus.Security{}, endpointtest.Elsewhere(3*time.Hour))
+	args := []string{"--observations=" + r.Observations, "--control=" + r.Control}
+	s := decode[summary](t, show(t, append(args, "--json")...))
+	if s.AgeClock != synchronised || s.AgeUs <= 0 || s.AgeUs > 1e6 || s.AgeBoundUs <= 0 || s.AgeBoundUs > 25e3 {
+		t.Errorf("summary = %+v", s)
+	}
+	if text := show(t, args...); !strings.Contains(text, " ms by the synchronised clock, give or take ") {
+		t.Errorf("text = %s", text)
+	}
+	if s := decode[statistics](t, show(t, append(args, "--statistics", "--duration=300ms", "--json")...)); s.AgeClock != synchronised || s.AgeUs.Max > 1e6 {
+		t.Errorf("statistics = %+v", s)
+	}
+	// Without it, all that is left are the wall clocks.
+	if s := decode[summary](t, show(t, "--json", "--observations="+r.Observations)); s.AgeClock != wall {
+		t.Errorf("summary = %+v", s)
+	}
+	var stdout, stderr bytes.Buffer
+	if code := run(t.Context(), []string{"--observations=" + r.Observations, "--control=tcp://127.0.0.1:1", "--timeout=300ms"}, &stdout, &stderr); code != endpoint.ExitFailed {
+		t.Errorf("without an answer: exit code %d, want %d", code, endpoint.ExitFailed)
+	}
+	endpointtest.CheckLine(t, stderr.String(), "hal-dump", "no answer from tcp://127.0.0.1:1 within 300ms")
+}
+
 func TestOneObservationOfVersion1LeavesOutWhatItDoesNotSay(t *testing.T) {
 	r := endpointtest.Start(t, bus.Security{})
 	args := []string{"--v1", "--observations=" + r.V1Observations}
@@ -211,13 +235,16 @@ func TestAgesComeFromTheClockThatBothShare(t *testing.T) {
 		o         message.Observation
 		want      time.Duration
 		wantClock string
+
+		synchronised bool
 	}{
-		{"one machine", message.Observation{Sequence: 1, MonotonicNs: 90e6, WallNs: 5e18 - 11e6}, 10 * time.Millisecond, monotonic},
-		{"another machine", message.Observation{Sequence: 1, MonotonicNs: 77e9, WallNs: 5e18 - 11e6}, 11 * time.Millisecond, wall},
-		{"version 1", message.Observation{MonotonicNs: 0, WallNs: 5e18 - 12e6}, 12 * time.Millisecond, wall},
+		{"one machine", message.Observation{Sequence: 1, MonotonicNs: 90e6, WallNs: 5e18 - 11e6}, 10 * time.Millisecond, monotonic, false},
+		{"another machine", message.Observation{Sequence: 1, MonotonicNs: 77e9, WallNs: 5e18 - 11e6}, 11 * time.Millisecond, wall, false},
+		{"another machine that was asked", message.Observation{Sequence: 1, MonotonicNs: 90e6, WallNs: 4e18}, 10 * time.Millisecond, synchronised, true},
+		{"version 1", message.Observation{MonotonicNs: 0, WallNs: 5e18 - 12e6}, 12 * time.Millisecond, wall, false},
 	}
 	for _, tt := range tests {
-		if age, clock := ageOf(&tt.o, 100e6, 5e18); age != tt.want || clock != tt.wantClock {
+		if age, clock := ageOf(&tt.o, moment{monotonicNs: 100e6, wallNs: 5e18, synchronised: tt.synchronised}); age != tt.want || clock != tt.wantClock {
 			t.Errorf("%s: age %v by %s, want %v by %s", tt.name, age, clock, tt.want, tt.wantClock)
 		}
 	}

@@ -16,15 +16,17 @@ type summary struct {
 	Session  uint64 `json:"session_id,string,omitempty"`
 	Sequence uint64 `json:"sequence,omitempty"`
 	// Made is when the sensors were read, by the robot's wall clock.
-	Made     time.Time     `json:"made"`
-	AgeUs    float64       `json:"age_us"`
-	AgeClock string        `json:"age_clock"`
-	Joints   []joint       `json:"joints"`
-	IMU      *imu          `json:"imu,omitempty"`
-	BaseMps  *[3]float64   `json:"base_velocity_mps,omitempty"`
-	Contacts []contact     `json:"contacts,omitempty"`
-	Images   []image       `json:"images,omitempty"`
-	age      time.Duration // AgeUs.
+	Made     time.Time `json:"made"`
+	AgeUs    float64   `json:"age_us"`
+	AgeClock string    `json:"age_clock"`
+	// AgeBoundUs is how far the age may be off, where it is by a clock that was synchronised with the robot's.
+	AgeBoundUs float64       `json:"age_bound_us,omitempty"`
+	Joints     []joint       `json:"joints"`
+	IMU        *imu          `json:"imu,omitempty"`
+	BaseMps    *[3]float64   `json:"base_velocity_mps,omitempty"`
+	Contacts   []contact     `json:"contacts,omitempty"`
+	Images     []image       `json:"images,omitempty"`
+	age        time.Duration // AgeUs.
 }
 
 type joint struct {
@@ -65,16 +67,28 @@ type image struct {
 
 // The clocks that an age can come from.
 const (
-	monotonic = "monotonic"
-	wall      = "wall"
+	monotonic    = "monotonic"
+	synchronised = "synchronised"
+	wall         = "wall"
 )
 
-// ageOf returns the age of o at a moment. It is by the monotonic clock where robot and reader share it, which they do on
-// one machine, and by the wall clocks otherwise: as right as these agree.
-func ageOf(o *message.Observation, monotonicNs, wallNs int64) (age time.Duration, clock string) {
+// moment is a time by the clocks that there are.
+type moment struct {
+	monotonicNs  int64 // The robot's, as far as it is known.
+	bound        time.Duration
+	synchronised bool // The robot was asked for it, and it may be off by bound.
+	wallNs       int64
+}
+
+// ageOf returns the age of o at a moment. It is by the robot's monotonic clock, where the robot was asked for it or both
+// share it, which they do on one machine, and by the wall clocks otherwise: as right as these agree.
+func ageOf(o *message.Observation, at moment) (age time.Duration, clock string) {
 	const sameClock = time.Second // What an age may differ by between the clocks of one machine.
-	byWall := time.Duration(wallNs - o.WallNs)
-	byMonotonic := time.Duration(monotonicNs - o.MonotonicNs)
+	byWall := time.Duration(at.wallNs - o.WallNs)
+	byMonotonic := time.Duration(at.monotonicNs - o.MonotonicNs)
+	if at.synchronised {
+		return byMonotonic, synchronised
+	}
 	if o.Sequence == 0 || (byMonotonic-byWall).Abs() > sameClock {
 		return byWall, wall
 	}
@@ -82,9 +96,10 @@ func ageOf(o *message.Observation, monotonicNs, wallNs int64) (age time.Duration
 }
 
 // summarise makes a summary of what was read at a moment.
-func summarise(r *robot.Robot, o *message.Observation, monotonicNs, wallNs int64) *summary {
+func summarise(r *robot.Robot, o *message.Observation, at moment) *summary {
 	s := &summary{Session: o.SessionID, Sequence: o.Sequence, Made: time.Unix(0, o.WallNs).UTC()}
-	s.age, s.AgeClock = ageOf(o, monotonicNs, wallNs)
+	s.age, s.AgeClock = ageOf(o, at)
+	s.AgeBoundUs = micros(at.bound)
 	s.AgeUs = micros(s.age)
 	for i, j := range r.Joints {
 		at := joint{Name: j.Name, PositionRad: o.PositionRad[i]}
@@ -147,7 +162,11 @@ func (s *summary) text(w io.Writer) error {
 		fmt.Fprintf(t, "observation\tof version 1\n")
 	}
 	fmt.Fprintf(t, "made\t%s\n", s.Made.Format("2006-01-02T15:04:05.000000Z"))
-	fmt.Fprintf(t, "age\t%s by the %s clock\n", millis(s.age), s.AgeClock)
+	bound := ""
+	if s.AgeBoundUs != 0 {
+		bound = fmt.Sprintf(", give or take %.3f ms", s.AgeBoundUs/1000)
+	}
+	fmt.Fprintf(t, "age\t%s by the %s clock%s\n", millis(s.age), s.AgeClock, bound)
 	if i := s.IMU; i != nil {
 		fmt.Fprintf(t, "orientation\t%.4f %.4f %.4f %.4f (w x y z)\n", i.Orientation[0], i.Orientation[1], i.Orientation[2], i.Orientation[3])
 		fmt.Fprintf(t, "angular velocity\t%.4f %.4f %.4f rad/s\n", i.AngularVelocity[0], i.AngularVelocity[1], i.AngularVelocity[2])

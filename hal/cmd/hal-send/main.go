@@ -1,10 +1,10 @@
 // Command hal-send sends joint commands to a robot over TCP: one, or a stream of them. It moves the robot, and so sends
-// nothing without --yes, but says what it would send.
+// nothing without --yes, but says what it would send. Instead of that it can stop the robot, or end a stop.
 //
 // A command answers an observation, so it reads the newest first. The server acknowledges nothing: what became of the
 // commands is seen in the positions that it publishes, which are shown at the end, and in the server's own counters.
 //
-// The exit code is 0 when everything was sent, 2 where the command line is wrong or --yes is missing, and 1 where it
+// The exit code is 0 when everything was sent, or the robot said that it is stopped or reset, 2 where the command line is wrong or --yes is missing, and 1 where it
 // failed. Either error is one line on standard error.
 package main
 
@@ -40,6 +40,8 @@ type flags struct {
 	Kd       *float64           `help:"Derivative gain of all joints, in N·m·s/rad; the robot's own unless given."`
 	Duration time.Duration      `default:"0s" help:"Send a stream for so long; 0 sends one command."`
 	Rate     float64            `default:"50" placeholder:"HZ" help:"Rate of the stream."`
+	EStop    bool               `name:"e-stop" xor:"request" help:"Stop the robot, now and without --yes: its joints are damped until a reset."`
+	Reset    bool               `name:"reset" xor:"request" help:"End a stop. A program that goes on sending commands moves the robot again at once, so this needs --yes."`
 	Yes      bool               `help:"Move the robot."`
 }
 
@@ -47,6 +49,12 @@ type flags struct {
 func (f *flags) Validate() error {
 	if err := f.Endpoint.Check("--commands", f.Commands); err != nil {
 		return err
+	}
+	if f.EStop || f.Reset {
+		if len(f.Target) != 0 || f.Pose != "" {
+			return errors.New("found --target or --pose with --e-stop or --reset, expected one of them")
+		}
+		return f.Endpoint.CheckControl()
 	}
 	if len(f.Target) == 0 && f.Pose == "" {
 		return errors.New("found neither --target nor --pose, expected one at least")
@@ -139,6 +147,9 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var f flags
 	return endpoint.Run("hal-send", "Sends joint commands to a robot. It moves the robot.", &f, func() error {
+		if f.EStop || f.Reset {
+			return request(ctx, &f, stdout)
+		}
 		return send(ctx, &f, stdout)
 	}, args, stdout, stderr)
 }
@@ -159,8 +170,13 @@ func send(ctx context.Context, f *flags, stdout io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	link, err := f.Endpoint.Open(b, f.Commands)
+	opened, cancel := context.WithCancel(ctx)
+	defer cancel()
+	link, err := f.Endpoint.Open(opened, b, f.Commands)
 	if err != nil {
+		if ctx.Err() != nil {
+			return errInterrupted
+		}
 		return err
 	}
 	s := &sender{flags: f, link: link, observation: message.NewObservation(f.Endpoint.Model())}

@@ -20,7 +20,7 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 	if code := run(t.Context(), []string{"--help"}, &stdout, &stderr); code != endpoint.ExitOK || stderr.Len() != 0 {
 		t.Errorf("exit code %d, stderr %q", code, &stderr)
 	}
-	for _, flag := range []string{"--observations", "--commands", "--target", "--pose", "--kp", "--kd", "--duration", "--rate", "--yes", "--v1", "--key"} {
+	for _, flag := range []string{"--observations", "--commands", "--target", "--pose", "--kp", "--kd", "--duration", "--rate", "--yes", "--v1", "--key", "--control", "--e-stop", "--reset"} {
 		if !strings.Contains(stdout.String(), flag) {
 			t.Errorf("help does not name %s:\n%s", flag, &stdout)
 		}
@@ -43,6 +43,13 @@ func TestWrongFlagsAreRefused(t *testing.T) {
 		{"--pose=default --duration=-1s", "--duration: found -1s"},
 		{"--pose=default --kp=-1", "--kp: found -1, expected 0 or more"},
 		{"--pose=default --v1 --kd=1", "--kd: found it with --v1"},
+		{"--pose=default --v1 --control=tcp://127.0.0.1:6003", "--v1: found --control too"},
+		{"--pose=default --control=tcp://10.0.0.1:6003", "--control: tcp://10.0.0.1:6003: other machines can reach it"},
+		{"--pose=default --control=inproc://x", "--control: found endpoint \"inproc://x\", expected tcp://HOST:PORT"},
+		{"--e-stop --reset", "--e-stop and --reset can't be used together"},
+		{"--e-stop --pose=default", "found --target or --pose with --e-stop or --reset"},
+		{"--reset --target=FL_hip=0.1", "found --target or --pose with --e-stop or --reset"},
+		{"--e-stop --v1", "version 1 has no requests"},
 		{"--pose=default --commands=tcp://10.0.0.1:6002", "--commands: tcp://10.0.0.1:6002: other machines can reach it"},
 	}
 	for _, tt := range tests {

@@ -55,7 +55,7 @@ var krabby = imports.Table{
 		},
 		{Packages: "compute/cmd/...", Imports: []string{"hal/...", "compute/..."}},
 		{Packages: "hal/cmd/endpoint/endpointtest", Imports: []string{
-			"hal/bus", "hal/message", "hal/robot", "hal/server", "hal/synthetic",
+			"hal/bus", "hal/clock", "hal/message", "hal/robot", "hal/server", "hal/synthetic",
 		}},
 		{
 			Packages: "hal/cmd/...",

@@ -6,13 +6,16 @@ package endpointtest
 
 import (
 	"context"
+	"errors"
 	"math"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"krabby.dev/krabby/hal/bus"
+	"krabby.dev/krabby/hal/clock"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/robot"
 	"krabby.dev/krabby/hal/server"
@@ -36,15 +39,26 @@ type Robot struct {
 	Server *server.Server
 	// Observations and Commands are its endpoints, V1Observations and V1Commands those for version 1.
 	Observations, Commands, V1Observations, V1Commands string
+	// Control is where it answers requests.
+	Control string
+	// Blind makes it fail to read its sensors.
+	Blind atomic.Bool
+
+	security bus.Security
+	stop     func()
 }
 
 // backend gives the synthetic one a depth camera of 10 Hz.
 type backend struct {
 	*synthetic.Backend
+	blind *atomic.Bool
 	reads uint64
 }
 
 func (b *backend) Read(ctx context.Context, o *message.Observation) error {
+	if b.blind.Load() {
+		return errors.New("blind")
+	}
 	if b.reads%10 == 0 {
 		o.Depth.Resize(DepthHeight, DepthWidth)
 		copy(o.Depth.Values, Depth())
@@ -54,8 +68,51 @@ func (b *backend) Read(ctx context.Context, o *message.Observation) error {
 	return b.Backend.Read(ctx, o)
 }
 
+// elsewhere is the clock of another machine.
+type elsewhere struct {
+	*clock.Clock
+	offset time.Duration
+}
+
+func (e elsewhere) NowNs() int64 { return e.Clock.NowNs() + int64(e.offset) }
+
+// Elsewhere makes the robot's monotonic clock show so much more than this machine's.
+func Elsewhere(offset time.Duration) server.Option {
+	return server.WithClock(elsewhere{clock.New(), offset})
+}
+
 // Start starts a robot with ports that the system chooses. security is that of version 2.
-func Start(t *testing.T, security bus.Security) *Robot {
+func Start(t *testing.T, security bus.Security, opts ...server.Option) *Robot {
+	t.Helper()
+	const anyPort = "tcp://127.0.0.1:0"
+	r := &Robot{Observations: anyPort, Commands: anyPort, V1Observations: anyPort, V1Commands: anyPort, Control: anyPort, security: security}
+	r.start(t, opts)
+	return r
+}
+
+// Restart ends the robot's program and starts it again at the same endpoints, as another session.
+func (r *Robot) Restart(t *testing.T, opts ...server.Option) {
+	t.Helper()
+	r.stop()
+	r.start(t, opts)
+}
+
+// bind binds an endpoint, which the system may have in use for a while, and sets it to the one that it then is.
+func bind[T interface{ Endpoint() string }](t *testing.T, new func(string, ...bus.Option) (T, error), endpoint *string, opts ...bus.Option) T {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		s, err := new(*endpoint, opts...)
+		if err == nil {
+			*endpoint = s.Endpoint()
+			return s
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (r *Robot) start(t *testing.T, opts []server.Option) {
 	t.Helper()
 	check := func(err error) {
 		t.Helper()
@@ -65,29 +122,26 @@ func Start(t *testing.T, security bus.Security) *Robot {
 	}
 	b, err := bus.NewContext()
 	check(err)
-	t.Cleanup(func() {
+	secured := bus.WithSecurity(r.security)
+	out, in := bind(t, b.NewPublisher, &r.Observations, secured), bind(t, b.NewReceiver, &r.Commands, secured)
+	control := bind(t, b.NewResponder, &r.Control, secured)
+	oldOut, oldIn := bind(t, b.NewPartsPublisher, &r.V1Observations), bind(t, b.NewPartsReceiver, &r.V1Commands)
+	model := robot.Go1()
+	r.Server, err = server.New(model, &backend{Backend: synthetic.New(model, time.Second/RateHz), blind: &r.Blind}, out, in,
+		append(opts, server.WithRate(RateHz), server.WithV1(oldOut, oldIn, DepthHeight, DepthWidth), server.WithControl(control))...)
+	check(err)
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	s := r.Server
+	running.Go(func() { s.Run(ctx) })
+	r.stop = sync.OnceFunc(func() {
+		cancel()
+		running.Wait()
 		if err := b.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	const anyPort = "tcp://127.0.0.1:0"
-	out, err := b.NewPublisher(anyPort, bus.WithSecurity(security))
-	check(err)
-	in, err := b.NewReceiver(anyPort, bus.WithSecurity(security))
-	check(err)
-	oldOut, err := b.NewPartsPublisher(anyPort)
-	check(err)
-	oldIn, err := b.NewPartsReceiver(anyPort)
-	check(err)
-	r := robot.Go1()
-	s, err := server.New(r, &backend{Backend: synthetic.New(r, time.Second/RateHz)}, out, in,
-		server.WithRate(RateHz), server.WithV1(oldOut, oldIn, DepthHeight, DepthWidth))
-	check(err)
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() { s.Run(ctx) })
-	t.Cleanup(func() { cancel(); running.Wait() })
-	return &Robot{s, out.Endpoint(), in.Endpoint(), oldOut.Endpoint(), oldIn.Endpoint()}
+	t.Cleanup(r.stop)
 }
 
 // CheckLine wants what a command wrote to standard error to be one line that begins with its name and has every part.
