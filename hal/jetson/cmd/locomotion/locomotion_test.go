@@ -100,6 +100,7 @@ func TestWrongFlagsAreRefused(t *testing.T) {
 		{[]string{"--observations=tcp://127.0.0.1:0"}, []string{"--observations, --commands: found one of them, expected both or neither"}},
 		{[]string{"--v1-commands=tcp://127.0.0.1:0"}, []string{"--v1-observations, --v1-commands: found one of them"}},
 		{[]string{"--observations=tcp://0.0.0.0:0", "--commands=tcp://127.0.0.1:0"}, []string{"--observations: tcp://0.0.0.0:0: other machines can reach it", "--insecure"}},
+		{[]string{"--control=tcp://0.0.0.0:0"}, []string{"--control: tcp://0.0.0.0:0: other machines can reach it", "--insecure"}},
 		{[]string{"--v1-observations=tcp://127.0.0.1:0", "--v1-commands=tcp://*:0"}, []string{"--v1-commands: tcp://*:0: other machines can reach it", "--insecure"}},
 		{[]string{"--observations=udp://x", "--commands=tcp://127.0.0.1:0"}, []string{`"udp://x", expected inproc://NAME or tcp://HOST:PORT`}},
 		{[]string{"--key=nowhere"}, []string{"--key", "nowhere: no such file"}},
@@ -122,7 +123,7 @@ func TestNewKeysAreForTheEndpoints(t *testing.T) {
 	if code := run(t.Context(), []string{"--new-keys=" + path}, &stdout, &stderr); code != inprocess.ExitOK || stdout.Len()+stderr.Len() != 0 {
 		t.Fatalf("exit code %d, stdout %q, stderr %q", code, &stdout, &stderr)
 	}
-	endpoints := []string{"--observations=tcp://0.0.0.0:0", "--commands=tcp://0.0.0.0:0", "--key=" + path}
+	endpoints := []string{"--observations=tcp://0.0.0.0:0", "--commands=tcp://0.0.0.0:0", "--control=tcp://0.0.0.0:0", "--key=" + path}
 	checkRefusal(t, endpoints, "--observations", "found 0 public keys of peers, expected at least one")
 	stdout.Reset()
 	stderr.Reset()
