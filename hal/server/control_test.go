@@ -257,3 +257,28 @@ func TestABrokenControlLinkIsCounted(t *testing.T) {
 		t.Errorf("asked %d times, counted %d failures", asked, counted)
 	}
 }
+
+// partly is a responder to which strangers send messages of several parts, and nothing else.
+type partly struct{ messages int }
+
+func (p *partly) Receive(ctx context.Context) ([]byte, error) {
+	if p.messages--; p.messages >= 0 {
+		return nil, bus.ErrParts
+	}
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (p *partly) Reply([]byte) error { return errors.New("nobody asked") }
+
+func TestMessagesOfSeveralPartsAreCountedBesideTurnToo(t *testing.T) {
+	b, r := newContext(t), robot.Go1()
+	s := must[*server.Server](t)(server.New(r, synthetic.New(r, 10*time.Millisecond),
+		must[*bus.Publisher](t)(b.NewPublisher("inproc://o")), must[*bus.Receiver](t)(b.NewReceiver("inproc://c")), server.WithControl(&partly{5})))
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	s.ServeControl(ctx)
+	if c := s.Stats().Control; c.Refused[server.Frames] != 5 || len(c.Requests) != 0 {
+		t.Errorf("control = %+v, want 5 messages of several parts and no request", c)
+	}
+}
