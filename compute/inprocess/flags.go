@@ -12,6 +12,7 @@ import (
 
 	"krabby.dev/krabby/compute/joystick"
 	"krabby.dev/krabby/compute/onnx"
+	"krabby.dev/krabby/compute/rollout"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/metrics"
 	"krabby.dev/krabby/hal/safety"
@@ -32,6 +33,7 @@ type flags struct {
 	Deadlines   deadlines     `embed:""`
 	Links       links         `embed:""`
 	Metrics     string        `placeholder:"ADDRESS" help:"Serve metrics for Prometheus at http://ADDRESS/metrics, for example :9464, which is 127.0.0.1:9464; other machines can read 0.0.0.0:9464."`
+	Record      string        `placeholder:"FILE" help:"Write what the policy saw and did to this .npz file when the run ends, for policy-doctor; it takes up to 128 MiB of memory, then the rest is left out."`
 	NewKeys     string        `name:"new-keys" placeholder:"FILE" help:"Write a new secret key to FILE and its public key to FILE.pub, and exit."`
 	LogLevel    slog.Level    `default:"info" placeholder:"LEVEL" help:"Least level to log: debug, info, warn or error."`
 }
@@ -69,6 +71,11 @@ func (f *flags) Validate() error {
 	}
 	if err := f.Deadlines.validate(); err != nil {
 		return err
+	}
+	if f.Record != "" {
+		if err := rollout.CheckPath(f.Record); err != nil {
+			return fmt.Errorf("--record: %w", err)
+		}
 	}
 	if f.Metrics != "" {
 		if _, err := metrics.Address(f.Metrics); err != nil {

@@ -222,10 +222,12 @@ func locomote(ctx context.Context, f flags, i *inference, log *slog.Logger) (_ *
 	if rateHz != i.policy.ControlRateHz {
 		log.Warn("the policy was trained for another rate", "rate_hz", rateHz, "trained_hz", i.policy.ControlRateHz)
 	}
+	recording := newRecording(f.Record, i.policy, log)
 	loop, err := runner.New(i.policy, link, i.builder, i.sessions[policy.PolicyGraph],
 		runner.WithRate(rateHz),
 		runner.WithCommand(message.NavigationCommand(f.Command)),
 		runner.WithLogger(log.With("part", "policy")),
+		runner.WithObserver(recording.observer()),
 	)
 	if err != nil {
 		return nil, err
@@ -253,6 +255,9 @@ func locomote(ctx context.Context, f flags, i *inference, log *slog.Logger) (_ *
 	}
 	duration := time.Since(start)
 	log.Info("stopped", "after", duration.Round(time.Millisecond))
+	if err := recording.write(); err != nil {
+		return nil, err
+	}
 
 	return &Report{
 		Policy:          i.policy.Name,

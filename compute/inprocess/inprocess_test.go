@@ -2,26 +2,35 @@ package inprocess_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"krabby.dev/krabby/compute/inprocess"
 	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/compute/policy/graph/graphtest"
 	"krabby.dev/krabby/compute/policy/policytest"
+	"krabby.dev/krabby/compute/rollout/npz"
 )
 
 // run runs a program on a policy, without haste, so that a busy machine keeps up.
 func run(t *testing.T, dir string, flags ...string) (report inprocess.Report, stderr string, code int) {
 	t.Helper()
+	return runUntil(t.Context(), t, dir, flags...)
+}
+
+func runUntil(ctx context.Context, t *testing.T, dir string, flags ...string) (report inprocess.Report, stderr string, code int) {
+	t.Helper()
 	var stdout, diagnostics bytes.Buffer
 	args := append([]string{"--policy=" + dir, "--onnxruntime=" + policytest.Library(t), "--robot=go2", "--duration=1s", "--rate=10", "--hal-rate=20"}, flags...)
-	code = inprocess.Main(t.Context(), inprocess.Program{Name: "test"}, args, &stdout, &diagnostics)
+	code = inprocess.Main(ctx, inprocess.Program{Name: "test"}, args, &stdout, &diagnostics)
 	if code == inprocess.ExitOK {
 		if err := json.Unmarshal(stdout.Bytes(), &report); err != nil {
 			t.Fatal(err)
@@ -50,6 +59,29 @@ func TestAParkourStudentDoesNotActBlindly(t *testing.T) {
 	}
 }
 
+func TestARunThatIsInterruptedIsRecorded(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "run.npz")
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	report, stderr, code := runUntil(ctx, t, filepath.Join(policytest.Parkour(t), "teacher"), "--duration=0s", "--record="+file)
+	if code != inprocess.ExitOK || report.Actions == 0 || !strings.Contains(stderr, "msg=recorded") {
+		t.Fatalf("exit code %d, %d actions, stderr %q", code, report.Actions, stderr)
+	}
+	r, err := npz.Read(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if uint64(r.Steps()) != uint64(report.Actions) || r.Observation.Columns != 753 || r.Action.Columns != 12 || r.Contacts.Columns != 4 || !r.BaseVelocityMps.Present() {
+		t.Errorf("%d steps of %d and %d values, want %d of 753 and 12", r.Steps(), r.Observation.Columns, r.Action.Columns, report.Actions)
+	}
+	// The last action is the one of the row before, as the policy gave it.
+	for step := 1; step < r.Steps(); step++ {
+		if got, want := r.Observation.Row(step)[37:49], r.Action.Row(step-1); !slices.Equal(got, want) || got[0] == 0 {
+			t.Errorf("last action in row %d is %v, action in the row before is %v: want the same", step, got, want)
+		}
+	}
+}
+
 func TestWhatAPolicyCannotDoIsRefused(t *testing.T) {
 	teacher := filepath.Join(policytest.Parkour(t), "teacher")
 	for name, test := range map[string]struct {
@@ -60,6 +92,7 @@ func TestWhatAPolicyCannotDoIsRefused(t *testing.T) {
 		"a turn":            {teacher, []string{"--command=0.5,0,1"}, "--command: yaw_rate_rad_per_sec: found 1, expected 0"},
 		"another robot":     {teacher, []string{"--robot=go1"}, `--robot: found "go1", expected "go2"`},
 		"another kind":      {otherKind(t), nil, `observation.kind: found "dance", expected "go1_joystick" or "parkour"`},
+		"no such folder":    {teacher, []string{"--record=/nope/run.npz"}, "--record: rollout: /nope/run.npz: found an error"},
 		"a provider":        {teacher, []string{"--providers=cuda,cpu"}, "provider cuda: found none in"},
 		"unknown providers": {teacher, []string{"--providers=npu"}, `found provider "npu"`},
 	} {

@@ -110,6 +110,7 @@ type Runner struct {
 	navigation message.NavigationCommand
 	maxAge     time.Duration
 	log        *slog.Logger
+	observer   Observer // May be nil.
 
 	// The loop's own; its goroutine alone uses them.
 	observation *message.Observation
@@ -272,6 +273,9 @@ func (r *Runner) step() (s step, err error) {
 	if err := r.link.Send(r.command); err != nil {
 		s.cause = SendFailed
 		return s, err
+	}
+	if r.observer != nil {
+		r.observer(r.observation, r.navigation, r.model.Input(), action)
 	}
 	copy(r.lastAction, action)
 	return s, nil

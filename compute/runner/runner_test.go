@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -458,5 +459,25 @@ func TestATurnIsOneStep(t *testing.T) {
 		}
 		r.fresh = true
 		r.runner.Turn()
+	}
+}
+
+func TestAnObserverIsToldOfActionsOnly(t *testing.T) {
+	r := newRig(t)
+	var told [][]float32 // Input, action, and the last action as Build got it.
+	WithObserver(func(o *message.Observation, command message.NavigationCommand, input, action []float32) {
+		if o.SessionID != 1 || command.VxMps != 0.5 {
+			t.Errorf("session %d, command %+v, want those of the step", o.SessionID, command)
+		}
+		told = append(told, []float32{input[0], action[0], r.lastActions[len(r.lastActions)-1][0]})
+	})(r.runner)
+	r.runner.navigation.VxMps = 0.5
+	for step, fault := range []error{nil, errors.New("full"), nil} {
+		r.fresh, r.sendErr = true, fault
+		r.input[0], r.output[0] = float32(step), float32(10+step)
+		r.runner.Turn()
+	}
+	if want := [][]float32{{0, 10, 0}, {2, 12, 10}}; !reflect.DeepEqual(told, want) {
+		t.Errorf("told of %v, want %v: a command that was not sent is no action", told, want)
 	}
 }

@@ -57,6 +57,8 @@ type Config struct {
 	Command  message.NavigationCommand
 	Duration time.Duration
 	Push     Push
+	// Observer, if any, is told of each action.
+	Observer runner.Observer
 	// RealTime keeps to the wall clock instead of going in lock step.
 	RealTime bool
 }
@@ -89,7 +91,7 @@ func Run(ctx context.Context, c Config) (_ *Record, err error) {
 	if err != nil {
 		return nil, err
 	}
-	loop, err := runner.New(c.Policy, link, c.Builder, c.Model, runner.WithCommand(c.Command))
+	loop, err := runner.New(c.Policy, link, c.Builder, c.Model, runner.WithCommand(c.Command), runner.WithObserver(c.Observer))
 	if err != nil {
 		return nil, err
 	}

@@ -47,11 +47,11 @@ var krabby = imports.Table{
 		{
 			Packages: "compute/inprocess",
 			Imports: []string{
-				"compute/joystick", "compute/onnx", "compute/parkour", "compute/policy", "compute/runner",
+				"compute/joystick", "compute/onnx", "compute/parkour", "compute/policy", "compute/rollout", "compute/runner",
 				"hal/bus", "hal/client", "hal/clock", "hal/message", "hal/metrics", "hal/realtime", "hal/robot", "hal/safety", "hal/server",
 				"hal/synthetic", "hal/wire", "hal/wire/v1",
 			},
-			Tests: []string{"compute/policy/graph/graphtest", "compute/policy/policytest"},
+			Tests: []string{"compute/policy/graph/graphtest", "compute/policy/policytest", "compute/rollout/npz"},
 		},
 		{Packages: "compute/cmd/...", Imports: []string{"hal/...", "compute/..."}},
 		{Packages: "hal/cmd/endpoint/endpointtest", Imports: []string{
@@ -90,6 +90,8 @@ var krabby = imports.Table{
 			Imports:  []string{"compute/policy", "hal/message", "hal/robot"},
 			Tests:    []string{"compute/onnx", "compute/policy/policytest"},
 		},
+		{Packages: "compute/rollout", Imports: []string{"hal/message", "hal/robot"}},
+		{Packages: "compute/rollout/npz", Imports: []string{"compute/rollout"}, Tests: []string{"hal/testfile"}},
 		{
 			Packages: "compute/runner",
 			Imports:  []string{"compute/policy", "hal/client", "hal/clock", "hal/message", "hal/robot", "hal/wire"},
@@ -117,6 +119,7 @@ var krabby = imports.Table{
 	Only: map[string][]string{
 		"C":                               {"hal/bus", "hal/mujoco", "hal/isaac/...", "hal/jetson/zed", "compute/onnx"},
 		"github.com/yalue/onnxruntime_go": {"compute/onnx"},
+		"codeberg.org/sbinet/npyio/npy":   {"compute/rollout/npz"}, // It brings gonum and a reader of pickles.
 	},
 }
 

@@ -1,0 +1,54 @@
+"""Writes rollouts as people do, with numpy, into the folder that it is given: what TestWhatNumpyWritesIsRead reads."""
+
+import os
+import sys
+
+import numpy as np
+
+STEPS, JOINTS, FEET, VALUES = 5, 3, 2, 7
+
+
+def arrays(dtype):
+    def count(columns, first):
+        # All of them are exact in float16.
+        return (first + np.arange(STEPS * columns).reshape(STEPS, columns) / 8).astype(dtype)
+
+    orientation = np.zeros((STEPS, 4), dtype)
+    orientation[:, 0] = 1
+    return dict(
+        joint_names=np.array(["hip", "thigh", "calf"]),
+        joint_position_rad=count(JOINTS, 1),
+        joint_velocity_rad_per_s=count(JOINTS, 2),
+        orientation_wxyz=orientation,
+        angular_velocity_rad_per_s=count(3, 3),
+        command=count(3, 4),
+        observation=count(VALUES, 5),
+        action=count(JOINTS, 6),
+        time_s=np.arange(STEPS) * 0.02,
+    )
+
+
+def main(out):
+    os.makedirs(out, exist_ok=True)
+    np.savez(os.path.join(out, "float32.npz"), **arrays(np.float32))
+    np.savez_compressed(os.path.join(out, "float64_compressed.npz"), **arrays(np.float64))
+    np.savez(os.path.join(out, "float16.npz"), **arrays(np.float16))
+    np.savez(os.path.join(out, "big_endian.npz"), **arrays(np.dtype(">f4")))
+    fortran = {name: np.asfortranarray(a) for name, a in arrays(np.float32).items()}
+    np.savez(os.path.join(out, "fortran.npz"), **fortran)
+    optional = arrays(np.float32)
+    optional["joint_names"] = np.array([b"hip", b"thigh", b"calf"])
+    optional["time_ns"] = (1_700_000_000_000_000_000 + (optional.pop("time_s") * 1e9).astype(np.int64))
+    optional.update(
+        contacts=np.arange(STEPS * FEET).reshape(STEPS, FEET) % 2 == 0,
+        foot_names=np.array(["left", "right"]),
+        episode_start=np.array([1, 0, 0, 1, 0], np.uint8),
+        base_velocity_m_per_s=optional["command"],
+        linear_acceleration_m_per_s2=optional["command"],
+        reward=np.zeros(STEPS),  # Not ours.
+    )
+    np.savez(os.path.join(out, "optional.npz"), **optional)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,347 @@
+// Package npz reads recorded rollouts, as numpy and package rollout write them. It is apart from that because what reads
+// arrays of any kind is large, and no robot needs it.
+//
+// It must never be part of what runs on a robot.
+package npz
+
+import (
+	"archive/zip"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"codeberg.org/sbinet/npyio/npy"
+	"codeberg.org/sbinet/npyio/npy/float16"
+
+	"krabby.dev/krabby/compute/rollout"
+)
+
+const (
+	// MaxBytes is how large the arrays of a file may be together, unpacked.
+	MaxBytes = 512 << 20
+
+	maxHeaderBytes = 1 << 16
+	maxNames       = 4096
+)
+
+// Read reads a file. It holds what Rollout.Check demands: shapes that fit together, finite numbers, times that increase. The
+// error is a *rollout.Error.
+func Read(path string) (_ *rollout.Rollout, err error) {
+	info, err := os.Stat(path) // Before opening it: opening a pipe would block.
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, &rollout.Error{File: path, Found: "no such file", Expected: "a recorded rollout, .npz", Err: err}
+	case err != nil:
+		return nil, &rollout.Error{File: path, Found: "an error (" + err.Error() + ")", Expected: "a readable file", Err: err}
+	case !info.Mode().IsRegular():
+		return nil, &rollout.Error{File: path, Found: "something that is not a regular file", Expected: "a recorded rollout, .npz"}
+	}
+	z, err := zip.OpenReader(path)
+	if err != nil {
+		return nil, &rollout.Error{File: path, Found: "no zip archive (" + err.Error() + ")", Expected: "what numpy.savez writes, whole", Err: err}
+	}
+	defer z.Close()
+	f := &file{path: path, entries: map[string]*zip.File{}, left: MaxBytes}
+	for _, entry := range z.File {
+		f.entries[strings.TrimSuffix(entry.Name, ".npy")] = entry
+	}
+	r, err := f.rollout()
+	if err != nil {
+		return nil, err
+	}
+	return r, r.Check(path)
+}
+
+// file is an archive that is being read.
+type file struct {
+	path    string
+	entries map[string]*zip.File // By the name of the array.
+	left    int64                // Bytes that may still be unpacked.
+}
+
+func (f *file) wrong(array, found, expected string) error {
+	return &rollout.Error{File: f.path, Array: array, Found: found, Expected: expected}
+}
+
+func (f *file) rollout() (_ *rollout.Rollout, err error) {
+	r := &rollout.Rollout{}
+	if r.JointNames, err = f.names("joint_names", true); err != nil {
+		return nil, err
+	}
+	if r.FootNames, err = f.names("foot_names", false); err != nil {
+		return nil, err
+	}
+	if err := f.time(r); err != nil {
+		return nil, err
+	}
+	for _, field := range r.Fields() {
+		a, err := f.array(field.Name, 2, field.Required)
+		if err != nil {
+			return nil, err
+		}
+		if a == nil {
+			continue
+		}
+		if a.rows() != r.Steps() || a.shape[1] == 0 || field.Columns > 0 && a.shape[1] != field.Columns {
+			columns := "any number above 0"
+			if field.Columns > 0 {
+				columns = fmt.Sprint(field.Columns)
+			}
+			return nil, f.wrong(field.Name, fmt.Sprintf("shape %v", a.shape), fmt.Sprintf("%d rows, as many as times, and columns: %s", r.Steps(), columns))
+		}
+		*field.Array = rollout.Array{Columns: a.shape[1], Values: narrow(a.values)}
+		if field.Compared {
+			r.Rounding = max(r.Rounding, a.rounding)
+		}
+	}
+	starts, err := f.array("episode_start", 1, false)
+	if err != nil {
+		return nil, err
+	}
+	if starts != nil {
+		for _, v := range starts.values {
+			r.EpisodeStart = append(r.EpisodeStart, v != 0)
+		}
+	}
+	return r, nil
+}
+
+func (f *file) time(r *rollout.Rollout) error {
+	name, unit := "time_s", 1.0
+	if _, ok := f.entries[name]; !ok {
+		if _, ok := f.entries["time_ns"]; ok {
+			name, unit = "time_ns", 1e-9
+		}
+	}
+	a, err := f.array(name, 1, true)
+	if err != nil {
+		return err
+	}
+	for _, v := range a.values {
+		r.TimeS = append(r.TimeS, (v-a.values[0])*unit) // Ns since 1970, in s, have more digits than a float64.
+	}
+	return nil
+}
+
+// array is one that was read.
+type array struct {
+	shape    []int
+	values   []float64 // In C order.
+	rounding float64
+}
+
+func (a *array) rows() int { return a.shape[0] }
+
+// array reads one of so many dimensions; it is nil where there is none of that name and none is required.
+func (f *file) array(name string, dimensions int, required bool) (*array, error) {
+	header, body, err := f.open(name, required)
+	if header == nil || err != nil {
+		return nil, err
+	}
+	if len(header.Descr.Shape) != dimensions {
+		return nil, f.wrong(name, fmt.Sprintf("shape %v", header.Descr.Shape), fmt.Sprintf("%d dimensions", dimensions))
+	}
+	a := &array{shape: header.Descr.Shape}
+	kind := elementType(header)
+	switch kind {
+	case "f2":
+		a.rounding = 1.0 / (1 << 11)
+		a.values, err = values[float16.Num](body, func(v float16.Num) float64 { return float64(v.Float32()) })
+	case "f4":
+		a.rounding = 1.0 / (1 << 24)
+		a.values, err = numbers[float32](body)
+	case "f8":
+		a.values, err = numbers[float64](body)
+	case "b1":
+		a.values, err = values[bool](body, func(v bool) float64 {
+			if v {
+				return 1
+			}
+			return 0
+		})
+	case "i1":
+		a.values, err = numbers[int8](body)
+	case "i2":
+		a.values, err = numbers[int16](body)
+	case "i4":
+		a.values, err = numbers[int32](body)
+	case "i8":
+		a.values, err = numbers[int64](body)
+	case "u1":
+		a.values, err = numbers[uint8](body)
+	case "u2":
+		a.values, err = numbers[uint16](body)
+	case "u4":
+		a.values, err = numbers[uint32](body)
+	case "u8":
+		a.values, err = numbers[uint64](body)
+	default:
+		return nil, f.wrong(name, "type "+header.Descr.Type, "float16, float32, float64, integers or booleans")
+	}
+	if err != nil {
+		return nil, f.wrong(name, "an error ("+err.Error()+")", "an array")
+	}
+	if header.Descr.Fortran && dimensions == 2 {
+		a.values = transposed(a.values, a.shape[0], a.shape[1])
+	}
+	return a, nil
+}
+
+// names reads an array of text; it is nil where there is none of that name and none is required.
+func (f *file) names(name string, required bool) (names []string, err error) {
+	header, body, err := f.open(name, required)
+	if header == nil || err != nil {
+		return nil, err
+	}
+	if kind := elementType(header); len(header.Descr.Shape) != 1 || header.Descr.Shape[0] > maxNames || kind == "" || kind[0] != 'U' && kind[0] != 'S' {
+		return nil, f.wrong(name, fmt.Sprintf("type %s of shape %v", header.Descr.Type, header.Descr.Shape), fmt.Sprintf("text, one dimension of at most %d", maxNames))
+	}
+	if err := decode(body, &names); err != nil {
+		return nil, f.wrong(name, "an error ("+err.Error()+")", "an array of text")
+	}
+	return names, nil
+}
+
+// open unpacks an array and checks that it has as many bytes as its header says: what comes after trusts it. It is nil
+// where there is none of that name and none is required.
+func (f *file) open(name string, required bool) (*npy.Header, []byte, error) {
+	entry, ok := f.entries[name]
+	if !ok {
+		if !required {
+			return nil, nil, nil
+		}
+		return nil, nil, f.wrong(name, "no such array", "one")
+	}
+	tooLarge := func() error {
+		return f.wrong(name, fmt.Sprintf("more than the %d bytes that are left", f.left), fmt.Sprintf("arrays of at most %d bytes together", MaxBytes))
+	}
+	if entry.UncompressedSize64 > uint64(f.left) { // Before reading what would fill the memory.
+		return nil, nil, tooLarge()
+	}
+	in, err := entry.Open()
+	if err != nil {
+		return nil, nil, f.wrong(name, "an error ("+err.Error()+")", "an array")
+	}
+	defer in.Close()
+	body, err := io.ReadAll(io.LimitReader(in, f.left+1))
+	if err != nil {
+		return nil, nil, f.wrong(name, "an error ("+err.Error()+")", "an array that is whole")
+	}
+	if f.left -= int64(len(body)); f.left < 0 {
+		return nil, nil, tooLarge()
+	}
+	header, size, err := readHeader(body)
+	if err != nil {
+		return nil, nil, f.wrong(name, "no .npy array ("+err.Error()+")", "an array as numpy.save writes it")
+	}
+	elements := int64(1)
+	for _, d := range header.Descr.Shape {
+		if d < 0 || d > MaxBytes || elements*int64(d) > MaxBytes {
+			return nil, nil, f.wrong(name, fmt.Sprintf("shape %v", header.Descr.Shape), fmt.Sprintf("at most %d bytes", MaxBytes))
+		}
+		elements *= int64(d)
+	}
+	if width := elementBytes(elementType(header)); width > 0 && elements*width != int64(len(body)-size) {
+		return nil, nil, f.wrong(name, fmt.Sprintf("%d bytes", len(body)-size), fmt.Sprintf("%d, for shape %v of %s", elements*width, header.Descr.Shape, header.Descr.Type))
+	}
+	return header, body, nil
+}
+
+// readHeader reads what stands before the numbers, of which it returns the size. The library takes what it is given for
+// sound: lengths are checked before, and what it stumbles over is an error.
+func readHeader(body []byte) (_ *npy.Header, size int, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("malformed header: %v", p)
+		}
+	}()
+	if len(body) < 12 {
+		return nil, 0, fmt.Errorf("%d bytes", len(body))
+	}
+	size = 10 + int(binary.LittleEndian.Uint16(body[8:]))
+	if body[6] > 1 {
+		size = 12 + int(min(binary.LittleEndian.Uint32(body[8:]), maxHeaderBytes+1))
+	}
+	if size > maxHeaderBytes || size > len(body) {
+		return nil, 0, fmt.Errorf("a header of %d bytes", size)
+	}
+	r, err := npy.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return nil, 0, err
+	}
+	return &r.Header, size, nil
+}
+
+// decode reads an array that open has checked.
+func decode(body []byte, to any) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("malformed array: %v", p)
+		}
+	}()
+	r, err := npy.NewReader(bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	return r.Read(to)
+}
+
+func values[T any](body []byte, convert func(T) float64) ([]float64, error) {
+	var read []T
+	if err := decode(body, &read); err != nil {
+		return nil, err
+	}
+	out := make([]float64, len(read))
+	for i, v := range read {
+		out[i] = convert(v)
+	}
+	return out, nil
+}
+
+func numbers[T int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64 | float32 | float64](body []byte) ([]float64, error) {
+	return values(body, func(v T) float64 { return float64(v) })
+}
+
+// elementType returns a type without quotes and byte order: f4, U12.
+func elementType(h *npy.Header) string {
+	return strings.TrimLeft(strings.Trim(h.Descr.Type, "'"), "<>|=")
+}
+
+// elementBytes returns how long an element is, 0 where that is not known.
+func elementBytes(kind string) int64 {
+	var n int64
+	if len(kind) < 2 {
+		return 0
+	}
+	if _, err := fmt.Sscanf(kind[1:], "%d", &n); err != nil || n < 0 || n > maxHeaderBytes {
+		return 0
+	}
+	if kind[0] == 'U' {
+		n *= 4
+	}
+	return n
+}
+
+func narrow(values []float64) []float32 {
+	out := make([]float32, len(values))
+	for i, v := range values {
+		out[i] = float32(v)
+	}
+	return out
+}
+
+// transposed returns values, which have column after column, row after row.
+func transposed(values []float64, rows, columns int) []float64 {
+	out := make([]float64, len(values))
+	for i := range rows {
+		for j := range columns {
+			out[i*columns+j] = values[j*rows+i]
+		}
+	}
+	return out
+}
