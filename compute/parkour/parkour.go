@@ -56,6 +56,8 @@ const (
 	LatentSize   = 29
 	HistorySteps = 10
 	Size         = historyAt + HistorySteps*PropSize
+	// FlatAt is the value that says that the ground is flat.
+	FlatAt = commandAt + 2
 
 	scanAt     = PropSize
 	explicitAt = scanAt + ScanSize
@@ -323,7 +325,7 @@ func (b *Builder) buildProp(o *message.Observation, command message.NavigationCo
 		p[commandAt] = clip(command.VxMps)
 	}
 	if guidance.Flat {
-		p[commandAt+2] = 1
+		p[FlatAt] = 1
 	} else {
 		p[commandAt+1] = 1
 	}

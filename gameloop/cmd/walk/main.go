@@ -26,6 +26,7 @@ import (
 	"krabby.dev/krabby/compute/joystick"
 	"krabby.dev/krabby/compute/onnx"
 	"krabby.dev/krabby/compute/policy"
+	"krabby.dev/krabby/compute/rollout"
 	"krabby.dev/krabby/compute/runner"
 	"krabby.dev/krabby/gameloop/walk"
 	"krabby.dev/krabby/gameloop/walk/plot"
@@ -51,6 +52,7 @@ type flags struct {
 	RealTime    bool               `help:"Keep to the wall clock, with both loops as on a robot, instead of going in lock step as fast as possible."`
 	HALRate     float64            `name:"hal-rate" default:"100" placeholder:"HZ" help:"Rate at which the robot is read and written: 50 to 250, in lock step a multiple of the policy's."`
 	Plot        string             `placeholder:"FILE" help:"Draw velocities, joints and contacts into this SVG file."`
+	Record      string             `placeholder:"FILE" help:"Write what the policy saw and did to this .npz file, for policy-doctor; also of a walk that is interrupted."`
 	Policy      string             `required:"" env:"KRABBY_POLICY" placeholder:"DIR" help:"Folder of the policy, or the manifest in it."`
 	ONNXRuntime string             `required:"" name:"onnxruntime" env:"KRABBY_ONNXRUNTIME" placeholder:"FILE" help:"ONNX Runtime library."`
 	MuJoCo      string             `required:"" name:"mujoco" env:"KRABBY_MUJOCO" placeholder:"FILE" help:"MuJoCo library."`
@@ -145,7 +147,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(exitUsage, err)
 	}
+	recorder := rollout.NewRecorder(o.Policy.Robot, o.Policy.Observation.Size, len(o.Policy.DefaultPoseRad))
+	if f.Record != "" {
+		o.Observer = recorder.Step
+	}
 	record, err := walk.Run(ctx, o.Config)
+	if f.Record != "" {
+		err = errors.Join(err, recorder.Write(fromCaller(f.Record)))
+	}
 	if err := errors.Join(err, o.Close()); err != nil {
 		return fail(exitFailed, err)
 	}
@@ -188,6 +197,11 @@ func open(f flags) (_ *opened, err error) {
 			err = errors.Join(err, o.Close())
 		}
 	}()
+	if f.Record != "" {
+		if err := rollout.CheckPath(fromCaller(f.Record)); err != nil {
+			return nil, err
+		}
+	}
 	if f.Push != (push{}) {
 		o.Push = walk.Push{At: f.Duration / 2, During: 200 * time.Millisecond, ForceN: [3]float64{f.Push[0], f.Push[1], 0}}
 	}

@@ -9,7 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"krabby.dev/krabby/compute/doctor"
+	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/compute/policy/policytest"
+	"krabby.dev/krabby/compute/rollout/npz"
 	"krabby.dev/krabby/hal/testfile"
 )
 
@@ -39,7 +42,8 @@ func walkWith(t *testing.T, code int, args ...string) (stdout, stderr string) {
 
 func TestAWalkIsReportedAndDrawn(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "walk.svg")
-	stdout, _ := walkWith(t, exitOK, append(realFlags(t), "--duration=4s", "--terrain=slope:5", "--seed=3", "--plot="+file)...)
+	recording := filepath.Join(t.TempDir(), "walk.npz")
+	stdout, _ := walkWith(t, exitOK, append(realFlags(t), "--duration=4s", "--terrain=slope:5", "--seed=3", "--plot="+file, "--record="+recording)...)
 	var r struct {
 		Policy, Robot, Terrain string
 		Seed                   int
@@ -60,6 +64,27 @@ func TestAWalkIsReportedAndDrawn(t *testing.T) {
 	}
 	if svg, err := os.ReadFile(file); err != nil || !bytes.Contains(svg, []byte("<svg")) {
 		t.Errorf("plot: %v, %.40q", err, svg)
+	}
+	recorded, err := npz.Read(recording)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := policy.Load(policytest.Policy(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What was recorded of a walk is correct, and each step of it was looked at.
+	examined, err := doctor.Examine(p, recorded, doctor.Options{Noise: -1})
+	if err != nil || examined.Verdict != doctor.Correct || examined.Steps != 200 || len(examined.Slots) != 48 || len(examined.Still) > 0 {
+		t.Errorf("recording: %v, %+v; want 200 correct steps of 48 values", err, examined)
+	}
+	for _, at := range []int{22, 23} { // And it moved enough to show what is wrong.
+		for step := range recorded.Steps() {
+			recorded.Observation.Row(step)[at] *= -1
+		}
+	}
+	if examined, err = doctor.Examine(p, recorded, doctor.Options{Noise: -1}); err != nil || len(examined.Findings) != 1 || examined.Findings[0].Kind != doctor.SignFlipped || examined.Findings[0].Ambiguous {
+		t.Errorf("recording with two signs flipped: %v, %+v", err, examined.Findings)
 	}
 }
 
@@ -84,6 +109,7 @@ func TestWrongCallsExitWith2(t *testing.T) {
 		"push, no number":  {append(real, "--push=1,NaN"), "expected two forces FX,FY"},
 		"duration":         {append(real, "--duration=0s"), "--duration: found 0s"},
 		"rate":             {append(real, "--hal-rate=10"), "--hal-rate: found 10"},
+		"record":           {append(real, "--record=/nope/walk.npz"), "/nope/walk.npz: found an error"},
 		"policy":           {append(real, "--policy=/nope"), "/nope/manifest.json: found no such file"},
 		"onnxruntime":      {append(real, "--onnxruntime=/nope"), "/nope: found no such file, expected the ONNX Runtime library"},
 		"mujoco":           {append(real, "--mujoco=/nope"), "/nope: found no such file, expected the MuJoCo library"},

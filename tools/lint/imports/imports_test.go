@@ -93,6 +93,16 @@ var krabby = imports.Table{
 		{Packages: "compute/rollout", Imports: []string{"hal/message", "hal/robot"}},
 		{Packages: "compute/rollout/npz", Imports: []string{"compute/rollout"}, Tests: []string{"hal/testfile"}},
 		{
+			Packages: "compute/doctor",
+			Imports:  []string{"compute/joystick", "compute/parkour", "compute/policy", "compute/rollout", "hal/message"},
+			Tests:    []string{"hal/robot"},
+		},
+		{
+			Packages: "compute/doctor/plot",
+			Imports:  []string{"compute/doctor"},
+			Tests:    []string{"compute/joystick", "compute/policy", "compute/rollout", "hal/message", "hal/robot"},
+		},
+		{
 			Packages: "compute/runner",
 			Imports:  []string{"compute/policy", "hal/client", "hal/clock", "hal/message", "hal/robot", "hal/wire"},
 			Tests:    []string{"hal/bus", "hal/safety", "hal/server", "hal/synthetic"},
