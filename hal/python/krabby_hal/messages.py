@@ -9,6 +9,7 @@ Each message has ``to_json`` and ``from_json``, for logs; images are left out th
 
 from __future__ import annotations
 
+import enum
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,8 @@ MAX_JOINTS = 64
 MAX_FEET = 32
 MAX_IMAGE_SIDE = 4096
 MAX_IMAGE_PIXELS = 1 << 22
+MAX_CONTROL_WORD = 64
+MAX_CONTROL_REASON = 256
 
 UNIT_TOLERANCE = 1e-2
 """How far the norm of an orientation may be from 1."""
@@ -257,6 +260,72 @@ class NavigationCommand(DataClassJsonMixin):
             value = getattr(self, name)
             if not abs(value) <= MAX_MAGNITUDE:
                 raise FieldError(name, f"{value:g}", f"{-MAX_MAGNITUDE:g} to {MAX_MAGNITUDE:g}")
+
+
+class Operation(enum.IntEnum):
+    """What a control request asks for. The numbers are those of the wire."""
+
+    CLOCK = 1
+    """Nothing but what every reply says: the time, the session and the state."""
+    E_STOP = 2
+    """Stops the robot until a reset. It is never refused."""
+    RESET = 3
+    """Ends a stop, unless a fault lasts."""
+
+
+class ControlStatus(enum.IntEnum):
+    """What became of a control request. The numbers are those of the wire."""
+
+    DONE = 0
+    """What was asked for is so."""
+    UNKNOWN_OPERATION = 1
+    """The server does not know what was asked for."""
+    OTHER_SESSION = 2
+    """The reset is for another life of the server."""
+    EXPIRED = 3
+    """The reset came after its time."""
+    FAULT_LASTS = 4
+    """The reset was refused because of a fault, which the reply names."""
+
+
+@dataclass
+class ControlRequest(DataClassJsonMixin):
+    """Asks a server for the time, a stop or a reset."""
+
+    operation: int
+    """An :class:`Operation`; another number is for the server to refuse."""
+    sequence: int = 0
+    """Counts the requests of a client, from 1; the reply has it too."""
+    session_id: int = 0
+    """The life of the server that a reset is for; 0 for other operations."""
+    monotonic_ns: int = 0
+    """When the request was sent, in ns of the client's monotonic clock; for the client alone."""
+    expires_ns: int = 0
+    """When a reset loses its force, in ns of the server's monotonic clock; 0 for other operations."""
+
+
+@dataclass
+class ControlReply(DataClassJsonMixin):
+    """Answers a control request. What it says of the robot is so after the operation."""
+
+    status: int
+    """A :class:`ControlStatus`; a number that is none says that nothing was done."""
+    state: str
+    """Of the safety gate: ``idle``, ``active``, ``hold``, ``damp`` or ``stopped``."""
+    stopped_by: str = ""
+    """The fault that the robot is stopped by; empty in other states."""
+    fault: str = ""
+    """The fault that a reset was refused for, because it lasts; otherwise empty."""
+    reason: str = ""
+    """The same in words."""
+    sequence: int = 0
+    """That of the request."""
+    session_id: int = 0
+    """One life of the server: random, not 0."""
+    received_ns: int = 0
+    """When the request was received, in ns of the server's monotonic clock."""
+    sent_ns: int = 0
+    """When the reply was sent, on the same clock."""
 
 
 def _finite(name: str, values: Floats, count: int) -> None:

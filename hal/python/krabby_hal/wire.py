@@ -17,11 +17,15 @@ from typing import Any, NamedTuple
 import numpy
 
 from .messages import (
+    MAX_CONTROL_REASON,
+    MAX_CONTROL_WORD,
     MAX_FEET,
     MAX_IMAGE_PIXELS,
     MAX_IMAGE_SIDE,
     MAX_JOINTS,
     ColorImage,
+    ControlReply,
+    ControlRequest,
     Floats,
     Imu,
     JointCommand,
@@ -66,7 +70,7 @@ class Cause(str, enum.Enum):
     RESERVED = "reserved"
     """Something that must be 0 is not."""
     VALUE = "value"
-    """A contact that is neither 0 nor 1."""
+    """A contact that is neither 0 nor 1, or a text with something other than printable ASCII."""
 
 
 class FrameError(ValueError):
@@ -83,8 +87,14 @@ _HEADER_BYTES = 64
 _ENTRY_BYTES = 64
 _ALIGNMENT = 64
 _MAGIC = b"KRBY"
-_OBSERVATION, _JOINT_COMMAND, _NAVIGATION_COMMAND = 1, 2, 3
-_NAMES = {_OBSERVATION: "an observation", _JOINT_COMMAND: "a joint command", _NAVIGATION_COMMAND: "a navigation command"}
+_OBSERVATION, _JOINT_COMMAND, _NAVIGATION_COMMAND, _CONTROL_REQUEST, _CONTROL_REPLY = 1, 2, 3, 4, 5
+_NAMES = {
+    _OBSERVATION: "an observation",
+    _JOINT_COMMAND: "a joint command",
+    _NAVIGATION_COMMAND: "a navigation command",
+    _CONTROL_REQUEST: "a control request",
+    _CONTROL_REPLY: "a control reply",
+}
 
 # Elements by their number in the table.
 _U8, _F32, _F64 = 1, 2, 3
@@ -116,6 +126,14 @@ def _image(id: int, name: str, element: int, *channels: int) -> _Spec:
     return _Spec(id, name, element, (1, 1, *channels), (side, side, *channels), False, True)
 
 
+def _number(id: int, name: str) -> _Spec:
+    return _Spec(id, name, _U8, (1,), (1,), True)
+
+
+def _text(id: int, name: str, most: int, required: bool = False) -> _Spec:
+    return _Spec(id, name, _U8, (1,), (most,), required)
+
+
 _SPECS = {
     _OBSERVATION: (
         _joints(1, "position"),
@@ -131,6 +149,14 @@ _SPECS = {
     ),
     _JOINT_COMMAND: (_joints(32, "target"), _joints(33, "kp"), _joints(34, "kd"), _joints(35, "feed-forward", False)),
     _NAVIGATION_COMMAND: (_vector(48, "velocity", 3),),
+    _CONTROL_REQUEST: (_number(64, "operation"),),
+    _CONTROL_REPLY: (
+        _number(80, "status"),
+        _text(81, "state", MAX_CONTROL_WORD, True),
+        _text(82, "stopped by", MAX_CONTROL_WORD),
+        _text(83, "fault", MAX_CONTROL_WORD),
+        _text(84, "reason", MAX_CONTROL_REASON),
+    ),
 }
 
 
@@ -151,7 +177,7 @@ class _Header(NamedTuple):
     sequence: int
     session_id: int
     monotonic_ns: int
-    other_ns: int  # Wall time or expiry.
+    other_ns: int  # Wall time, expiry or when a reply was sent.
     observation: int = 0
 
 
@@ -265,6 +291,73 @@ def decode_navigation_command(frame: Buffer) -> NavigationCommand:
         monotonic_ns=header.monotonic_ns,
         expires_ns=header.other_ns,
     )
+
+
+def encode_control_request(r: ControlRequest) -> bytearray:
+    """Returns the frame of a request."""
+    header = _Header(r.sequence, r.session_id, r.monotonic_ns, r.expires_ns)
+    return _encode(_CONTROL_REQUEST, header, [_byte(r.operation)])
+
+
+def decode_control_request(frame: Buffer) -> ControlRequest:
+    """Returns the request that a frame has, or raises FrameError. Any number may be an operation: the server knows which are."""
+    header, (operation,) = _decode(frame, _CONTROL_REQUEST)
+    return ControlRequest(
+        operation=int(operation.array[0]),
+        sequence=header.sequence,
+        session_id=header.session_id,
+        monotonic_ns=header.monotonic_ns,
+        expires_ns=header.other_ns,
+    )
+
+
+def encode_control_reply(r: ControlReply) -> bytearray:
+    """Returns the frame of a reply.
+
+    Raises FrameError with Cause.SHAPE where it has no state or a text is too long, with Cause.VALUE where a text is not
+    printable ASCII.
+    """
+    texts = zip(_SPECS[_CONTROL_REPLY][1:], (r.state, r.stopped_by, r.fault, r.reason))
+    header = _Header(r.sequence, r.session_id, r.received_ns, r.sent_ns)
+    return _encode(_CONTROL_REPLY, header, [_byte(r.status), *(_of_text(spec, text) for spec, text in texts)])
+
+
+def decode_control_reply(frame: Buffer) -> ControlReply:
+    """Returns the reply that a frame has, or raises FrameError. Any number may be a status: one that is not known is no DONE."""
+    header, (status, *texts) = _decode(frame, _CONTROL_REPLY)
+    state, stopped_by, fault, reason = (_as_text(text) for text in texts)
+    return ControlReply(
+        status=int(status.array[0]),
+        state=state,
+        stopped_by=stopped_by,
+        fault=fault,
+        reason=reason,
+        sequence=header.sequence,
+        session_id=header.session_id,
+        received_ns=header.monotonic_ns,
+        sent_ns=header.other_ns,
+    )
+
+
+def _byte(value: int) -> _Section:
+    return _Section(numpy.frombuffer(bytes((value,)), numpy.uint8))
+
+
+def _of_text(spec: _Spec, text: str) -> _Section | None:
+    if not text and not spec.required:
+        return None
+    if not all(" " <= c <= "~" for c in text):
+        raise FrameError(Cause.VALUE, f"{spec.name}: found {text!r}, expected printable ASCII")
+    return _Section(numpy.frombuffer(text.encode(), numpy.uint8))
+
+
+def _as_text(section: _Section | None) -> str:
+    if section is None:
+        return ""
+    text = section.array.tobytes().decode("latin-1")
+    if not all(" " <= c <= "~" for c in text):  # It is shown on terminals.
+        raise FrameError(Cause.VALUE, f"found the text {text!r}, expected printable ASCII")
+    return text
 
 
 def _stamp(image: ColorImage | ScalarImage) -> _Stamp:

@@ -9,7 +9,21 @@ import numpy
 import pytest
 
 import krabby_hal
-from krabby_hal import Cause, ColorImage, FrameError, Imu, JointCommand, NavigationCommand, Observation, ScalarImage, wire
+from krabby_hal import (
+    Cause,
+    ColorImage,
+    ControlReply,
+    ControlRequest,
+    ControlStatus,
+    FrameError,
+    Imu,
+    JointCommand,
+    NavigationCommand,
+    Observation,
+    Operation,
+    ScalarImage,
+    wire,
+)
 
 TESTDATA = pathlib.Path(__file__).parents[2] / "wire" / "testdata"
 FORMS = {
@@ -18,6 +32,9 @@ FORMS = {
     "joint_command": (wire.decode_joint_command, wire.encode_joint_command),
     "joint_command_feed_forward": (wire.decode_joint_command, wire.encode_joint_command),
     "navigation_command": (wire.decode_navigation_command, wire.encode_navigation_command),
+    "control_request": (wire.decode_control_request, wire.encode_control_request),
+    "control_reply": (wire.decode_control_reply, wire.encode_control_reply),
+    "control_reply_refused": (wire.decode_control_reply, wire.encode_control_reply),
 }
 
 
@@ -69,6 +86,85 @@ def test_what_is_written_here_is_the_golden_frame():
     assert wire.encode_joint_command(c) == golden("joint_command")
     n = NavigationCommand(0.5, -0.25, float("inf"), 1, 2, 3, 4)
     assert wire.encode_navigation_command(n) == golden("navigation_command")
+
+
+REQUEST = ControlRequest(Operation.RESET, sequence=1, session_id=2, monotonic_ns=3, expires_ns=-(2**63))
+PLAIN_REPLY = ControlReply(ControlStatus.DONE, "idle", sequence=4, session_id=5, received_ns=6, sent_ns=7)
+REFUSAL = ControlReply(
+    ControlStatus.FAULT_LASTS,
+    "stopped",
+    stopped_by="remote",
+    fault="joint_outside",
+    reason="joint FL_hip is at 1.3 rad, expected -0.863 to 0.863",
+    sequence=1,
+    session_id=0xFEDCBA9876543210,
+    received_ns=-3,
+    sent_ns=2**63 - 1,
+)
+
+
+@pytest.mark.parametrize("name, message", [("control_request", REQUEST), ("control_reply", PLAIN_REPLY), ("control_reply_refused", REFUSAL)])
+def test_golden_control_frames_are_what_go_wrote(name, message):
+    decode, encode = FORMS[name]
+    assert decode(golden(name)) == message
+    assert encode(message) == golden(name)
+    assert type(message).from_json(message.to_json()) == message
+
+
+@pytest.mark.parametrize(
+    "change, want",
+    [
+        ({"state": ""}, Cause.SHAPE),
+        ({"state": "x" * 65}, Cause.SHAPE),
+        ({"reason": "x" * 257}, Cause.SHAPE),
+        ({"fault": "\a"}, Cause.VALUE),
+        ({"stopped_by": "ä"}, Cause.VALUE),
+    ],
+)
+def test_encoding_refuses_texts_that_no_reply_can_have(change, want):
+    with pytest.raises(FrameError) as error:
+        wire.encode_control_reply(dataclasses.replace(REFUSAL, **change))
+    assert error.value.cause is want
+
+
+# Of the golden refusal: entries of the table, and bodies.
+ENTRY_STATE, ENTRY_REASON, BODY_STATUS, BODY_STATE = 128, 320, 384, 448
+
+
+@pytest.mark.parametrize(
+    "name, at, value, want",
+    [
+        ("control_request", 6, 5, Cause.KIND),
+        ("control_request", 48, 1, Cause.RESERVED),
+        ("control_request", 64 + 16, 2, Cause.SHAPE),
+        ("control_request", 64 + 16, 0, Cause.SHAPE),
+        ("control_request", 64 + 2, 3, Cause.SHAPE),
+        ("control_request", 64, 65, Cause.SECTION),
+        ("control_request", 128, 255, None),
+        ("control_reply_refused", 6, 4, Cause.KIND),
+        ("control_reply_refused", ENTRY_STATE, 79, Cause.SECTION),
+        ("control_reply_refused", ENTRY_STATE + 16, 0, Cause.SHAPE),
+        ("control_reply_refused", ENTRY_STATE + 16, 65, Cause.SHAPE),
+        ("control_reply_refused", ENTRY_REASON + 17, 1, Cause.SHAPE),
+        ("control_reply_refused", BODY_STATE, 7, Cause.VALUE),
+        ("control_reply_refused", BODY_STATE, 127, Cause.VALUE),
+        ("control_reply_refused", BODY_STATE, 0xE4, Cause.VALUE),
+        ("control_reply_refused", BODY_STATUS + 1, 1, Cause.RESERVED),
+        ("control_reply_refused", BODY_STATUS, 255, None),
+    ],
+)
+def test_malformed_control_frames_have_a_cause(name, at, value, want):
+    decode, _ = FORMS[name]
+    frame = bytearray(golden(name))
+    frame[at] = value
+    reseal(frame)
+    if want is None:  # A number that is not known is for others to judge.
+        message = decode(frame)
+        assert value in (getattr(message, "operation", None), getattr(message, "status", None))
+        return
+    with pytest.raises(FrameError) as error:
+        decode(frame)
+    assert error.value.cause is want
 
 
 def observation(joints=12, feet=4, height=0, width=0):

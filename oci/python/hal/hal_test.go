@@ -195,6 +195,16 @@ func decode(t *testing.T, kind string, frame []byte) (cause error, again []byte)
 		if cause = wire.DecodeNavigationCommand(&c, frame); cause == nil {
 			again = wire.AppendNavigationCommand(nil, &c)
 		}
+	case "control_request":
+		var r message.ControlRequest
+		if cause = wire.DecodeControlRequest(&r, frame); cause == nil {
+			again = wire.AppendControlRequest(nil, &r)
+		}
+	case "control_reply":
+		var r message.ControlReply
+		if cause = wire.DecodeControlReply(&r, frame); cause == nil {
+			again, err = wire.AppendControlReply(nil, &r)
+		}
 	}
 	if err != nil {
 		t.Fatalf("encoding a decoded %s: %v", kind, err)
@@ -209,7 +219,7 @@ func samples(t *testing.T, n int) []sample {
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("found %d golden frames, error %v", len(paths), err)
 	}
-	kinds := []string{"observation", "joint_command", "navigation_command"}
+	kinds := []string{"observation", "joint_command", "navigation_command", "control_request", "control_reply"}
 	interesting := []uint32{0, 1, 2, 3, 4, 6, 10, 11, 12, 13, 18, 24, 64, 65, 96, 128, 4096, 4097, 1 << 16, 1 << 30, 1 << 31, math.MaxUint32 - 63, math.MaxUint32}
 	random := rand.New(rand.NewPCG(5, 6))
 	var all []sample
@@ -232,7 +242,7 @@ func samples(t *testing.T, n int) []sample {
 			case 1:
 				frame[at] = byte(interesting[random.IntN(len(interesting))])
 			case 2:
-				binary.LittleEndian.PutUint32(frame[at&^3:], interesting[random.IntN(len(interesting))])
+				binary.LittleEndian.PutUint32(frame[min(at, len(frame)-4)&^3:], interesting[random.IntN(len(interesting))])
 			}
 		}
 		switch random.IntN(12) {
