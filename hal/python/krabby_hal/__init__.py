@@ -3,7 +3,9 @@
 It knows no robots and judges no limits: what may move a joint is for the server to say.
 """
 
-from .client import COMMANDS, OBSERVATIONS, Client, Closed, Health, Keys, NoObservation, NoPeer, NoSession
+from .client import COMMANDS, OBSERVATIONS, Client, Health, NoObservation, NoSession
+from .connection import Closed, Keys, NoPeer
+from .control import CONTROL, Control, Estimate, NoClock, NoReply, Refused
 from .messages import (
     ColorImage,
     ControlReply,
@@ -34,14 +36,17 @@ from .wire import (
 
 __all__ = [
     "COMMANDS",
+    "CONTROL",
     "OBSERVATIONS",
     "Cause",
     "Client",
     "Closed",
     "ColorImage",
+    "Control",
     "ControlReply",
     "ControlRequest",
     "ControlStatus",
+    "Estimate",
     "FieldError",
     "FrameError",
     "Health",
@@ -49,11 +54,14 @@ __all__ = [
     "JointCommand",
     "Keys",
     "NavigationCommand",
+    "NoClock",
     "NoObservation",
     "NoPeer",
+    "NoReply",
     "NoSession",
     "Observation",
     "Operation",
+    "Refused",
     "ScalarImage",
     "decode_control_reply",
     "decode_control_request",

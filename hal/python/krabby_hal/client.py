@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import ipaddress
-import os
-import re
-import stat
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
-from urllib.parse import urlsplit
 
 import zmq
 from dataclasses_json import DataClassJsonMixin
 
-from .messages import FieldError, JointCommand, Observation
+from .connection import SLICE_MS, Closed, Keys, NoPeer, check, connect
+from .control import Clock, Control, Estimate, NoClock
+from .messages import ControlReply, FieldError, JointCommand, Observation
 from .wire import MAX_FRAME_BYTES, FrameError, decode_observation, encode_joint_command
 
 OBSERVATIONS = "tcp://127.0.0.1:6001"
 """Where a server on this machine publishes observations."""
 COMMANDS = "tcp://127.0.0.1:6002"
 """Where a server on this machine takes commands."""
-
-_SLICE_MS = 20  # Bounds how long the lock of a socket is held, and so how late a wait notices that the client is closed.
-_Z85 = re.compile(rb"[0-9a-zA-Z.:+=^!/*?&<>()\[\]{}@%$#-]{40}")
 
 
 class NoObservation(TimeoutError):
@@ -37,44 +31,6 @@ class NoSession(RuntimeError):
     """A command was to be sent before any observation told the server's session."""
 
 
-class NoPeer(ConnectionError):
-    """A command was not sent: no server is at the other end."""
-
-
-class Closed(RuntimeError):
-    """The client was closed."""
-
-
-@dataclass(frozen=True)
-class Keys:
-    """The keys of an encrypted connection (CURVE), each of 40 characters in Z85."""
-
-    server_public: str
-    client_public: str
-    client_secret: str = field(repr=False)
-
-    @classmethod
-    def load(cls, server: str | os.PathLike[str], client: str | os.PathLike[str]) -> Keys:
-        """Reads the file of the server's public key, and that of the client's secret key, which only its owner may read.
-
-        A file has a key and nothing else. The server must have been told the client's public key.
-        """
-        server_public = _read_key(server, 0o022)
-        client_secret = _read_key(client, 0o077)
-        return cls(server_public, zmq.curve_public(client_secret.encode()).decode(), client_secret)
-
-
-def _read_key(path: str | os.PathLike[str], forbidden: int) -> str:
-    with open(path, "rb") as file:
-        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-        if mode & forbidden:
-            raise ValueError(f"key {os.fspath(path)}: found mode {mode:04o}, expected {mode & ~forbidden:04o}: others could use or change it")
-        content = file.read().removesuffix(b"\n")
-    if not _Z85.fullmatch(content):
-        raise ValueError(f"key {os.fspath(path)}: found {len(content)} bytes that are no key, expected 40 characters of Z85")
-    return content.decode()
-
-
 @dataclass
 class Health(DataClassJsonMixin):
     """What a client knows of its connection, and its counters since it was made."""
@@ -82,7 +38,7 @@ class Health(DataClassJsonMixin):
     fresh: bool
     """Whether the last observation is young enough to act on."""
     age_s: float | None
-    """Age of the last observation, s; None where there was none."""
+    """Age of the last observation, s; None where there was none, or where the server's time is not known."""
     session_id: int
     """The server's session, 0 where it is not known yet."""
     observations: int
@@ -90,11 +46,13 @@ class Health(DataClassJsonMixin):
     skipped: int
     """Observations that the server published and newer ones replaced before they were read."""
     refused: dict[str, int]
-    """The other observations by cause: the value of a Cause, ``invalid`` or ``old``."""
+    """The other observations by cause: the value of a Cause, ``invalid``, ``old`` or ``clock``."""
     sent: int
     """Commands that were sent."""
     unsent: int
     """Commands that could not be sent."""
+    clock: Estimate | None = None
+    """What is known of the server's clock; None where that is too little, or without a control link."""
 
 
 class Client:
@@ -110,7 +68,8 @@ class Client:
                     client.send(policy(observation), answers=observation)
 
     Ages are differences of CLOCK_MONOTONIC, which all processes of one machine share, in containers too. A server on another
-    machine has another one: ``now_ns`` must then tell the server's, or it refuses all commands as stale or from the future.
+    machine has another one, and would refuse all commands as stale or from the future. With ``control`` the client asks the
+    server for its time, again and again in a thread; while that is not known, observations are refused and no command is sent.
     """
 
     def __init__(
@@ -118,72 +77,64 @@ class Client:
         observations: str = OBSERVATIONS,
         commands: str = COMMANDS,
         *,
+        control: str | None = None,
         joints: int | None = None,
         feet: int | None = None,
         validity_s: float = 0.1,
         max_age_s: float = 0.1,
         keys: Keys | None = None,
         insecure: bool = False,
-        now_ns: Callable[[], int] = time.monotonic_ns,
+        now_ns: Callable[[], int] | None = None,
     ) -> None:
         """Connects, without waiting for the server to be there.
 
         Args:
             observations: endpoint where the server publishes observations.
             commands: endpoint where the server takes commands.
+            control: endpoint where the server answers requests; needed for a server on another machine, and for ``state``,
+                ``e_stop`` and ``reset``.
             joints: number of joints that observations must have; by default any.
             feet: number of feet that observations must have; by default any.
             validity_s: how long after it was sent a command expires, s.
             max_age_s: up to which age Health calls an observation fresh, s.
             keys: encrypt and authenticate with these.
             insecure: allow an endpoint beyond this machine's loopback without keys.
-            now_ns: the server's monotonic clock, ns.
+            now_ns: the server's monotonic clock, ns; by default what control tells, or without it this machine's.
         """
+        if control is not None and now_ns is not None:
+            raise ValueError("found both control and now_ns, expected one of them to tell the server's time")
         for endpoint in observations, commands:
-            if keys is None and not insecure and not _is_local(endpoint):
-                raise ValueError(f"{endpoint}: found neither keys nor insecure, expected one of them beyond loopback")
+            check(endpoint, keys, insecure)
         self._joints, self._feet = joints, feet
         self._validity_ns = round(validity_s * 1e9)
         self._max_age_s = max_age_s
-        self._now_ns = now_ns
+        self._now_ns = now_ns or time.monotonic_ns
         self._closed = False
         self._reading, self._writing = threading.Lock(), threading.Lock()  # Of a socket and its counters.
         self._last: Observation | None = None
         self._observations = self._skipped = self._sent = self._unsent = 0
         self._refused: Counter[str] = Counter()
         self._refusal = ""  # The last one.
-        self._context = zmq.Context()
+        self._control: Control | None = None
+        self._clock: Clock | None = None
+        self._clock_control: Control | None = None  # Of its own, so that no stop waits for it.
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        options = {
+            zmq.CONFLATE: 1,
+            zmq.SNDBUF: 128 << 10,  # Little, so that what arrives after a stall is not long past.
+            zmq.RCVBUF: 128 << 10,
+        }
         try:
-            self._in = self._connect(zmq.SUB, observations, keys)
-            self._out = self._connect(zmq.PUSH, commands, keys)
+            self._in = connect(self._context, zmq.SUB, observations, keys, MAX_FRAME_BYTES, options)
+            self._out = connect(self._context, zmq.PUSH, commands, keys, MAX_FRAME_BYTES, options)
+            if control is not None:
+                self._control = Control(control, keys=keys, insecure=insecure)
+                self._clock_control = Control(control, keys=keys, insecure=insecure)
+                self._clock = Clock(self._clock_control.exchange)
+                self._clock.start()
         except BaseException:
-            self._context.destroy(linger=0)
+            self.close()
             raise
-
-    def _connect(self, kind: int, endpoint: str, keys: Keys | None) -> zmq.Socket[bytes]:
-        socket = self._context.socket(kind)
-        socket.setsockopt(zmq.LINGER, 0)
-        socket.setsockopt(zmq.CONFLATE, 1)
-        socket.setsockopt(zmq.IMMEDIATE, 1)  # A command for a server that is not there must not wait for it.
-        socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
-        for option in zmq.SNDBUF, zmq.RCVBUF:
-            socket.setsockopt(option, 128 << 10)  # Little, so that what arrives after a stall is not long past.
-        socket.setsockopt(zmq.HEARTBEAT_IVL, 1000)  # So that a connection to a machine that is gone is made anew.
-        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3000)
-        socket.setsockopt(zmq.RECONNECT_IVL, 20)
-        socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
-        socket.setsockopt(zmq.HANDSHAKE_IVL, 5000)
-        if keys is not None:
-            socket.setsockopt(zmq.CURVE_SERVERKEY, keys.server_public.encode())
-            socket.setsockopt(zmq.CURVE_PUBLICKEY, keys.client_public.encode())
-            socket.setsockopt(zmq.CURVE_SECRETKEY, keys.client_secret.encode())
-        if kind == zmq.SUB:
-            socket.setsockopt(zmq.SUBSCRIBE, b"")
-        try:
-            socket.connect(endpoint)
-        except zmq.ZMQError as error:
-            raise ValueError(f"{endpoint}: cannot connect: {error}") from error
-        return socket
 
     def poll(self) -> Observation | None:
         """Returns the newest observation that was not read yet, or None. Does not wait.
@@ -197,7 +148,7 @@ class Client:
         deadline = time.monotonic() + timeout_s
         while True:
             left_ms = (deadline - time.monotonic()) * 1000
-            observation = self._read(max(0, min(_SLICE_MS, round(left_ms))))
+            observation = self._read(max(0, min(SLICE_MS, round(left_ms))))
             if observation is not None:
                 return observation
             if left_ms <= 0:
@@ -231,6 +182,12 @@ class Client:
                 if observation.sequence < last.sequence:
                     self._refuse("old", f"observation {observation.sequence} after {last.sequence}")
                     return None
+            try:
+                self._time_ns(observation.session_id)
+            except NoClock as error:
+                self._refuse("clock", error)
+                return None
+            if last is not None and observation.session_id == last.session_id:
                 self._skipped += observation.sequence - last.sequence - 1
             self._observations += 1
             self._last = observation
@@ -240,12 +197,21 @@ class Client:
         self._refused[cause] += 1
         self._refusal = str(why)
 
+    def _time_ns(self, session_id: int) -> int:
+        """Returns the time of a server's life, ns, or raises NoClock."""
+        return self._now_ns() if self._clock is None else self._clock.now_ns(session_id)
+
     def age_s(self, observation: Observation | None = None) -> float:
-        """Returns the age of an observation, or of the last one, now, s. Raises NoObservation where there was none."""
+        """Returns the age of an observation, or of the last one, now, s.
+
+        Raises:
+            NoObservation: there was none.
+            NoClock: with a control link, the server's time is not known, or the observation of another life of the server.
+        """
         observation = observation or self._last
         if observation is None:
             raise NoObservation("no observation yet")
-        return (self._now_ns() - observation.monotonic_ns) / 1e9
+        return (self._time_ns(observation.session_id) - observation.monotonic_ns) / 1e9
 
     def send(self, command: JointCommand, answers: Observation | None = None, timeout_s: float = 0.0) -> None:
         """Sends a command, which answers an observation, by default the last one.
@@ -255,6 +221,7 @@ class Client:
 
         Raises:
             NoSession: no observation was read yet.
+            NoClock: with a control link, the server's time is not known, or what is answered of another life of the server.
             NoPeer: no server is connected.
             FieldError: a value is not finite, a gain negative, or the number of joints not that of the observations.
         """
@@ -278,10 +245,10 @@ class Client:
                 command.sequence = self._sent + 1
                 command.session_id = last.session_id
                 command.observation_sequence = last.sequence
-                command.monotonic_ns = self._now_ns()
+                command.monotonic_ns = self._time_ns(last.session_id)
                 command.expires_ns = command.monotonic_ns + self._validity_ns
                 frame = encode_joint_command(command)
-            except (NoSession, ValueError):
+            except (NoClock, NoSession, ValueError):
                 self._unsent += 1
                 raise
             try:
@@ -294,7 +261,15 @@ class Client:
     def health(self) -> Health:
         """Returns what is known of the connection now, and the counters."""
         last = self._last
-        age_s = None if last is None else self.age_s(last)
+        age_s: float | None = None
+        clock: Estimate | None = None
+        try:
+            if self._clock is not None:
+                clock = self._clock.estimate()
+            if last is not None:
+                age_s = self.age_s(last)
+        except NoClock:
+            pass
         return Health(
             fresh=age_s is not None and age_s <= self._max_age_s,
             age_s=age_s,
@@ -304,11 +279,37 @@ class Client:
             refused=dict(self._refused),
             sent=self._sent,
             unsent=self._unsent,
+            clock=clock,
         )
+
+    def state(self, timeout_s: float = 5.0) -> ControlReply:
+        """Returns the server's session and the state of its safety gate. Needs a control link; raises as ``Control.state``."""
+        return self._link().state(timeout_s)
+
+    def e_stop(self, timeout_s: float = 5.0) -> ControlReply:
+        """Stops the robot: its joints are damped until a reset. Needs a control link; raises as ``Control.e_stop``.
+
+        After an error nobody knows whether it is stopped: use the robot's own switch.
+        """
+        return self._link().e_stop(timeout_s)
+
+    def reset(self, timeout_s: float = 5.0) -> ControlReply:
+        """Ends a stop; raises Refused while a fault lasts. Needs a control link; raises as ``Control.reset``."""
+        return self._link().reset(timeout_s)
+
+    def _link(self) -> Control:
+        if self._control is None:
+            raise ValueError("found no control link, expected the client to be made with one: control=")
+        return self._control
 
     def close(self) -> None:
         """Closes the client within 100 ms; a wait in another thread then raises Closed. May be called again."""
         self._closed = True
+        for control in self._clock_control, self._control:
+            if control is not None:
+                control.close()
+        if self._clock is not None:
+            self._clock.stop()
         with self._reading, self._writing:
             self._context.destroy(linger=0)
 
@@ -317,13 +318,3 @@ class Client:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
-
-
-def _is_local(endpoint: str) -> bool:
-    if not endpoint.startswith("tcp://"):
-        return True
-    host = urlsplit(endpoint).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

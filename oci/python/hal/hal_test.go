@@ -19,14 +19,17 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/bazelbuild/rules_go/go/runfiles"
 
 	"krabby.dev/krabby/hal/bus"
+	"krabby.dev/krabby/hal/clock"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/robot"
+	"krabby.dev/krabby/hal/safety"
 	"krabby.dev/krabby/hal/server"
 	"krabby.dev/krabby/hal/synthetic"
 	"krabby.dev/krabby/hal/wire"
@@ -105,6 +108,13 @@ func TestKrabbyHAL(t *testing.T) {
 	t.Run("it moves the robot of a Go server over TCP with keys", func(t *testing.T) {
 		own, client := newKeys(t, p, "server"), newKeys(t, p, "client")
 		checkServer(t, p, bus.Security{Keys: own, Peers: []string{client.Public}}, "server.pub", "client")
+	})
+	t.Run("it moves, stops and resets a robot whose clock is 3 hours ahead", func(t *testing.T) {
+		checkElsewhere(t, p, 3*time.Hour, bus.Security{})
+	})
+	t.Run("it moves, stops and resets a robot whose clock is 5 hours behind, with keys", func(t *testing.T) {
+		own, client := newKeys(t, p, "far_server"), newKeys(t, p, "far_client")
+		checkElsewhere(t, p, -5*time.Hour, bus.Security{Keys: own, Peers: []string{client.Public}}, "far_server.pub", "far_client")
 	})
 	t.Run("a client of version 1 moves the robot of a Go server over TCP", func(t *testing.T) { checkV1(t, p) })
 }
@@ -310,6 +320,24 @@ func (c camera) Read(ctx context.Context, o *message.Observation) error {
 	return c.Backend.Read(ctx, o)
 }
 
+// bent is the synthetic robot, of which the first joint can be bent out of its range.
+type bent struct {
+	*synthetic.Backend
+	out atomic.Bool
+}
+
+func (b *bent) Read(ctx context.Context, o *message.Observation) error {
+	if err := b.Backend.Read(ctx, o); err != nil {
+		return err
+	}
+	if b.out.Load() {
+		o.PositionRad[0] = robot.Go1().Joints[0].UpperRad + 0.3
+	}
+	return nil
+}
+
+func newSynthetic() *synthetic.Backend { return synthetic.New(robot.Go1(), 10*time.Millisecond) }
+
 // newKeys makes keys, and puts their files into the image's working directory.
 func newKeys(t *testing.T, p python, name string) bus.Keys {
 	t.Helper()
@@ -326,11 +354,10 @@ func newKeys(t *testing.T, p python, name string) bus.Keys {
 // anyPort is an endpoint of which the system chooses the port.
 const anyPort = "tcp://127.0.0.1:0"
 
-// serve runs a server for a robot with a camera until the test ends.
-func serve(t *testing.T, out server.Publisher, in server.Receiver, opts ...server.Option) *server.Server {
+// serve runs a server for a robot until the test ends.
+func serve(t *testing.T, backend server.Backend, out server.Publisher, in server.Receiver, opts ...server.Option) *server.Server {
 	t.Helper()
-	r := robot.Go1()
-	s, err := server.New(r, camera{synthetic.New(r, 10*time.Millisecond)}, out, in, opts...)
+	s, err := server.New(robot.Go1(), backend, out, in, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -380,7 +407,7 @@ const targetRad = 0.5 // Of the first joint, which begins at 0.1.
 func checkServer(t *testing.T, p python, security bus.Security, keys ...string) {
 	const session = 1<<63 + 7
 	out, in := bind(t, newBus(t), anyPort, anyPort, bus.WithSecurity(security))
-	s := serve(t, out, in, server.WithSession(session))
+	s := serve(t, camera{newSynthetic()}, out, in, server.WithSession(session))
 
 	var got struct {
 		Arrived           bool    `json:"arrived"`
@@ -431,6 +458,108 @@ func checkServer(t *testing.T, p python, security bus.Security, keys ...string) 
 	}
 }
 
+// elsewhere is the clock of another machine.
+type elsewhere struct {
+	here   *clock.Clock
+	offset time.Duration
+}
+
+func (e elsewhere) NowNs() int64 { return e.here.NowNs() + int64(e.offset) }
+
+// checkElsewhere has a robot whose clock is not this machine's moved, stopped and reset.
+func checkElsewhere(t *testing.T, p python, offset time.Duration, security bus.Security, keys ...string) {
+	b, backend := newBus(t), &bent{Backend: newSynthetic()}
+	out, in := bind(t, b, anyPort, anyPort, bus.WithSecurity(security))
+	control, err := b.NewResponder(anyPort, bus.WithSecurity(security))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const session = 1<<63 + 9
+	limits := safety.Defaults(robot.Go1())
+	limits.StopObservationAge = time.Minute // A machine that is busy must not stop the robot before the client does.
+	s := serve(t, backend, out, in, server.WithSession(session), server.WithSafety(limits),
+		server.WithClock(elsewhere{clock.New(), offset}), server.WithControl(control))
+
+	type reply struct {
+		State     string `json:"state"`
+		StoppedBy string `json:"stopped_by"`
+		Fault     string `json:"fault"`
+		Reason    string `json:"reason"`
+		SessionID uint64 `json:"session_id"`
+	}
+	type report struct {
+		Moved  bool           `json:"moved"`
+		AgeS   float64        `json:"age_s"`
+		Error  string         `json:"error"`
+		State  reply          `json:"state"` // At the end.
+		Health map[string]any `json:"health"`
+	}
+	run := func(action string, args ...string) report {
+		t.Helper()
+		var got report
+		p.report(t, &got, append(append([]string{"elsewhere.py", out.Endpoint(), in.Endpoint(), control.Endpoint()}, keys...), append([]string{action}, args...)...)...)
+		t.Logf("%s %v: %+v", action, args, got)
+		if got.State.SessionID != session {
+			t.Errorf("%s %v: session %d, expected %d", action, args, got.State.SessionID, uint64(session))
+		}
+		return got
+	}
+
+	// By its own machine's time the client gets nothing done.
+	refused := "stale"
+	if offset < 0 {
+		refused = "future"
+	}
+	if got := run("plain", fmt.Sprint(targetRad)); got.Moved || got.State.State != "idle" || got.AgeS*offset.Seconds() > 0 {
+		t.Errorf("without the server's time: %+v, expected it not to move the robot and its observations to be hours off", got)
+	}
+	if stats := s.Stats(); stats.Refused[refused] == 0 || stats.Applied != 0 {
+		t.Errorf("without the server's time: server = %+v, expected commands to be refused as %s and none to be applied", stats, refused)
+	}
+	before := s.Stats().Refused
+
+	// By the server's time it does.
+	if got := run("follow", fmt.Sprint(targetRad)); !got.Moved || got.State.State == "idle" || got.AgeS < 0 || got.AgeS > 1 {
+		t.Errorf("with the server's time: %+v, expected the robot to be moved and the youngest observation to be less than 1 s old", got)
+	} else if estimate, ok := got.Health["clock"].(map[string]any); !ok ||
+		math.Abs(estimate["offset_ns"].(float64)-float64(offset)) > estimate["bound_ns"].(float64)+float64(time.Millisecond) {
+		t.Errorf("the estimate is %v, expected an offset of %d ns", got.Health["clock"], offset)
+	}
+	if stats := s.Stats(); stats.Applied == 0 || stats.Refused["future"] != before["future"] {
+		t.Errorf("with the server's time: server = %+v, expected commands to be applied and none to be of the future", stats)
+	}
+
+	// It stops it for good, until a reset.
+	if got := run("e_stop"); got.Error != "" || got.State.State != "stopped" || got.State.StoppedBy != "remote" {
+		t.Errorf("e-stop: %+v, expected the robot to be stopped by remote", got)
+	}
+	if got := run("follow", fmt.Sprint(-targetRad)); got.Moved || got.State.State != "stopped" {
+		t.Errorf("after an e-stop: %+v, expected the robot not to be moved", got)
+	}
+	backend.out.Store(true)
+	got := run("reset")
+	if got.State.State != "stopped" || got.State.Fault != "joint_outside" || !strings.HasPrefix(got.State.Reason, "joint FR_hip_joint is at 1.163 rad, ") ||
+		!strings.HasPrefix(got.Error, "refused: stopped by remote, and joint_outside lasts: joint FR_hip_joint is at 1.163 rad, ") {
+		t.Errorf("a reset while a joint is outside its range: %+v, expected it to be refused for that", got)
+	}
+	backend.out.Store(false)
+	if got := run("reset"); got.Error != "" || got.State.State != "damp" || got.State.StoppedBy != "" {
+		t.Errorf("reset: %+v, expected the joints to be damped and nothing more", got)
+	}
+	if got := run("follow", fmt.Sprint(-targetRad)); !got.Moved || got.State.State == "stopped" {
+		t.Errorf("after a reset: %+v, expected the robot to be moved", got)
+	}
+	stats := s.Stats()
+	if stats.Refused["stopped"] == 0 || stats.Control.Refused["fault"] != 1 || stats.Control.Requests["e_stop"] != 1 || stats.Control.Requests["reset"] != 2 {
+		t.Errorf("server = %+v, expected commands refused as stopped, one e-stop, two resets and one of them refused", stats)
+	}
+	for cause, n := range stats.Control.Refused {
+		if cause != "fault" {
+			t.Errorf("%d requests were refused for %q, expected none", n, cause)
+		}
+	}
+}
+
 func checkV1(t *testing.T, p python) {
 	b := newBus(t)
 	out, in := bind(t, b, "inproc://observations", "inproc://commands")
@@ -442,7 +571,7 @@ func checkV1(t *testing.T, p python) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := serve(t, out, in, server.WithV1(v1Out, v1In, 1, 1))
+	s := serve(t, camera{newSynthetic()}, out, in, server.WithV1(v1Out, v1In, 1, 1))
 	type report struct {
 		Topic       string               `json:"topic"`
 		Version     string               `json:"version"`

@@ -118,7 +118,7 @@ var krabby = imports.Table{
 		{
 			Packages: "oci/python/hal", // The Python client against the Go side.
 			Tests: []string{
-				"hal/bus", "hal/message", "hal/robot", "hal/server", "hal/synthetic", "hal/wire", "hal/wire/v1", "oci/container",
+				"hal/bus", "hal/clock", "hal/message", "hal/robot", "hal/safety", "hal/server", "hal/synthetic", "hal/wire", "hal/wire/v1", "oci/container",
 			},
 		},
 		{Packages: "oci/...", Imports: []string{"oci/...", "tools/..."}},
