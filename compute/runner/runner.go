@@ -66,6 +66,8 @@ const (
 	Malformed Cause = "malformed"
 	// Invalid: the observation does not fit the robot, or has values that are not finite.
 	Invalid Cause = "invalid"
+	// UnknownTime: the robot's time is not known, so that neither the age of an observation can be told nor a command sent.
+	UnknownTime Cause = "clock"
 	// Transport: observations could not be received.
 	Transport Cause = "transport"
 	// Stale: the observation was older than the loop accepts, or was made later than now.
@@ -272,6 +274,9 @@ func (r *Runner) step() (s step, err error) {
 	s.clipped = r.fill(action)
 	if err := r.link.Send(r.command); err != nil {
 		s.cause = SendFailed
+		if errors.Is(err, client.ErrClock) {
+			s.cause = UnknownTime
+		}
 		return s, err
 	}
 	if r.observer != nil {
@@ -315,6 +320,9 @@ func (r *Runner) pollCause(err error) Cause {
 	}
 	if _, ok := errors.AsType[*message.FieldError](err); ok {
 		return Invalid
+	}
+	if errors.Is(err, client.ErrClock) {
+		return UnknownTime
 	}
 	return Transport
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"math"
@@ -173,6 +174,8 @@ func TestWhatIsWrongLeadsToNoActionAndIsCounted(t *testing.T) {
 		{Malformed, func(r *rig) { r.pollErr = wire.Checksum }, func(r *rig) { r.pollErr = nil }, 0},
 		{Malformed, func(r *rig) { r.pollErr = client.ErrOld }, func(r *rig) { r.pollErr = nil }, 0},
 		{Invalid, func(r *rig) { r.pollErr = &message.FieldError{} }, func(r *rig) { r.pollErr = nil }, 0},
+		{UnknownTime, func(r *rig) { r.pollErr = fmt.Errorf("%w: not yet", client.ErrClock) }, func(r *rig) { r.pollErr = nil }, 0},
+		{UnknownTime, func(r *rig) { r.sendErr = fmt.Errorf("%w: no longer", client.ErrClock) }, func(r *rig) { r.sendErr = nil }, 1},
 		{Transport, func(r *rig) { r.pollErr = broken }, func(r *rig) { r.pollErr = nil }, 0},
 		{Stale, func(r *rig) { r.age = 101 * time.Millisecond }, func(r *rig) { r.age = 100 * time.Millisecond }, 1},
 		{Stale, func(r *rig) { r.age = -2 * time.Millisecond }, func(r *rig) { r.age = -time.Millisecond }, 1},
