@@ -2,17 +2,15 @@ package inprocess
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/alecthomas/kong"
-
 	"krabby.dev/krabby/compute/joystick"
 	"krabby.dev/krabby/compute/onnx"
 	"krabby.dev/krabby/compute/rollout"
+	"krabby.dev/krabby/hal/cmdline"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/metrics"
 	"krabby.dev/krabby/hal/safety"
@@ -23,7 +21,7 @@ type flags struct {
 	Duration    time.Duration `default:"0s" help:"How long to run, for example 5s; 0 means until SIGINT or SIGTERM."`
 	Rate        float64       `default:"0" placeholder:"HZ" help:"Rate of the policy; 0 means the rate it was trained for (go1_joystick: 50)."`
 	HALRate     float64       `name:"hal-rate" default:"100" placeholder:"HZ" help:"Rate at which the robot is read and written, at least 10."`
-	Policy      string        `default:"/opt/krabby/policies/go1_joystick" env:"KRABBY_POLICY" placeholder:"DIR" help:"Folder of the policy."`
+	Policy      string        `default:"/opt/krabby/policies/go1_joystick" env:"KRABBY_POLICY" placeholder:"DIR" help:"Folder of the policy, or the manifest in it."`
 	Robot       string        `default:"go1" help:"Robot to drive; the policy must be made for it."`
 	Backend     string        `default:"synthetic" enum:"synthetic" help:"What stands behind the hardware abstraction layer: ${enum}."`
 	Command     Velocity      `default:"0.5,0,0" placeholder:"VX,VY,YAW" help:"Velocity to walk with, forward and left in m/s and yaw in rad/s; write --command=-0.5,0,0 for a negative one."`
@@ -36,23 +34,6 @@ type flags struct {
 	Record      string        `placeholder:"FILE" help:"Write what the policy saw and did to this .npz file when the run ends, for policy-doctor; it takes up to 128 MiB of memory, then the rest is left out."`
 	NewKeys     string        `name:"new-keys" placeholder:"FILE" help:"Write a new secret key to FILE and its public key to FILE.pub, and exit."`
 	LogLevel    slog.Level    `default:"info" placeholder:"LEVEL" help:"Least level to log: debug, info, warn or error."`
-}
-
-// parse reads the command line. It says whether help was asked for, and then wrote it to stdout.
-func parse(program Program, args []string, stdout io.Writer) (f flags, helped bool, err error) {
-	parser, err := kong.New(&f,
-		kong.Name(program.Name),
-		kong.Description(program.Description),
-		kong.Writers(stdout, io.Discard),
-		kong.Exit(func(int) { helped = true }), // Called for --help only.
-	)
-	if err != nil {
-		return f, false, err
-	}
-	if _, err := parser.Parse(args); err != nil && !helped {
-		return f, false, err
-	}
-	return f, helped, nil
 }
 
 // Validate checks what the types of the flags do not.
@@ -73,7 +54,7 @@ func (f *flags) Validate() error {
 		return err
 	}
 	if f.Record != "" {
-		if err := rollout.CheckPath(f.Record); err != nil {
+		if err := rollout.CheckPath(cmdline.FromCaller(f.Record)); err != nil {
 			return fmt.Errorf("--record: %w", err)
 		}
 	}

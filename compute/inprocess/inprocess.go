@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -24,6 +23,7 @@ import (
 	"krabby.dev/krabby/hal/bus"
 	"krabby.dev/krabby/hal/client"
 	"krabby.dev/krabby/hal/clock"
+	"krabby.dev/krabby/hal/cmdline"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/metrics"
 	"krabby.dev/krabby/hal/robot"
@@ -33,9 +33,9 @@ import (
 
 // The exit codes.
 const (
-	ExitOK     = 0
-	ExitFailed = 1 // The run failed, or the verdict on it was bad.
-	ExitUsage  = 2 // There was no run: what the caller gave is wrong.
+	ExitOK     = cmdline.ExitOK
+	ExitFailed = cmdline.ExitFailed // The run failed, or the verdict on it was bad.
+	ExitUsage  = cmdline.ExitUsage  // There was no run: what the caller gave is wrong.
 )
 
 // Program is what sets one program apart from another.
@@ -66,11 +66,10 @@ type Report struct {
 // Main is the whole program, with an exit code: it runs until its --duration is over or ctx is done, and writes its
 // report as one JSON object to stdout, its log and its errors to stderr.
 func Main(ctx context.Context, program Program, args []string, stdout, stderr io.Writer) int {
-	fail := func(code int, err error) int {
-		fmt.Fprintf(stderr, "%s: %s\n", program.Name, strings.Join(strings.Fields(err.Error()), " "))
-		return code
-	}
-	f, helped, err := parse(program, args, stdout)
+	line := cmdline.Program{Name: program.Name, Description: program.Description}
+	fail := func(code int, err error) int { return line.Fail(stderr, code, err) }
+	var f flags
+	helped, err := line.Parse(&f, args, stdout)
 	if err != nil {
 		return fail(ExitUsage, err)
 	}
@@ -127,7 +126,7 @@ func open(f flags, log *slog.Logger) (_ *inference, err error) {
 	if _, err := robot.ByName(f.Robot); err != nil {
 		return nil, fmt.Errorf("--robot: %w", err)
 	}
-	if i.policy, err = policy.Load(f.Policy); err != nil {
+	if i.policy, err = policy.Load(cmdline.Locate(f.Policy)); err != nil {
 		return nil, err
 	}
 	if i.policy.Robot.Name != f.Robot {
@@ -137,7 +136,7 @@ func open(f flags, log *slog.Logger) (_ *inference, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if i.runtime, err = onnx.Open(f.ONNXRuntime); err != nil {
+	if i.runtime, err = onnx.Open(cmdline.Locate(f.ONNXRuntime)); err != nil {
 		return nil, err
 	}
 	options := []onnx.Option{onnx.WithProviders(f.Providers...)}
@@ -222,7 +221,7 @@ func locomote(ctx context.Context, f flags, i *inference, log *slog.Logger) (_ *
 	if rateHz != i.policy.ControlRateHz {
 		log.Warn("the policy was trained for another rate", "rate_hz", rateHz, "trained_hz", i.policy.ControlRateHz)
 	}
-	recording := newRecording(f.Record, i.policy, log)
+	recording := newRecording(cmdline.FromCaller(f.Record), i.policy, log)
 	loop, err := runner.New(i.policy, link, i.builder, i.sessions[policy.PolicyGraph],
 		runner.WithRate(rateHz),
 		runner.WithCommand(message.NavigationCommand(f.Command)),

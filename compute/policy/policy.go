@@ -77,9 +77,13 @@ type held struct {
 	positionRad float64
 }
 
-// Load reads and checks the policy in dir: the manifest, the checksum of every file, and that each model declares the
-// inputs and outputs of the manifest and has all of its weights in its file. The error is an *Error.
+// Load reads and checks the policy in dir, which may also be the path of its manifest: the manifest, the checksum of every
+// file, and that each model declares the inputs and outputs of the manifest and has all of its weights in its file. The
+// error is an *Error.
 func Load(dir string) (*Policy, error) {
+	if filepath.Base(dir) == ManifestFile {
+		dir = filepath.Dir(dir)
+	}
 	manifestPath := filepath.Join(dir, ManifestFile)
 	content, err := read(manifestPath, maxManifestBytes)
 	if err != nil {

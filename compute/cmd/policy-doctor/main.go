@@ -13,24 +13,22 @@ import (
 	"maps"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
-
-	"github.com/alecthomas/kong"
 
 	"krabby.dev/krabby/compute/doctor"
 	"krabby.dev/krabby/compute/doctor/plot"
 	"krabby.dev/krabby/compute/onnx"
 	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/compute/rollout/npz"
+	"krabby.dev/krabby/hal/cmdline"
 )
 
 const (
-	exitAgrees  = 0
-	exitDiffers = 1
-	exitUsage   = 2
+	exitAgrees  = cmdline.ExitOK
+	exitDiffers = cmdline.ExitFailed
+	exitUsage   = cmdline.ExitUsage
 
 	// shownSlots is how many slots the text lists at most.
 	shownSlots = 12
@@ -65,32 +63,25 @@ func (f *flags) Validate() error {
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(args []string, stdout, stderr io.Writer) int {
-	var f flags
-	helped := false
-	fail := func(err error) int {
-		fmt.Fprintf(stderr, "policy-doctor: %s\n", strings.Join(strings.Fields(err.Error()), " "))
-		return exitUsage
+	program := cmdline.Program{
+		Name:        "policy-doctor",
+		Description: "Says whether recorded observations are those that this repository builds for the policy, and if not, why not. Exit code: 0 they agree, 1 they differ, 2 no verdict.",
 	}
-	parser, err := kong.New(&f,
-		kong.Name("policy-doctor"),
-		kong.Description("Says whether recorded observations are those that this repository builds for the policy, and if not, why not. Exit code: 0 they agree, 1 they differ, 2 no verdict."),
-		kong.Writers(stdout, io.Discard),
-		kong.Exit(func(int) { helped = true }), // Called for --help only.
-	)
+	fail := func(err error) int { return program.Fail(stderr, exitUsage, err) }
+	var f flags
+	helped, err := program.Parse(&f, args, stdout)
 	if err != nil {
 		return fail(err)
 	}
-	if _, err := parser.Parse(args); helped {
+	if helped {
 		return exitAgrees
-	} else if err != nil {
-		return fail(err)
 	}
 	report, err := examine(f)
 	if err != nil {
 		return fail(err)
 	}
 	if f.Plot != "" {
-		if err := draw(fromCaller(f.Plot), report); err != nil {
+		if err := draw(cmdline.FromCaller(f.Plot), report); err != nil {
 			return fail(err)
 		}
 	}
@@ -108,11 +99,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 func examine(f flags) (_ *doctor.Report, err error) {
-	p, err := policy.Load(locate(f.Policy))
+	p, err := policy.Load(cmdline.Locate(f.Policy))
 	if err != nil {
 		return nil, err
 	}
-	path := locate(f.Rollout)
+	path := cmdline.Locate(f.Rollout)
 	r, err := npz.Read(path)
 	if err != nil {
 		return nil, err
@@ -123,7 +114,7 @@ func examine(f flags) (_ *doctor.Report, err error) {
 	case len(inputs) > 1:
 		why = fmt.Sprintf("the policy has an input %s, which the rollout does not", inputs[1].Name)
 	case f.ONNXRuntime != "":
-		runtime, err := onnx.Open(locate(f.ONNXRuntime))
+		runtime, err := onnx.Open(cmdline.Locate(f.ONNXRuntime))
 		if err != nil {
 			return nil, err
 		}
@@ -266,21 +257,4 @@ func percent(v float64) string {
 		return fmt.Sprintf("%.2g %%", v)
 	}
 	return fmt.Sprintf("%.0f %%", math.Round(v))
-}
-
-// locate returns the path of a file that is there, or as it is seen from the folder in which `bazel run` was called: that
-// starts programs in another one, where what the BUILD file names is.
-func locate(path string) string {
-	if _, err := os.Stat(path); err != nil {
-		return fromCaller(path)
-	}
-	return path
-}
-
-// fromCaller returns path as seen from the folder in which `bazel run` was called.
-func fromCaller(path string) string {
-	if folder := os.Getenv("BUILD_WORKING_DIRECTORY"); folder != "" && !filepath.IsAbs(path) {
-		return filepath.Join(folder, path)
-	}
-	return path
 }

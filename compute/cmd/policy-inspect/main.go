@@ -12,16 +12,9 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/alecthomas/kong"
-
 	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/compute/policy/graph"
-)
-
-const (
-	exitOK     = 0
-	exitFailed = 1
-	exitUsage  = 2
+	"krabby.dev/krabby/hal/cmdline"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -31,37 +24,27 @@ func run(args []string, stdout, stderr io.Writer) int {
 		Dir  string `arg:"" help:"Folder of the policy, with its manifest.json."`
 		JSON bool   `name:"json" help:"Print JSON."`
 	}
-	helped := false
-	fail := func(code int, err error) int {
-		fmt.Fprintf(stderr, "policy-inspect: %s\n", strings.Join(strings.Fields(err.Error()), " "))
-		return code
-	}
-	parser, err := kong.New(&cli,
-		kong.Name("policy-inspect"),
-		kong.Description("Checks the folder of a policy and prints what it is."),
-		kong.Writers(stdout, io.Discard),
-		kong.Exit(func(int) { helped = true }), // Called for --help only.
-	)
+	program := cmdline.Program{Name: "policy-inspect", Description: "Checks the folder of a policy and prints what it is."}
+	fail := func(code int, err error) int { return program.Fail(stderr, code, err) }
+	helped, err := program.Parse(&cli, args, stdout)
 	if err != nil {
-		return fail(exitUsage, err)
+		return fail(cmdline.ExitUsage, err)
 	}
-	if _, err := parser.Parse(args); helped {
-		return exitOK
-	} else if err != nil {
-		return fail(exitUsage, err)
+	if helped {
+		return cmdline.ExitOK
 	}
-	p, err := policy.Load(cli.Dir)
+	p, err := policy.Load(cmdline.Locate(cli.Dir))
 	if err != nil {
-		return fail(exitFailed, err)
+		return fail(cmdline.ExitFailed, err)
 	}
 	print := text
 	if cli.JSON {
 		print = asJSON
 	}
 	if err := print(stdout, p); err != nil {
-		return fail(exitFailed, fmt.Errorf("writing: %w", err))
+		return fail(cmdline.ExitFailed, fmt.Errorf("writing: %w", err))
 	}
-	return exitOK
+	return cmdline.ExitOK
 }
 
 // asJSON prints the manifest, as version 2 has it whatever it was, and what each model declares.

@@ -11,6 +11,7 @@ import (
 
 	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/compute/policy/policytest"
+	"krabby.dev/krabby/hal/cmdline"
 )
 
 func inspect(t *testing.T, args ...string) (stdout, stderr string, code int) {
@@ -22,7 +23,7 @@ func inspect(t *testing.T, args ...string) (stdout, stderr string, code int) {
 
 func TestTextSaysWhatThePolicyIs(t *testing.T) {
 	stdout, stderr, code := inspect(t, policytest.Policy(t))
-	if code != exitOK || stderr != "" {
+	if code != cmdline.ExitOK || stderr != "" {
 		t.Fatalf("exit code %d, stderr %q", code, stderr)
 	}
 	var lines []string
@@ -47,7 +48,7 @@ func TestTextSaysWhatThePolicyIs(t *testing.T) {
 
 func TestJSONIsOfTheNewestSchema(t *testing.T) {
 	stdout, stderr, code := inspect(t, "--json", policytest.Policy(t))
-	if code != exitOK || stderr != "" {
+	if code != cmdline.ExitOK || stderr != "" {
 		t.Fatalf("exit code %d, stderr %q", code, stderr)
 	}
 	var got struct {
@@ -69,6 +70,14 @@ func TestJSONIsOfTheNewestSchema(t *testing.T) {
 	}
 }
 
+func TestPathsAreSeenFromWhereBazelRunWasCalled(t *testing.T) {
+	folder := policytest.Policy(t)
+	t.Setenv("BUILD_WORKING_DIRECTORY", filepath.Dir(folder))
+	if _, stderr, code := inspect(t, filepath.Base(folder)); code != cmdline.ExitOK || stderr != "" {
+		t.Errorf("exit code %d, stderr %q, want %d and nothing", code, stderr, cmdline.ExitOK)
+	}
+}
+
 func TestWhatIsNoPolicyFailsAndWhatIsNoCallIsUsage(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, policy.ManifestFile), []byte(`{"schema_version": 7}`), 0o644); err != nil {
@@ -79,17 +88,17 @@ func TestWhatIsNoPolicyFailsAndWhatIsNoCallIsUsage(t *testing.T) {
 		code int
 		want string
 	}{
-		"another schema": {[]string{dir}, exitFailed, "schema_version: found 7, expected 1 or 2"},
-		"no folder":      {[]string{filepath.Join(dir, "no")}, exitFailed, "found no such file"},
-		"no argument":    {nil, exitUsage, "<dir>"},
-		"unknown flag":   {[]string{"--yaml", dir}, exitUsage, "--yaml"},
+		"another schema": {[]string{dir}, cmdline.ExitFailed, "schema_version: found 7, expected 1 or 2"},
+		"no folder":      {[]string{filepath.Join(dir, "no")}, cmdline.ExitFailed, "found no such file"},
+		"no argument":    {nil, cmdline.ExitUsage, "<dir>"},
+		"unknown flag":   {[]string{"--yaml", dir}, cmdline.ExitUsage, "--yaml"},
 	} {
 		stdout, stderr, code := inspect(t, test.args...)
 		if code != test.code || stdout != "" || !strings.HasPrefix(stderr, "policy-inspect: ") || !strings.Contains(stderr, test.want) || strings.Count(stderr, "\n") != 1 {
 			t.Errorf("%s: exit code %d, stdout %q, stderr %q; want %d and one line with %q", name, code, stdout, stderr, test.code, test.want)
 		}
 	}
-	if stdout, stderr, code := inspect(t, "--help"); code != exitOK || stderr != "" || !strings.Contains(stdout, "--json") {
+	if stdout, stderr, code := inspect(t, "--help"); code != cmdline.ExitOK || stderr != "" || !strings.Contains(stdout, "--json") {
 		t.Errorf("--help: exit code %d, stdout %q, stderr %q", code, stdout, stderr)
 	}
 }

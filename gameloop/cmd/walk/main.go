@@ -13,14 +13,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/alecthomas/kong"
 
 	"krabby.dev/krabby/compute/inprocess"
 	"krabby.dev/krabby/compute/joystick"
@@ -31,15 +28,10 @@ import (
 	"krabby.dev/krabby/gameloop/walk"
 	"krabby.dev/krabby/gameloop/walk/plot"
 	"krabby.dev/krabby/hal/client"
+	"krabby.dev/krabby/hal/cmdline"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/mujoco"
 	"krabby.dev/krabby/hal/server"
-)
-
-const (
-	exitOK     = 0
-	exitFailed = 1
-	exitUsage  = 2
 )
 
 // flags is the command line.
@@ -121,31 +113,20 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	fail := func(code int, err error) int {
-		fmt.Fprintf(stderr, "walk: %s\n", strings.Join(strings.Fields(err.Error()), " "))
-		return code
-	}
+	program := cmdline.Program{Name: "walk", Description: "Lets a policy walk in a physics simulation, and judges how."}
+	fail := func(code int, err error) int { return program.Fail(stderr, code, err) }
 	var f flags
-	helped := false
-	parser, err := kong.New(&f,
-		kong.Name("walk"),
-		kong.Description("Lets a policy walk in a physics simulation, and judges how."),
-		kong.Writers(stdout, io.Discard),
-		kong.Exit(func(int) { helped = true }), // Called for --help only.
-	)
-	if err == nil {
-		_, err = parser.Parse(args)
+	helped, err := program.Parse(&f, args, stdout)
+	if err != nil {
+		return fail(cmdline.ExitUsage, err)
 	}
 	if helped {
-		return exitOK
-	}
-	if err != nil {
-		return fail(exitUsage, err)
+		return cmdline.ExitOK
 	}
 
 	o, err := open(f)
 	if err != nil {
-		return fail(exitUsage, err)
+		return fail(cmdline.ExitUsage, err)
 	}
 	recorder := rollout.NewRecorder(o.Policy.Robot, o.Policy.Observation.Size, len(o.Policy.DefaultPoseRad))
 	if f.Record != "" {
@@ -153,18 +134,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	record, err := walk.Run(ctx, o.Config)
 	if f.Record != "" {
-		err = errors.Join(err, recorder.Write(fromCaller(f.Record)))
+		err = errors.Join(err, recorder.Write(cmdline.FromCaller(f.Record)))
 	}
 	if err := errors.Join(err, o.Close()); err != nil {
-		return fail(exitFailed, err)
+		return fail(cmdline.ExitFailed, err)
 	}
 	if err := write(f, o.Config, record, stdout); err != nil {
-		return fail(exitFailed, err)
+		return fail(cmdline.ExitFailed, err)
 	}
 	if err := walk.Verdict(record); err != nil {
-		return fail(exitFailed, err)
+		return fail(cmdline.ExitFailed, err)
 	}
-	return exitOK
+	return cmdline.ExitOK
 }
 
 // opened is a walk that is ready to run, and what must be closed after it.
@@ -185,7 +166,7 @@ func (o *opened) Close() error {
 // open makes ready what the flags name. Every error is the caller's to mend.
 func open(f flags) (_ *opened, err error) {
 	o := &opened{Config: walk.Config{
-		RobotModel: locate(f.Model),
+		RobotModel: cmdline.Locate(f.Model),
 		Backend:    []mujoco.Option{mujoco.WithTerrain(f.Terrain.Terrain), mujoco.WithSeed(f.Seed)},
 		HALRateHz:  f.HALRate,
 		Command:    message.NavigationCommand(f.Command),
@@ -198,23 +179,23 @@ func open(f flags) (_ *opened, err error) {
 		}
 	}()
 	if f.Record != "" {
-		if err := rollout.CheckPath(fromCaller(f.Record)); err != nil {
+		if err := rollout.CheckPath(cmdline.FromCaller(f.Record)); err != nil {
 			return nil, err
 		}
 	}
 	if f.Push != (push{}) {
 		o.Push = walk.Push{At: f.Duration / 2, During: 200 * time.Millisecond, ForceN: [3]float64{f.Push[0], f.Push[1], 0}}
 	}
-	if o.Policy, err = policy.Load(strings.TrimSuffix(locate(f.Policy), "/"+policy.ManifestFile)); err != nil {
+	if o.Policy, err = policy.Load(cmdline.Locate(f.Policy)); err != nil {
 		return nil, err
 	}
 	if o.Builder, err = joystick.New(o.Policy); err != nil {
 		return nil, err
 	}
-	if o.Library, err = mujoco.Open(locate(f.MuJoCo)); err != nil {
+	if o.Library, err = mujoco.Open(cmdline.Locate(f.MuJoCo)); err != nil {
 		return nil, err
 	}
-	runtime, err := onnx.Open(locate(f.ONNXRuntime))
+	runtime, err := onnx.Open(cmdline.Locate(f.ONNXRuntime))
 	if err != nil {
 		return nil, err
 	}
@@ -228,19 +209,10 @@ func open(f flags) (_ *opened, err error) {
 	return o, nil
 }
 
-// locate returns the path of a file that is there, or as it is seen from the folder in which `bazel run` was called: that
-// starts programs in another one, where what the BUILD file names is.
-func locate(path string) string {
-	if _, err := os.Stat(path); err != nil {
-		return fromCaller(path)
-	}
-	return path
-}
-
 // write writes the report, and the plot if there is to be one.
 func write(f flags, c walk.Config, r *walk.Record, stdout io.Writer) (err error) {
 	if f.Plot != "" {
-		file, err := os.Create(fromCaller(f.Plot))
+		file, err := os.Create(cmdline.FromCaller(f.Plot))
 		if err != nil {
 			return fmt.Errorf("writing the plot: %w", err)
 		}
@@ -265,12 +237,4 @@ func write(f flags, c walk.Config, r *walk.Record, stdout io.Writer) (err error)
 		return fmt.Errorf("writing the report: %w", err)
 	}
 	return nil
-}
-
-// fromCaller returns path as seen from the folder in which `bazel run` was called.
-func fromCaller(path string) string {
-	if folder := os.Getenv("BUILD_WORKING_DIRECTORY"); folder != "" && !filepath.IsAbs(path) {
-		return filepath.Join(folder, path)
-	}
-	return path
 }

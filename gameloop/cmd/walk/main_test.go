@@ -13,6 +13,7 @@ import (
 	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/compute/policy/policytest"
 	"krabby.dev/krabby/compute/rollout/npz"
+	"krabby.dev/krabby/hal/cmdline"
 	"krabby.dev/krabby/hal/testfile"
 )
 
@@ -34,7 +35,7 @@ func walkWith(t *testing.T, code int, args ...string) (stdout, stderr string) {
 	if got := run(t.Context(), args, &out, &err); got != code {
 		t.Errorf("walk %q: exit code %d, want %d; stderr: %s", args, got, code, &err)
 	}
-	if line := err.String(); code == exitOK && line != "" || code != exitOK && (strings.Count(line, "\n") != 1 || !strings.HasPrefix(line, "walk: ")) {
+	if line := err.String(); code == cmdline.ExitOK && line != "" || code != cmdline.ExitOK && (strings.Count(line, "\n") != 1 || !strings.HasPrefix(line, "walk: ")) {
 		t.Errorf("walk %q: stderr = %q, want one line of walk: where it fails", args, line)
 	}
 	return out.String(), err.String()
@@ -43,7 +44,7 @@ func walkWith(t *testing.T, code int, args ...string) (stdout, stderr string) {
 func TestAWalkIsReportedAndDrawn(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "walk.svg")
 	recording := filepath.Join(t.TempDir(), "walk.npz")
-	stdout, _ := walkWith(t, exitOK, append(realFlags(t), "--duration=4s", "--terrain=slope:5", "--seed=3", "--plot="+file, "--record="+recording)...)
+	stdout, _ := walkWith(t, cmdline.ExitOK, append(realFlags(t), "--duration=4s", "--terrain=slope:5", "--seed=3", "--plot="+file, "--record="+recording)...)
 	var r struct {
 		Policy, Robot, Terrain string
 		Seed                   int
@@ -89,7 +90,7 @@ func TestAWalkIsReportedAndDrawn(t *testing.T) {
 }
 
 func TestAWalkThatIsNotAsCommandedFails(t *testing.T) {
-	stdout, stderr := walkWith(t, exitFailed, append(realFlags(t), "--push=0,700")...)
+	stdout, stderr := walkWith(t, cmdline.ExitFailed, append(realFlags(t), "--push=0,700")...)
 	if !strings.Contains(stderr, "tilt: ") || !strings.Contains(stdout, `"max_tilt_rad"`) {
 		t.Errorf("stderr = %q, report = %q, want a complaint, and the report all the same", stderr, stdout)
 	}
@@ -115,7 +116,7 @@ func TestWrongCallsExitWith2(t *testing.T) {
 		"mujoco":           {append(real, "--mujoco=/nope"), "/nope: found no such file, expected the MuJoCo library"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if stdout, stderr := walkWith(t, exitUsage, test.args...); !strings.Contains(stderr, test.want) || stdout != "" {
+			if stdout, stderr := walkWith(t, cmdline.ExitUsage, test.args...); !strings.Contains(stderr, test.want) || stdout != "" {
 				t.Errorf("stderr = %q, stdout = %q, want %q in the first and nothing in the second", stderr, stdout, test.want)
 			}
 		})
@@ -123,19 +124,19 @@ func TestWrongCallsExitWith2(t *testing.T) {
 }
 
 func TestAModelThatIsNotThereFails(t *testing.T) {
-	if _, stderr := walkWith(t, exitFailed, append(realFlags(t), "--model=/nope.xml")...); !strings.Contains(stderr, "/nope.xml") {
+	if _, stderr := walkWith(t, cmdline.ExitFailed, append(realFlags(t), "--model=/nope.xml")...); !strings.Contains(stderr, "/nope.xml") {
 		t.Errorf("stderr = %q, want the model's name in it", stderr)
 	}
 }
 
 func TestAPlotThatCannotBeWrittenFails(t *testing.T) {
-	if _, stderr := walkWith(t, exitFailed, append(realFlags(t), "--duration=1s", "--plot=/nope/walk.svg")...); !strings.Contains(stderr, "writing the plot") {
+	if _, stderr := walkWith(t, cmdline.ExitFailed, append(realFlags(t), "--duration=1s", "--plot=/nope/walk.svg")...); !strings.Contains(stderr, "writing the plot") {
 		t.Errorf("stderr = %q, want it to say what could not be written", stderr)
 	}
 }
 
 func TestHelp(t *testing.T) {
-	if stdout, _ := walkWith(t, exitOK, "--help"); !strings.Contains(stdout, "--terrain") {
+	if stdout, _ := walkWith(t, cmdline.ExitOK, "--help"); !strings.Contains(stdout, "--terrain") {
 		t.Errorf("help = %q", stdout)
 	}
 }

@@ -2,18 +2,16 @@ package endpoint
 
 import (
 	"errors"
-	"fmt"
 	"io"
-	"strings"
 
-	"github.com/alecthomas/kong"
+	"krabby.dev/krabby/hal/cmdline"
 )
 
 // The exit codes of a tool.
 const (
-	ExitOK     = 0
-	ExitFailed = 1
-	ExitUsage  = 2
+	ExitOK     = cmdline.ExitOK
+	ExitFailed = cmdline.ExitFailed
+	ExitUsage  = cmdline.ExitUsage
 )
 
 // UsageError is an error of the command line that only the work could find.
@@ -24,33 +22,20 @@ func (e UsageError) Error() string { return string(e) }
 // Run reads a tool's command line into flags, does the work and returns the exit code: 0 after the work or --help, 2 where
 // the command line is wrong, 1 where the work failed. Either error is one line on stderr.
 func Run(name, description string, flags any, work func() error, args []string, stdout, stderr io.Writer) int {
-	fail := func(code int, err error) int {
-		fmt.Fprintf(stderr, "%s: %s\n", name, strings.Join(strings.Fields(err.Error()), " "))
-		return code
-	}
-	helped := false
-	parser, err := kong.New(flags,
-		kong.Name(name),
-		kong.Description(description),
-		kong.Writers(stdout, io.Discard),
-		kong.Exit(func(int) { helped = true }), // Called for --help only.
-	)
-	if err != nil {
-		return fail(ExitUsage, err)
-	}
-	_, err = parser.Parse(args)
+	program := cmdline.Program{Name: name, Description: description}
+	helped, err := program.Parse(flags, args, stdout)
 	switch {
 	case helped:
 		return ExitOK
 	case err != nil:
-		return fail(ExitUsage, err)
+		return program.Fail(stderr, ExitUsage, err)
 	}
 	err = work()
 	if _, wrong := errors.AsType[UsageError](err); wrong {
-		return fail(ExitUsage, err)
+		return program.Fail(stderr, ExitUsage, err)
 	}
 	if err != nil {
-		return fail(ExitFailed, err)
+		return program.Fail(stderr, ExitFailed, err)
 	}
 	return ExitOK
 }

@@ -44,12 +44,13 @@ var krabby = imports.Table{
 		},
 
 		// Programs, and what they have in common.
+		{Packages: "hal/cmdline"},
 		{
 			Packages: "compute/inprocess",
 			Imports: []string{
 				"compute/joystick", "compute/onnx", "compute/parkour", "compute/policy", "compute/rollout", "compute/runner",
-				"hal/bus", "hal/client", "hal/clock", "hal/message", "hal/metrics", "hal/realtime", "hal/robot", "hal/safety", "hal/server",
-				"hal/synthetic", "hal/wire", "hal/wire/v1",
+				"hal/bus", "hal/client", "hal/clock", "hal/cmdline", "hal/message", "hal/metrics", "hal/realtime", "hal/robot", "hal/safety",
+				"hal/server", "hal/synthetic", "hal/wire", "hal/wire/v1",
 			},
 			Tests: []string{"compute/policy/graph/graphtest", "compute/policy/policytest", "compute/rollout/npz"},
 		},
@@ -60,7 +61,7 @@ var krabby = imports.Table{
 		{
 			Packages: "hal/cmd/...",
 			Imports: []string{
-				"hal/cmd/...", "hal/bus", "hal/client", "hal/clock", "hal/message", "hal/robot", "hal/wire", "hal/wire/v1",
+				"hal/cmd/...", "hal/bus", "hal/client", "hal/clock", "hal/cmdline", "hal/message", "hal/robot", "hal/wire", "hal/wire/v1",
 			},
 		},
 		{Packages: "hal/jetson/cmd/...", Imports: []string{"hal/...", "compute/...", "gameloop/..."}},
