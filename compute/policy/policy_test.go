@@ -29,7 +29,7 @@ var model = graphtest.Model{
 // folder writes a valid policy, as the checked-in manifest describes it but for the model, after change.
 func folder(t *testing.T, change func(manifest map[string]any)) string {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join("go1_joystick", ManifestFile))
+	content, err := os.ReadFile("go1_joystick/go1_joystick.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,8 +79,19 @@ func TestLoadReturnsWhatWasChecked(t *testing.T) {
 	}
 }
 
+func TestAPolicyIsFoundByItsManifest(t *testing.T) {
+	dir := folder(t, nil)
+	p, err := Load(filepath.Join(dir, ManifestFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Dir != dir || p.Name != "go1_joystick" {
+		t.Errorf("%s in %s, want go1_joystick in %s", p.Name, p.Dir, dir)
+	}
+}
+
 func TestCheckedInManifestIsOfTheGo1(t *testing.T) {
-	file := filepath.Join("go1_joystick", ManifestFile)
+	const file = "go1_joystick/go1_joystick.json"
 	content, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
