@@ -2,7 +2,6 @@ package policy
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +12,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"krabby.dev/krabby/hal/robot"
 )
@@ -136,55 +138,107 @@ func (v *version1) manifest() *Manifest {
 }
 
 // parse reads a manifest of any version strictly: fields that its version does not know are refused, because they may
-// carry meaning.
+// carry meaning, as are names written otherwise, a field given twice, and null, which would be taken for 0.
 func parse(file string, content []byte) (*Manifest, error) {
-	// What is no JSON at all, or has no number there, is for the strict decoder to complain about.
+	if err := checkJSON(file, content); err != nil {
+		return nil, err
+	}
+	// What is no object, or has no number there, is for the strict decoder to complain about.
 	var versioned struct {
-		SchemaVersion json.Number `json:"schema_version"`
+		SchemaVersion jsontext.Value `json:"schema_version"`
 	}
 	_ = json.Unmarshal(content, &versioned)
-	switch versioned.SchemaVersion {
-	case "1", "":
-		var v version1
-		if err := decode(file, content, &v, 1); err != nil {
-			return nil, err
-		}
-		if v.SchemaVersion != 1 {
-			return nil, wrongVersion(file, strconv.Itoa(v.SchemaVersion))
-		}
-		return v.manifest(), nil
-	case json.Number(strconv.Itoa(SchemaVersion)):
+	switch found := versioned.SchemaVersion; {
+	case string(found) == strconv.Itoa(SchemaVersion):
 		var m Manifest
 		if err := decode(file, content, &m, SchemaVersion); err != nil {
 			return nil, err
 		}
 		return &m, nil
+	case found.Kind() == '0' && string(found) != "1":
+		return nil, wrongVersion(file, string(found))
 	}
-	return nil, wrongVersion(file, versioned.SchemaVersion.String())
+	var v version1
+	if err := decode(file, content, &v, 1); err != nil {
+		return nil, err
+	}
+	if v.SchemaVersion != 1 {
+		return nil, wrongVersion(file, strconv.Itoa(v.SchemaVersion))
+	}
+	return v.manifest(), nil
 }
 
 func wrongVersion(file, found string) error {
 	return &Error{File: file, Field: "schema_version", Found: found, Expected: fmt.Sprintf("1 or %d", SchemaVersion)}
 }
 
-func decode(file string, content []byte, to any, version int) error {
-	d := json.NewDecoder(bytes.NewReader(content))
-	d.DisallowUnknownFields()
-	if err := d.Decode(to); err != nil {
-		var wrongType *json.UnmarshalTypeError
-		switch {
-		case errors.As(err, &wrongType):
-			return &Error{File: file, Field: wrongType.Field, Found: "a JSON " + wrongType.Value, Expected: "a value of type " + wrongType.Type.String()}
-		case strings.HasPrefix(err.Error(), "json: unknown field "):
-			field := strings.Trim(strings.TrimPrefix(err.Error(), "json: unknown field "), `"`)
-			return &Error{File: file, Field: field, Found: "an unknown field", Expected: fmt.Sprintf("only the fields of schema version %d", version)}
+// checkJSON reads content as one JSON object that says everything once.
+func checkJSON(file string, content []byte) error {
+	d := jsontext.NewDecoder(bytes.NewReader(content))
+	for d.InputOffset() == 0 || d.StackDepth() > 0 {
+		token, err := d.ReadToken()
+		if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok && errors.Is(err, jsontext.ErrDuplicateName) {
+			return &Error{File: file, Field: field(syntax.JSONPointer), Found: "the field again", Expected: "each field once"}
 		}
-		return &Error{File: file, Found: "no valid JSON (" + err.Error() + ")", Expected: "a policy manifest"}
+		if err != nil {
+			return &Error{File: file, Found: "no valid JSON (" + err.Error() + ")", Expected: "a policy manifest"}
+		}
+		if token.Kind() == 'n' {
+			return &Error{File: file, Field: field(d.StackPointer()), Found: "null", Expected: "a value, or not the field"}
+		}
 	}
-	if _, err := d.Token(); err != io.EOF {
+	if _, err := d.ReadToken(); err != io.EOF {
 		return &Error{File: file, Found: "more after the JSON object", Expected: "nothing"}
 	}
+	if jsontext.Value(content).Kind() != '{' {
+		return &Error{File: file, Found: "no JSON object", Expected: "a policy manifest"}
+	}
 	return nil
+}
+
+// decode reads valid JSON into a manifest of that version.
+func decode(file string, content []byte, to any, version int) error {
+	err := json.Unmarshal(content, to, json.RejectUnknownMembers(true))
+	if err == nil {
+		return nil
+	}
+	wrong, ok := errors.AsType[*json.SemanticError](err)
+	switch {
+	case !ok:
+		return &Error{File: file, Found: "no valid JSON (" + err.Error() + ")", Expected: "a policy manifest"}
+	case errors.Is(err, json.ErrUnknownName):
+		return &Error{File: file, Field: field(wrong.JSONPointer), Found: "an unknown field", Expected: fmt.Sprintf("only the fields of schema version %d", version)}
+	}
+	return &Error{File: file, Field: field(wrong.JSONPointer), Found: "a JSON " + kind(wrong), Expected: "a value of type " + wrong.GoType.String()}
+}
+
+// kind names what was found, and shows a number, which may be of the right kind and too large.
+func kind(e *json.SemanticError) string {
+	switch {
+	case e.JSONKind == '0' && e.JSONValue != nil:
+		return "number " + string(e.JSONValue)
+	case e.JSONKind == '[':
+		return "array"
+	case e.JSONKind == '{':
+		return "object"
+	}
+	return e.JSONKind.String()
+}
+
+// field writes a place in a manifest as all errors do: graphs.policy.inputs[0].name.
+func field(place jsontext.Pointer) string {
+	var b strings.Builder
+	for token := range place.Tokens() {
+		switch _, err := strconv.Atoi(token); {
+		case err == nil:
+			b.WriteString("[" + token + "]")
+		case b.Len() > 0:
+			b.WriteString("." + token)
+		default:
+			b.WriteString(token)
+		}
+	}
+	return b.String()
 }
 
 var sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)

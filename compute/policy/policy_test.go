@@ -126,8 +126,14 @@ func TestAWrongManifestNamesTheField(t *testing.T) {
 		change func(map[string]any)
 		want   string // After the name of the manifest.
 	}{
+		{"a field written otherwise", set("Action_Scale", 1), "Action_Scale: found an unknown field, expected only the fields of schema version 1"},
+		{"null", set("control_rate_hz", nil), "control_rate_hz: found null, expected a value, or not the field"},
+		{"null among numbers", set("default_pose_rad", []any{0.1, nil}), "default_pose_rad[1]: found null, expected a value, or not the field"},
+		{"a number that is too large", set("observation.size", 1e30), "observation.size: found a JSON number 1e+30, expected a value of type int"},
+		{"a list for an object", set("input", []any{1}), "input: found a JSON array, expected a value of type policy.Tensor"},
+		{"text in a shape", set("input.shape", []any{1, "48"}), "input.shape[1]: found a JSON string, expected a value of type int64"},
 		{"an unknown field", set("acton_scale", 1), "acton_scale: found an unknown field, expected only the fields of schema version 1"},
-		{"an unknown nested field", set("observation.noise", 1), "noise: found an unknown field, expected only the fields of schema version 1"},
+		{"an unknown nested field", set("observation.noise", 1), "observation.noise: found an unknown field, expected only the fields of schema version 1"},
 		{"a field of another type", set("action_scale", "0.5"), "action_scale: found a JSON string, expected a value of type float64"},
 		{"another schema", set("schema_version", 3), "schema_version: found 3, expected 1 or 2"},
 		{"no schema", set("schema_version", 0), "schema_version: found 0, expected 1 or 2"},
@@ -349,7 +355,11 @@ func TestAWrongFileIsNamed(t *testing.T) {
 		{"a huge manifest", func(t *testing.T, dir string) {
 			write(t, filepath.Join(dir, ManifestFile), make([]byte, maxManifestBytes+1))
 		}, ManifestFile, "found 1048577 bytes, expected 1 to 1048576 bytes", nil},
-		{"half a manifest", func(t *testing.T, dir string) { write(t, filepath.Join(dir, ManifestFile), []byte(`{"name": "x`)) }, ManifestFile, "found no valid JSON (unexpected EOF), expected a policy manifest", nil},
+		{"a field given twice", func(t *testing.T, dir string) {
+			write(t, filepath.Join(dir, ManifestFile), []byte(`{"observation": {"size": 48, "size": 49}}`))
+		}, ManifestFile, "observation.size: found the field again, expected each field once", nil},
+		{"no object", func(t *testing.T, dir string) { write(t, filepath.Join(dir, ManifestFile), []byte(`[1]`)) }, ManifestFile, "found no JSON object, expected a policy manifest", nil},
+		{"half a manifest", func(t *testing.T, dir string) { write(t, filepath.Join(dir, ManifestFile), []byte(`{"name": "x`)) }, ManifestFile, "found no valid JSON (jsontext: unexpected EOF within \"/name\" after offset 11), expected a policy manifest", nil},
 		{"two manifests", func(t *testing.T, dir string) { write(t, filepath.Join(dir, ManifestFile), []byte(`{}{}`)) }, ManifestFile, "found more after the JSON object, expected nothing", nil},
 		{"a folder for a model", func(t *testing.T, dir string) {
 			os.Remove(filepath.Join(dir, ModelFile))
