@@ -587,6 +587,38 @@ func TestFaultsInDifferentPlacesAreFoundTogether(t *testing.T) {
 	}
 }
 
+// Factors, one by one, explain a scale with a sign. Another order with a factor is beyond what is tried: then nothing is
+// named, rather than half of it.
+func TestTwoMistakesInOneQuantityAreFactorsOrNotExplained(t *testing.T) {
+	front := func(v []float64) { v[0], v[1], v[2], v[3], v[4], v[5] = v[3], v[4], v[5], v[0], v[1], v[2] }
+	for name, test := range map[string]struct {
+		quantity policy.Quantity
+		factor   float64
+		second   func([]float64)
+		says     string // Empty where it stays unexplained.
+	}{
+		"a scale and a sign":   {policy.JointVelocity, 3, func(v []float64) { v[4] *= -1 }, "FL_hip_joint times 3, FL_thigh_joint times -3, FL_calf_joint times 3"},
+		"degrees and an axis":  {policy.AngularVelocity, 180 / math.Pi, func(v []float64) { v[1] *= -1 }, "x times 57.3, y times -57.3, z times 57.3"},
+		"a scale and legs":     {policy.JointVelocity, 3, front, ""},
+		"degrees and the legs": {policy.JointPosition, 180 / math.Pi, front, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := record(t, go1(), mover{sway: 1})
+			both(inObservation(test.quantity, times(test.factor)), inObservation(test.quantity, test.second))(go1(), r)
+			report := examine(t, go1(), r, doctor.Options{})
+			if test.says != "" {
+				if len(report.Findings) != 1 || !strings.Contains(report.Findings[0].Says, test.says) || len(report.Unexplained) > 0 {
+					t.Errorf("want one finding that says %q: %s", test.says, describe(report))
+				}
+				return
+			}
+			if report.Verdict != doctor.Differs || len(report.Findings) > 0 || !slices.Equal(report.Unexplained, []string{string(test.quantity)}) {
+				t.Errorf("want %s, unexplained: %s", test.quantity, describe(report))
+			}
+		})
+	}
+}
+
 // Of a robot that stands many mistakes do not show, and others look alike. What is named for certain must be right.
 func TestOfAStandingRobotNothingIsSaidThatIsNotKnown(t *testing.T) {
 	for name, test := range map[string]struct {
