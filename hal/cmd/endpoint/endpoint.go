@@ -12,6 +12,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -87,6 +88,10 @@ func (f *Flags) check(flag, endpoint string) error {
 	}
 	if err := f.security.Check(endpoint, false); err != nil {
 		return fmt.Errorf("%s: %s: %w", flag, endpoint, err)
+	}
+	port := endpoint[strings.LastIndexByte(endpoint, ':')+1:]
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return fmt.Errorf("%s: %s: found port %q, expected 1 to 65535", flag, endpoint, port)
 	}
 	return nil
 }

@@ -39,7 +39,7 @@ type flags struct {
 	Kp       *float64           `help:"Proportional gain of all joints, in N·m/rad; the robot's own unless given."`
 	Kd       *float64           `help:"Derivative gain of all joints, in N·m·s/rad; the robot's own unless given."`
 	Duration time.Duration      `default:"0s" help:"Send a stream for so long; 0 sends one command."`
-	Rate     float64            `default:"50" placeholder:"HZ" help:"Rate of the stream."`
+	Rate     float64            `default:"50" placeholder:"HZ" help:"Rate of the stream: ${default} Hz."`
 	EStop    bool               `name:"e-stop" xor:"request" help:"Stop the robot, now and without --yes: its joints are damped until a reset."`
 	Reset    bool               `name:"reset" xor:"request" help:"End a stop. A program that goes on sending commands moves the robot again at once, so this needs --yes."`
 	Yes      bool               `help:"Move the robot."`
@@ -146,7 +146,7 @@ func main() {
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var f flags
-	return endpoint.Run("hal-send", "Sends joint commands to a robot. It moves the robot.", &f, func() error {
+	return endpoint.Run("hal-send", "Sends joint commands to a robot, or stops it. Commands move the robot.", &f, func() error {
 		if f.EStop || f.Reset {
 			return request(ctx, &f, stdout)
 		}

@@ -49,6 +49,9 @@ func TestWrongFlagsAreRefused(t *testing.T) {
 		{"--e-stop --reset", "--e-stop and --reset can't be used together"},
 		{"--e-stop --pose=default", "found --target or --pose with --e-stop or --reset"},
 		{"--reset --target=FL_hip=0.1", "found --target or --pose with --e-stop or --reset"},
+		{"--e-stop --control=tcp://127.0.0.1:99999", `--control: tcp://127.0.0.1:99999: found port "99999", expected 1 to 65535`},
+		{"--pose=default --commands=tcp://127.0.0.1:0", `--commands: tcp://127.0.0.1:0: found port "0"`},
+		{"--pose=default --observations=tcp://127.0.0.1:six", `--observations: tcp://127.0.0.1:six: found port "six"`},
 		{"--e-stop --v1", "version 1 has no requests"},
 		{"--pose=default --commands=tcp://10.0.0.1:6002", "--commands: tcp://10.0.0.1:6002: other machines can reach it"},
 	}
