@@ -17,8 +17,6 @@ const (
 	ControlTimeout = 5 * time.Second
 	// attemptTimeout is how long it waits for one reply before it asks again.
 	attemptTimeout = 250 * time.Millisecond
-	// resetValidity is how long a reset may be on its way.
-	resetValidity = time.Second
 )
 
 // Requester sends a frame and waits for the reply until ctx is done; *bus.Requester is one. The reply holds until the next
@@ -41,7 +39,7 @@ func (e *RefusedError) Error() string {
 	case message.OtherSession:
 		why = "the server was started again meanwhile"
 	case message.RequestExpired:
-		why = "it took too long on its way"
+		why = "it took too long on its way, or the robot was stopped once more meanwhile"
 	}
 	return "client: request refused: " + why
 }
@@ -76,13 +74,13 @@ func (c *Control) EStop(ctx context.Context) (message.ControlReply, error) {
 // Reset ends a stop; the joints stay damped until the next good command, which a policy that still runs sends at once. The
 // error is a [*RefusedError] where a fault lasts. After another one nobody knows whether the robot is still stopped.
 func (c *Control) Reset(ctx context.Context) (message.ControlReply, error) {
-	// Only a reset for this life of the server and of about now counts, so that none ends a stop that comes after it.
+	// Only a reset for this life of the server counts, and only for stops until now: none ends a stop that comes after it.
 	now, err := c.State(ctx)
 	if err != nil {
 		return now, err
 	}
 	return c.ask(ctx, message.ControlRequest{
-		Operation: message.Reset, SessionID: now.SessionID, ExpiresNs: now.SentNs + int64(resetValidity),
+		Operation: message.Reset, SessionID: now.SessionID, ExpiresNs: now.SentNs + int64(message.ResetValidity),
 	})
 }
 

@@ -18,6 +18,7 @@ import (
 	"krabby.dev/krabby/hal/robot"
 	"krabby.dev/krabby/hal/server"
 	"krabby.dev/krabby/hal/synthetic"
+	"krabby.dev/krabby/hal/wire"
 )
 
 // elsewhere is the clock of another machine: off by so much, and gaining so many ppm.
@@ -287,6 +288,46 @@ func TestAServerThatComesBackWithAnotherClockIsFollowed(t *testing.T) {
 	// What came of the new server before its time was known was refused here, and not sent to be refused there.
 	if s := second.server.Stats(); s.Refused["future"] != 0 || s.Applied == 0 {
 		t.Errorf("server %+v, want no command of another time", s)
+	}
+}
+
+// lossy loses the replies to the first request for a reset, and lets something happen then.
+type lossy struct {
+	*bus.Requester
+	lost func()
+}
+
+func (l *lossy) Request(ctx context.Context, frame []byte) ([]byte, error) {
+	reply, err := l.Requester.Request(ctx, frame)
+	var q message.ControlRequest
+	if err == nil && l.lost != nil && wire.DecodeControlRequest(&q, frame) == nil && q.Operation == message.Reset {
+		l.lost()
+		l.lost = nil
+		return nil, bus.ErrNoReply
+	}
+	return reply, err
+}
+
+func TestAResetThatIsAskedForAgainDoesNotEndAStopThatCameMeanwhile(t *testing.T) {
+	r := startRemote(t, newElsewhere(-5*time.Hour, 0), anyPort, anyPort, anyPort)
+	b := newContext(t)
+	other := client.NewControl(must[*bus.Requester](t)(b.NewRequester(r.control)))
+	stop := func() {
+		if a, err := other.EStop(t.Context()); err != nil || a.State != "stopped" {
+			t.Fatalf("e-stop = %+v, %v", a, err)
+		}
+	}
+	stop()
+	control := client.NewControl(&lossy{must[*bus.Requester](t)(b.NewRequester(r.control)), stop})
+	a, err := control.Reset(t.Context())
+	if _, refused := errors.AsType[*client.RefusedError](err); !refused || a.Status != message.RequestExpired || !strings.Contains(err.Error(), "stopped once more") {
+		t.Errorf("reset = %+v, %v, want it to be refused", a, err)
+	}
+	if a, err := other.State(t.Context()); err != nil || a.State != "stopped" {
+		t.Errorf("state = %+v, %v, want the stop to last", a, err)
+	}
+	if a, err := control.Reset(t.Context()); err != nil || a.State != "damp" {
+		t.Errorf("a reset that is asked for now = %+v, %v", a, err)
 	}
 }
 

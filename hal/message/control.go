@@ -1,6 +1,9 @@
 package message
 
-import "strconv"
+import (
+	"strconv"
+	"time"
+)
 
 // Operation is what a control request asks for. The numbers are those of the wire.
 type Operation uint8
@@ -28,6 +31,10 @@ func (o Operation) String() string {
 	return "unknown"
 }
 
+// ResetValidity is how long after the reply that a reset is asked for on the reset has force: ExpiresNs is that much after
+// its SentNs. So it tells what its sender knew.
+const ResetValidity = time.Second
+
 // ControlStatus is what became of a control request. The numbers are those of the wire.
 type ControlStatus uint8
 
@@ -39,7 +46,7 @@ const (
 	UnknownOperation ControlStatus = 1
 	// OtherSession: the reset is for another life of the server.
 	OtherSession ControlStatus = 2
-	// RequestExpired: the reset came after its time.
+	// RequestExpired: the reset came after its time, or the robot was stopped once more since its sender asked for the state.
 	RequestExpired ControlStatus = 3
 	// FaultLasts: the reset was refused because of a fault, which the reply names.
 	FaultLasts ControlStatus = 4
@@ -70,7 +77,8 @@ type ControlRequest struct {
 	SessionID uint64
 	// MonotonicNs is when the request was sent, in ns of the client's monotonic clock. It is for the client alone.
 	MonotonicNs int64
-	// ExpiresNs is when a reset loses its force, in ns of the server's monotonic clock; 0 for other operations.
+	// ExpiresNs is when a reset loses its force, in ns of the server's monotonic clock: ResetValidity after the SentNs of the
+	// reply that its sender acts on. A stop after that reply is not ended. It is 0 for other operations.
 	ExpiresNs int64
 
 	Operation Operation

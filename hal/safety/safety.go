@@ -138,8 +138,9 @@ type Gate struct {
 	robot  *robot.Robot
 	config Config
 
-	state State
-	fault Fault // Why stopped.
+	state  State
+	fault  Fault // Why stopped.
+	stopNs int64 // When a stop was last asked for, or found to be needed.
 
 	started bool  // There has been an event, so that nowNs means something.
 	nowNs   int64 // Of the last event.
@@ -389,10 +390,14 @@ func (g *Gate) Wrote(ok bool) {
 	}
 }
 
+// StoppedNs returns when the robot was last stopped: by a fault, or by EStop, in which it may have been stopped already. In
+// another state it means nothing.
+func (g *Gate) StoppedNs() int64 { return g.stopNs }
+
 // EStop stops the robot, in any state, until Reset. The first fault stays the one that the robot is stopped by. What
 // holds a fault up, like a button that stays pressed, calls EStop for as long as it does.
 func (g *Gate) EStop(fault Fault, nowNs int64) {
-	g.at(nowNs)
+	g.stopNs = g.at(nowNs)
 	if fault == "" {
 		fault = Unnamed
 	}
@@ -502,6 +507,7 @@ func (g *Gate) at(nowNs int64) int64 {
 		g.nowNs, g.tickNs, g.sinceNs = nowNs, nowNs, nowNs
 		// Nothing that was stamped before can be compared with what comes.
 		g.observed, g.ordered = false, false
+		g.stopNs = nowNs // In stopped this is one more stop, and in the new time.
 		clear(g.times[:])
 		if g.state != Idle {
 			g.stop(ClockBack)
@@ -526,6 +532,7 @@ func (g *Gate) stop(fault Fault) {
 		}
 	}
 	g.trips[fault]++
+	g.stopNs = g.nowNs
 	g.enter(Stopped)
 	g.fault = fault
 }

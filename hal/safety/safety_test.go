@@ -248,6 +248,29 @@ func TestTheFirstFaultIsTheOneThatStopped(t *testing.T) {
 	}
 }
 
+func TestWhenTheRobotWasStoppedLastIsKnown(t *testing.T) {
+	r := newRig(t)
+	r.into(Active)
+	for _, step := range []struct {
+		name string
+		do   func()
+	}{
+		{"a fault", func() { r.nowNs += 501 * ms; r.blind() }},
+		{"an e-stop of a robot that is stopped", func() { r.nowNs += ms; r.gate.EStop("button", r.nowNs) }},
+		{"a clock that goes back", func() { r.nowNs -= 300 * ms; r.blind() }},
+	} {
+		step.do()
+		if r.gate.State() != Stopped || r.gate.StoppedNs() != r.nowNs {
+			t.Errorf("%s: %v at %d, want stopped at %d", step.name, r.gate.State(), r.gate.StoppedNs(), r.nowNs)
+		}
+	}
+	stoppedNs := r.nowNs
+	r.tick(1)
+	if r.gate.StoppedNs() != stoppedNs {
+		t.Errorf("a tick later it was stopped at %d, want %d", r.gate.StoppedNs(), stoppedNs)
+	}
+}
+
 func TestAClockThatWentBackNeedsANewObservation(t *testing.T) {
 	r := newRig(t)
 	r.into(Active)

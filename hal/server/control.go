@@ -76,9 +76,12 @@ func (s *Server) ServeControl(ctx context.Context) {
 			refused(string(cause), err)
 			continue
 		}
-		a, err := s.answer(&q, receivedNs)
-		if a.Status != message.Done {
+		a, ended, err := s.answer(&q, receivedNs)
+		switch {
+		case a.Status != message.Done:
 			refused(a.Status.String(), err)
+		case ended != "":
+			s.log.Info("reset by a control request", "stopped_by", ended)
 		}
 		a.SentNs = s.clock.NowNs()
 		if reply, err = wire.AppendControlReply(reply[:0], a); err == nil {
@@ -90,20 +93,22 @@ func (s *Server) ServeControl(ctx context.Context) {
 	}
 }
 
-// answer does what q asks for. The error is why it did not.
-func (s *Server) answer(q *message.ControlRequest, receivedNs int64) (*message.ControlReply, error) {
-	a := &message.ControlReply{Sequence: q.Sequence, SessionID: s.sessionID, ReceivedNs: receivedNs}
+// answer does what q asks for. The error is why it did not; ended is the fault of the stop that it ended, if it did.
+func (s *Server) answer(q *message.ControlRequest, receivedNs int64) (a *message.ControlReply, ended safety.Fault, err error) {
+	a = &message.ControlReply{Sequence: q.Sequence, SessionID: s.sessionID, ReceivedNs: receivedNs}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.Control.Requests[q.Operation.String()]++
 	now := s.clock.NowNs()
-	var err error
+	by := s.gate.StoppedBy()
 	switch q.Operation {
 	case message.ReadClock:
 	case message.EStop:
 		s.gate.EStop(Remote, now)
 	case message.Reset:
-		a.Status, err = s.reset(q, now)
+		if a.Status, err = s.reset(q, now); a.Status == message.Done {
+			ended = by
+		}
 		if lasts, ok := errors.AsType[*safety.ResetError](err); ok {
 			a.Fault, a.Reason = string(lasts.Fault), lasts.Reason.Error()
 		}
@@ -111,11 +116,11 @@ func (s *Server) answer(q *message.ControlRequest, receivedNs int64) (*message.C
 		a.Status = message.UnknownOperation
 	}
 	a.State, a.StoppedBy = s.gate.State().String(), string(s.gate.StoppedBy())
-	return a, err
+	return a, ended, err
 }
 
-// reset ends a stop for a request. It must be for this life of the server and in time: one that lay in a queue for a while
-// must not end a stop that came after it. The caller holds mu.
+// reset ends a stop for a request. It must be for this life of the server and in time, and its sender must have known of the
+// stop: one that lay in a queue, or is sent again, must not end a stop that came after it. The caller holds mu.
 func (s *Server) reset(q *message.ControlRequest, now int64) (message.ControlStatus, error) {
 	switch {
 	case q.SessionID != s.sessionID:
@@ -123,12 +128,13 @@ func (s *Server) reset(q *message.ControlRequest, now int64) (message.ControlSta
 	case now > q.ExpiresNs:
 		return message.RequestExpired, nil
 	}
-	by := s.gate.StoppedBy()
+	// Up to when the sender knew of stops. Nobody knows what is to come.
+	knownNs := q.ExpiresNs - int64(message.ResetValidity)
+	if knownNs > now || s.gate.State() == safety.Stopped && s.gate.StoppedNs() > knownNs {
+		return message.RequestExpired, nil
+	}
 	if err := s.gate.Reset(now); err != nil {
 		return message.FaultLasts, err
-	}
-	if by != "" {
-		s.log.Info("reset by a control request", "stopped_by", by)
 	}
 	return message.Done, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -75,12 +76,17 @@ func (c *controlled) ask(t *testing.T, q message.ControlRequest) message.Control
 	return a
 }
 
-// reset asks for a reset that has a second.
+// known asks for the state, and returns the reset of one who knows it.
+func (c *controlled) known(t *testing.T) message.ControlRequest {
+	t.Helper()
+	a := c.ask(t, message.ControlRequest{Operation: message.ReadClock})
+	return message.ControlRequest{Operation: message.Reset, SessionID: controlSession, ExpiresNs: a.SentNs + int64(message.ResetValidity)}
+}
+
+// reset asks for a reset.
 func (c *controlled) reset(t *testing.T) message.ControlReply {
 	t.Helper()
-	return c.ask(t, message.ControlRequest{
-		Operation: message.Reset, SessionID: controlSession, ExpiresNs: clock.New().NowNs() + int64(time.Second),
-	})
+	return c.ask(t, c.known(t))
 }
 
 func TestARequestForTheClockTellsTheTimeAndTheState(t *testing.T) {
@@ -126,7 +132,7 @@ func TestARemoteStopLatchesUntilAResetIsAskedFor(t *testing.T) {
 	}
 	move(t, c.client, -0.2)
 	s := c.server.Stats()
-	if want := map[string]uint64{"e_stop": 2, "reset": 1}; !maps.Equal(s.Control.Requests, want) || len(s.Control.Refused) != 0 {
+	if want := map[string]uint64{"e_stop": 2, "clock": 1, "reset": 1}; !maps.Equal(s.Control.Requests, want) || len(s.Control.Refused) != 0 {
 		t.Errorf("control = %+v, want %v and nothing refused", s.Control, want)
 	}
 	if s.Safety.Trips[string(server.Remote)] != 1 {
@@ -174,6 +180,9 @@ func TestAResetForAnotherTimeOrLifeIsRefused(t *testing.T) {
 		{"of no session", message.ControlRequest{Operation: message.Reset, ExpiresNs: now + int64(time.Minute)}, message.OtherSession},
 		{"that lay in a queue", message.ControlRequest{Operation: message.Reset, SessionID: controlSession, ExpiresNs: now - 1}, message.RequestExpired},
 		{"without an expiry", message.ControlRequest{Operation: message.Reset, SessionID: controlSession}, message.RequestExpired},
+		{"for stops that are to come", message.ControlRequest{Operation: message.Reset, SessionID: controlSession, ExpiresNs: now + int64(time.Minute)}, message.RequestExpired},
+		{"for all times", message.ControlRequest{Operation: message.Reset, SessionID: controlSession, ExpiresNs: math.MaxInt64}, message.RequestExpired},
+		{"of the first of all times", message.ControlRequest{Operation: message.Reset, SessionID: controlSession, ExpiresNs: math.MinInt64}, message.RequestExpired},
 		{"of an operation of the future", message.ControlRequest{Operation: 200}, message.UnknownOperation},
 	} {
 		if a := c.ask(t, tt.request); a.Status != tt.want || a.State != "stopped" || a.StoppedBy != string(server.Remote) {
@@ -181,11 +190,40 @@ func TestAResetForAnotherTimeOrLifeIsRefused(t *testing.T) {
 		}
 	}
 	s := c.server.Stats().Control
-	if want := map[string]uint64{"session": 2, "expired": 2, "operation": 1}; !maps.Equal(s.Refused, want) {
+	if want := map[string]uint64{"session": 2, "expired": 5, "operation": 1}; !maps.Equal(s.Refused, want) {
 		t.Errorf("refused = %v, want %v", s.Refused, want)
 	}
-	if want := map[string]uint64{"e_stop": 1, "reset": 4, "unknown": 1}; !maps.Equal(s.Requests, want) {
+	if want := map[string]uint64{"e_stop": 1, "reset": 7, "unknown": 1}; !maps.Equal(s.Requests, want) {
 		t.Errorf("requests = %v, want %v", s.Requests, want)
+	}
+}
+
+// A reset may be late, or sent again because its reply was lost: it ends the stops that its sender knew of, and no other.
+func TestAResetDoesNotEndAStopThatCameAfterIt(t *testing.T) {
+	c := newControlled(t, "inproc://control")
+	for name, stop := range map[string]func(){
+		"that another client asks for": func() { c.ask(t, message.ControlRequest{Operation: message.EStop}) },
+		"that the process asks for":    func() { c.server.EStop("button") },
+	} {
+		for _, before := range []string{"stopped", "reset"} {
+			c.ask(t, message.ControlRequest{Operation: message.EStop})
+			late := c.known(t)
+			if before == "reset" {
+				if a := c.ask(t, late); a.Status != message.Done {
+					t.Fatalf("reset = %+v", a)
+				}
+			}
+			stop()
+			if a := c.ask(t, late); a.Status != message.RequestExpired || a.State != "stopped" {
+				t.Errorf("a stop %s, of a robot that was %s: reset = %+v, want it to stay", name, before, a)
+			}
+			if a := c.reset(t); a.Status != message.Done || a.State != "damp" {
+				t.Errorf("a stop %s: reset of one who knows = %+v", name, a)
+			}
+		}
+	}
+	if s := c.server.Stats().Control; s.Refused["expired"] != 4 {
+		t.Errorf("refused = %v, want 4 expired", s.Refused)
 	}
 }
 
@@ -195,7 +233,10 @@ func TestWhatIsNoControlRequestIsCountedAndDropped(t *testing.T) {
 	good := wire.AppendControlRequest(nil, &message.ControlRequest{Operation: message.EStop})
 	flipped := append([]byte(nil), good...)
 	flipped[128] ^= 1
-	for _, frame := range [][]byte{nil, good[:100], []byte("something else of more bytes than a header has: of any number, in fact"), flipped} {
+	other := append([]byte(nil), good...)
+	other[4] = 3
+	command := must[[]byte](t)(wire.AppendJointCommand(nil, message.NewJointCommand(robot.Go1())))
+	for _, frame := range [][]byte{nil, good[:100], []byte("something else of more bytes than a header has: of any number, in fact"), flipped, other, command} {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		if reply, err := c.control.Request(ctx, frame); !errors.Is(err, bus.ErrNoReply) {
 			t.Errorf("% x is answered by % x, %v", frame, reply, err)
@@ -205,7 +246,7 @@ func TestWhatIsNoControlRequestIsCountedAndDropped(t *testing.T) {
 	if a := c.ask(t, message.ControlRequest{Operation: message.ReadClock}); a.State != "idle" {
 		t.Errorf("state = %s: garbage was taken for an e-stop", a.State)
 	}
-	if s, want := c.server.Stats().Control, map[string]uint64{"short": 1, "length": 1, "magic": 1, "checksum": 1}; !maps.Equal(s.Refused, want) {
+	if s, want := c.server.Stats().Control, map[string]uint64{"short": 1, "length": 1, "magic": 1, "checksum": 1, "version": 1, "kind": 1}; !maps.Equal(s.Refused, want) {
 		t.Errorf("refused = %v, want %v", s.Refused, want)
 	}
 }
