@@ -29,7 +29,7 @@ type ControlStats struct {
 	// Requests counts those that were answered, by operation: clock, e_stop, reset or unknown.
 	Requests map[string]uint64 `json:"requests"`
 	// Refused counts those that were answered with a refusal, by what message.ControlStatus says of it: operation, session,
-	// expired or fault; and messages that were dropped, by wire.Cause, Frames or Transport.
+	// expired or fault; and messages that were dropped, by wire.Cause, Frames, Oversize or Transport.
 	Refused map[string]uint64 `json:"refused"`
 }
 

@@ -227,6 +227,28 @@ func TestAResetDoesNotEndAStopThatCameAfterIt(t *testing.T) {
 	}
 }
 
+// connected is a responder that counts its connections.
+type connected struct{ partly }
+
+func (*connected) Connections() bus.Connections {
+	return bus.Connections{Opened: 5, Closed: 4, Oversize: 3, Key: 2, Protocol: 1}
+}
+
+func TestConnectionsOfTheControlLinkAreCounted(t *testing.T) {
+	b, r := newContext(t), robot.Go1()
+	s := must[*server.Server](t)(server.New(r, synthetic.New(r, 10*time.Millisecond),
+		must[*bus.Publisher](t)(b.NewPublisher("inproc://o")), must[*bus.Receiver](t)(b.NewReceiver("inproc://c")), server.WithControl(&connected{})))
+	for range 2 { // Asking counts nothing.
+		st := s.Stats()
+		if want := (bus.Connections{Opened: 5, Closed: 4, Oversize: 3, Key: 2, Protocol: 1}); st.Connections != want {
+			t.Errorf("connections = %+v, want %+v", st.Connections, want)
+		}
+		if want := map[string]uint64{"oversize": 3}; !maps.Equal(st.Control.Refused, want) || len(st.Refused) != 0 {
+			t.Errorf("control refused %v, commands %v; want %v and none", st.Control.Refused, st.Refused, want)
+		}
+	}
+}
+
 func TestWhatIsNoControlRequestIsCountedAndDropped(t *testing.T) {
 	c := newControlled(t, "tcp://127.0.0.1:0")
 	c.ask(t, message.ControlRequest{Operation: message.ReadClock})

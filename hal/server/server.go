@@ -333,6 +333,12 @@ func (s *Server) Stats() Stats {
 		sockets = append(sockets, s.v1.out, s.v1.in)
 		stats.oversize("v1_"+Oversize, s.v1.in)
 	}
+	if s.control != nil {
+		sockets = append(sockets, s.control)
+		if n := bus.ConnectionsOf(s.control).Oversize; n > 0 {
+			stats.Control.Refused[Oversize] += n
+		}
+	}
 	stats.Connections = bus.ConnectionsOf(sockets...)
 	return stats
 }
