@@ -299,9 +299,15 @@ func TestMalformedFramesAreCountedByCause(t *testing.T) {
 		r.send(nil)
 		flipped := slices.Clone(r.frames[0])
 		flipped[30] ^= 1
-		r.frames = [][]byte{nil, []byte("hello, this is not a frame"), flipped}
+		other := slices.Clone(r.frames[0])
+		other[4] = 3
+		observation, err := wire.AppendObservation(nil, message.NewObservation(robot.Go1()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.frames = [][]byte{nil, []byte("hello, this is not a frame"), flipped, other, observation, r.frames[0][:200]}
 		r.ticks(1)
-		want := map[string]uint64{"short": 1, "magic": 1, "checksum": 1}
+		want := map[string]uint64{"short": 1, "magic": 1, "checksum": 1, "version": 1, "kind": 1, "length": 1}
 		if got := r.server.Stats().Refused; !maps.Equal(got, want) {
 			t.Errorf("refused = %v, want %v", got, want)
 		}
