@@ -120,8 +120,9 @@ func (c *Clock) Synchronise(ctx context.Context) error {
 		if found > 0 && a.SessionID != best.SessionID {
 			found = 0 // It was started again in between.
 		}
-		roundTrip := time.Duration((e.receivedNs - e.sentNs) - (a.SentNs - a.ReceivedNs))
-		if a.SentNs < a.ReceivedNs || roundTrip < 0 {
+		taken := a.SentNs - a.ReceivedNs // By the server. Less than 0 also where it is more than there are numbers.
+		roundTrip := time.Duration((e.receivedNs - e.sentNs) - taken)
+		if a.SentNs < a.ReceivedNs || taken < 0 || roundTrip < 0 {
 			continue // The server took longer than it took: one of the clocks jumped.
 		}
 		if found == 0 || roundTrip < best.RoundTrip {

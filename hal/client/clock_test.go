@@ -165,6 +165,12 @@ func TestARoundThatFailsSaysWhy(t *testing.T) {
 		{"a slow way", func(n *network) { n.there = always(51 * time.Millisecond) }, "found a round trip of 51.1ms in the best of 8 exchanges, expected at most 50ms"},
 		{"a server whose clock goes back", func(n *network) { n.change = func(a *message.ControlReply) { a.SentNs = a.ReceivedNs - 1 } }, "no exchange that makes sense"},
 		{"a server that takes longer than it takes", func(n *network) { n.change = func(a *message.ControlReply) { a.SentNs += int64(time.Second) } }, "no exchange that makes sense"},
+		{"a server that takes all time there is", func(n *network) {
+			n.change = func(a *message.ControlReply) { a.ReceivedNs, a.SentNs = math.MinInt64, math.MaxInt64 }
+		}, "no exchange that makes sense"},
+		{"a server that takes less than none", func(n *network) {
+			n.change = func(a *message.ControlReply) { a.ReceivedNs, a.SentNs = math.MaxInt64, math.MinInt64 }
+		}, "no exchange that makes sense"},
 		{"a reply to another request", func(n *network) { n.change = func(a *message.ControlReply) { a.Sequence++ } }, "found the reply to request "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
