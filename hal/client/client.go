@@ -76,7 +76,7 @@ func WithMeter(age func(time.Duration)) Option { return func(c *Client) { c.mete
 
 // Health is how the link to the server is.
 type Health struct {
-	// Alive says that the newest observation is not too old. Where the time is not known it is not.
+	// Alive says that the newest observation is not too old, nor as far in the future. Where the time is not known it is not.
 	Alive bool `json:"alive"`
 	// SessionID and Sequence are those of the newest observation that was read; 0 before any.
 	SessionID uint64 `json:"session_id"`
@@ -101,9 +101,11 @@ type Client struct {
 	maxAge   time.Duration
 	meterAge func(time.Duration)
 
-	// reading is held by who reads. It guards the next two.
+	// reading is held by who reads, also while it waits. It guards spare.
 	reading chan struct{}
-	spare   *bus.Frame                          // What is received into.
+	spare   *bus.Frame // What is received into.
+
+	holding sync.Mutex                          // Guards held.
 	held    map[*message.Observation]*bus.Frame // What observations lie in.
 
 	sending      sync.Mutex // Guards the next two and out.
@@ -179,10 +181,10 @@ func (c *Client) Latest(ctx context.Context, o *message.Observation) (age time.D
 }
 
 // Release gives the memory back that o's images lie in; they must not be used afterwards. It is for an observation that is
-// not read into again.
+// not read into again. It does not wait for those who read.
 func (c *Client) Release(o *message.Observation) {
-	c.reading <- struct{}{}
-	defer func() { <-c.reading }()
+	c.holding.Lock()
+	defer c.holding.Unlock()
 	if f := c.held[o]; f != nil {
 		f.Release()
 		delete(c.held, o)
@@ -205,17 +207,24 @@ func (c *Client) read(o *message.Observation) (time.Duration, error) {
 		return 0, c.refused(string(cause), err)
 	}
 	// From here on o lies in what was received, and no longer in what it was in before.
-	before := c.held[o]
-	c.held[o] = c.spare
-	if before == nil {
-		before = new(bus.Frame)
-	}
-	before.Release()
-	c.spare = before
+	c.spare = c.hold(o, c.spare)
+	c.spare.Release()
 	if err := o.Validate(c.robot); err != nil {
 		return 0, c.refused("invalid", fmt.Errorf("client: observation %d: %w", o.Sequence, err))
 	}
 	return c.accept(o)
+}
+
+// hold makes f what o lies in, and returns what it lay in before, or a new frame.
+func (c *Client) hold(o *message.Observation, f *bus.Frame) *bus.Frame {
+	c.holding.Lock()
+	defer c.holding.Unlock()
+	before := c.held[o]
+	c.held[o] = f
+	if before == nil {
+		before = new(bus.Frame)
+	}
+	return before
 }
 
 // accept takes note of an observation that is valid, if it is newer than the last.
@@ -267,7 +276,7 @@ func (c *Client) Health() Health {
 	}
 	if now, err := c.nowNs(h.SessionID); err == nil {
 		h.Age = time.Duration(now - c.madeNs)
-		h.Alive = h.Age <= c.maxAge
+		h.Alive = h.Age.Abs() <= c.maxAge // One of the future is not of this clock.
 	}
 	return h
 }

@@ -124,6 +124,10 @@ func TestBadObservationsAreRefusedByCause(t *testing.T) {
 	}{
 		{"garbage", "magic", func() { l.frame = []byte("garbage that is long enough") }, func(err error) bool { return errors.Is(err, wire.Magic) }},
 		{"a flipped bit", "checksum", func() { l.observe(t, 1, 11, nil); l.frame[50] ^= 1 }, func(err error) bool { return errors.Is(err, wire.Checksum) }},
+		{"half of one", "length", func() { l.observe(t, 1, 11, nil); l.frame = l.frame[:len(l.frame)/2] }, func(err error) bool { return errors.Is(err, wire.Length) }},
+		{"another version", "version", func() { l.observe(t, 1, 11, nil); l.frame[4] = 3 }, func(err error) bool { return errors.Is(err, wire.Version) }},
+		{"a command", "kind", func() { l.frame, _ = wire.AppendJointCommand(nil, message.NewJointCommand(robot.Go1())) }, func(err error) bool { return errors.Is(err, wire.Kind) }},
+		{"an infinity", "invalid", func() { l.observe(t, 1, 11, func(o *message.Observation) { o.VelocityRadPerSec[0] = math.Inf(-1) }) }, isFieldError},
 		{"a NaN", "invalid", func() { l.observe(t, 1, 11, func(o *message.Observation) { o.EffortNm[0] = math.NaN() }) }, isFieldError},
 		{"another robot", "invalid", func() { l.observe(t, 1, 11, func(o *message.Observation) { o.Resize(18, 6) }) }, isFieldError},
 		{"the same again", "old", func() { l.observe(t, 1, 10, nil) }, func(err error) bool { return errors.Is(err, ErrOld) }},
@@ -241,6 +245,7 @@ func TestHealthTellsAgeSessionAndRestarts(t *testing.T) {
 		{7, 3, time.Second, Health{Alive: true, SessionID: 7, Sequence: 3}},
 		{7, 4, time.Hour, Health{SessionID: 7, Sequence: 4}},
 		{8, 1, 0, Health{Alive: true, SessionID: 8, Sequence: 1, Restarts: 1}},
+		{8, 2, -time.Hour, Health{SessionID: 8, Sequence: 2, Restarts: 1}},
 	} {
 		l.observe(t, step.session, step.sequence, func(o *message.Observation) { o.MonotonicNs = c.clock.NowNs() - int64(step.age) })
 		if _, err := c.Poll(&o); err != nil {
@@ -260,6 +265,11 @@ func TestHealthTellsAgeSessionAndRestarts(t *testing.T) {
 func TestAPollBesideAWaitFindsNone(t *testing.T) {
 	l := &link{}
 	c := New(robot.Go1(), l, l)
+	read := new(message.Observation)
+	l.observe(t, 1, 1, nil)
+	if _, err := c.Poll(read); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() {
@@ -271,6 +281,14 @@ func TestAPollBesideAWaitFindsNone(t *testing.T) {
 	}
 	if _, err := c.Poll(new(message.Observation)); !errors.Is(err, ErrNone) {
 		t.Errorf("Poll = %v, want ErrNone", err)
+	}
+	// What was read can be given back meanwhile.
+	released := make(chan struct{})
+	go func() { c.Release(read); close(released) }()
+	select {
+	case <-released:
+	case <-time.After(10 * time.Second):
+		t.Error("Release waits for a wait")
 	}
 	// A second wait ends with its own context.
 	short, stop := context.WithTimeout(t.Context(), time.Millisecond)
