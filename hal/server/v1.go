@@ -97,7 +97,7 @@ func (s *Server) receiveV1() {
 			s.refused(string(safety.ObservationUnknown), nil)
 			continue
 		}
-		l.command.To(s.incoming, s.robot, 0)
+		l.command.To(s.incoming, s.robot)
 		l.commands++
 		s.incoming.Sequence, s.incoming.SessionID, s.incoming.ObservationSequence = l.commands, s.sessionID, made.sequence
 		s.incoming.MonotonicNs, s.incoming.ExpiresNs = made.monotonicNs, math.MaxInt64

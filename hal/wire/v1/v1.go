@@ -137,29 +137,15 @@ func fromScalar(i, from *message.ScalarImage, height, width int) {
 	clear(i.Values)
 }
 
-// To makes m what c asks of r: the targets with r's default gains. Version 1 says nothing of sessions and expiry: they
-// are 0 and never, and the caller's to judge. monotonicMinusWallNs is how far the server's monotonic clock is ahead of
-// its wall clock; it turns the command's time into one of the monotonic clock, as far as the wall clocks of the two
-// machines agree.
-func (c *JointCommand) To(m *message.JointCommand, r *robot.Robot, monotonicMinusWallNs int64) {
+// To makes m what c asks of r: the targets with r's default gains. Version 1 says nothing of sessions, sequences and expiry,
+// and its times are of another machine's wall clock: they are 0, and never, and the caller's to judge.
+func (c *JointCommand) To(m *message.JointCommand, r *robot.Robot) {
 	m.Sequence, m.SessionID, m.ObservationSequence = 0, 0, 0
-	m.MonotonicNs, m.ExpiresNs = add(c.TimestampNs, monotonicMinusWallNs), math.MaxInt64
+	m.MonotonicNs, m.ExpiresNs = 0, math.MaxInt64
 	m.TargetRad = append(m.TargetRad[:0], c.TargetRad...)
 	m.Kp = append(m.Kp[:0], r.Kp...)
 	m.Kd = append(m.Kd[:0], r.Kd...)
 	m.FeedForwardNm = m.FeedForwardNm[:0]
-}
-
-// add does not overflow: a time from the wire may be anything, and must not come round to now.
-func add(a, b int64) int64 {
-	sum := a + b
-	switch {
-	case a > 0 && b > 0 && sum < 0:
-		return math.MaxInt64
-	case a < 0 && b < 0 && sum >= 0:
-		return math.MinInt64
-	}
-	return sum
 }
 
 // Encoder encodes messages into memory that it keeps for the next.

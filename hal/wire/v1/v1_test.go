@@ -436,19 +436,12 @@ func TestFromAnObservation(t *testing.T) {
 
 func TestToACommand(t *testing.T) {
 	r := robot.Hex()
-	for _, tt := range []struct{ timestampNs, offsetNs, want int64 }{
-		{1_700_000_000_000_000_000, -1_699_999_999_000_000_000, 1_000_000_000},
-		{math.MaxInt64, 5, math.MaxInt64},
-		{math.MinInt64, -5, math.MinInt64},
-		{math.MinInt64, 5, math.MinInt64 + 5},
-	} {
-		c := &JointCommand{TimestampNs: tt.timestampNs, TargetRad: joints()}
-		m := &message.JointCommand{Sequence: 9, SessionID: 9, ObservationSequence: 9, FeedForwardNm: []float64{1}}
-		c.To(m, r, tt.offsetNs)
-		want := &message.JointCommand{MonotonicNs: tt.want, ExpiresNs: math.MaxInt64, TargetRad: joints(), Kp: r.Kp, Kd: r.Kd, FeedForwardNm: []float64{}}
-		if !reflect.DeepEqual(m, want) {
-			t.Errorf("command = %+v, want %+v", m, want)
-		}
+	c := &JointCommand{TimestampNs: 7, ObservationTimestampNs: 8, TargetRad: joints()}
+	m := &message.JointCommand{Sequence: 9, SessionID: 9, ObservationSequence: 9, MonotonicNs: 9, FeedForwardNm: []float64{1}}
+	c.To(m, r)
+	want := &message.JointCommand{ExpiresNs: math.MaxInt64, TargetRad: joints(), Kp: r.Kp, Kd: r.Kd, FeedForwardNm: []float64{}}
+	if !reflect.DeepEqual(m, want) {
+		t.Errorf("command = %+v, want %+v", m, want)
 	}
 }
 
