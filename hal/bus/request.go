@@ -203,5 +203,8 @@ func (r *Responder) Reply(frame []byte) error {
 // Endpoint returns where the responder is bound; for a port of 0 it has the one that the system chose.
 func (r *Responder) Endpoint() string { return r.parts.Endpoint() }
 
+// Connections returns what was counted of connections so far. It may be called at any time from any goroutine.
+func (r *Responder) Connections() Connections { return r.parts.Connections() }
+
 // Close closes the socket within 100 ms. Further calls do nothing.
 func (r *Responder) Close() error { return r.parts.Close() }

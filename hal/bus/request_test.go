@@ -390,4 +390,7 @@ func TestRequestsNeedTheKeysOfAPeer(t *testing.T) {
 			}
 		})
 	}
+	if n := r.Connections(); n.Opened == 0 || n.Key == 0 {
+		t.Errorf("connections %+v, want those opened and those with wrong keys", n)
+	}
 }
