@@ -288,6 +288,53 @@ func TestAPublisherKeepsNoLargeSubscription(t *testing.T) {
 	meetWith(t, "hello again", p.Publish, s)
 }
 
+// What a subscriber asks for takes 30 times its bytes of the publisher's memory.
+func TestAPublisherKeepsFewSubscriptionsOfAPeer(t *testing.T) {
+	const most = 64 // As libzmq is built here.
+	c := newContext(t)
+	for _, tt := range []struct {
+		name string
+		p    interface {
+			endpointed
+			Connections() Connections
+		}
+	}{
+		{"a publisher", must[*Publisher](t)(c.NewPublisher("tcp://127.0.0.1:0"))},
+		{"a publisher of parts", must[*PartsPublisher](t)(c.NewPartsPublisher("tcp://127.0.0.1:0"))},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := dialStranger(t, tt.p.Endpoint(), "SUB")
+			subscribe := func(i int) error {
+				_, err := s.Write([]byte(frame(0, fmt.Sprintf("\x01%d", i))))
+				if p, ok := tt.p.(*PartsPublisher); ok { // It keeps more only once it looks.
+					if err := p.Publish(nil); err != nil {
+						t.Error(err)
+					}
+				}
+				time.Sleep(100 * time.Microsecond)
+				return err
+			}
+			for i := range most {
+				if err := subscribe(i); err != nil {
+					t.Fatal(err)
+				}
+			}
+			waitFor(t, Connections{Opened: 1}, tt.p.Connections)
+			var err error
+			for i := 0; i < 1000 && err == nil; i++ {
+				err = subscribe(most + i)
+			}
+			if messageSize == 0 {
+				t.Skip("this libzmq is not the one that is built here, and keeps any number")
+			}
+			if err == nil {
+				t.Errorf("whoever subscribes more than %d times is not cut off", most)
+			}
+			waitFor(t, Connections{Opened: 1, Closed: 1, Oversize: 1}, tt.p.Connections)
+		})
+	}
+}
+
 func TestStrangersAreCounted(t *testing.T) {
 	c := newContext(t)
 	r := must[*Receiver](t)(c.NewReceiver("tcp://127.0.0.1:0"))
