@@ -11,8 +11,9 @@
 // any stranger can send one. A peer that has been silent for some seconds is connected to anew. On neither transport does
 // a send block, and linger is 0, so that closing is quick in any state.
 //
-// For peers of the predecessor, whose messages have several parts, there are [PartsPublisher] and the like. They are
-// queues of one message, which ZeroMQ cannot make mailboxes of: what is in a full queue is old, and what is new is lost.
+// For peers of the predecessor, whose messages have several parts, there are [PartsPublisher] and the like, over TCP alone.
+// They are queues of one message, which ZeroMQ cannot make mailboxes of: what is in a full queue is old, and what is new is
+// lost.
 //
 // What must be answered is a request: [Requester] and [Responder].
 //

@@ -205,7 +205,8 @@ func (s *Subscriber) Receive(ctx context.Context, f *Frame) error {
 	}
 }
 
-// wait waits until there may be a frame, at most a slice. Over inproc it takes the word of it. The caller owns the socket.
+// wait waits until there may be a frame in a mailbox. Over inproc it takes the word of it, and waits for at most a slice. The
+// caller owns the socket.
 func (s *socket) wait(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -220,7 +221,7 @@ func (s *socket) wait(ctx context.Context) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		most = min(most, time.Until(deadline))
 	}
-	if s.point == nil || s.binds {
+	if s.binds {
 		return s.sleep(most)
 	}
 	bound, err := s.follow()
@@ -234,12 +235,10 @@ func (s *socket) wait(ctx context.Context) error {
 	return s.sleep(most)
 }
 
+// sleep waits for the word of a frame over inproc, and takes it.
 func (s *socket) sleep(most time.Duration) error {
 	if err := s.zmq.wait(most); err != nil {
 		return fmt.Errorf("bus: waiting for a frame: %w", err)
-	}
-	if s.point == nil {
-		return nil
 	}
 	// What counts is in the ring. The reference says only that something new is there, and waits for its reader no longer.
 	for {

@@ -3,10 +3,11 @@ package bus
 import (
 	"context"
 	"fmt"
+	"strings"
 )
 
-// Sockets for messages of several parts, which the predecessor speaks. They differ from mailboxes: ZeroMQ keeps a queue
-// for each peer, and what finds it full is dropped.
+// Sockets for messages of several parts, which the predecessor speaks, over TCP alone. They differ from mailboxes: ZeroMQ
+// keeps a queue for each peer, and what finds it full is dropped.
 
 const (
 	// MaxParts is how many parts of a message are returned; what has more has one more than any message of the
@@ -16,12 +17,21 @@ const (
 	partsQueue = 1
 )
 
+// newPartsSocket refuses inproc: nobody of the predecessor's is in this process, and such sockets would neither be told that
+// an endpoint is not bound yet nor follow one that is bound again.
+func (c *Context) newPartsSocket(k kind, binds bool, endpoint string, extra []option, opts []Option) (*socket, error) {
+	if strings.HasPrefix(endpoint, inproc) {
+		return nil, fmt.Errorf("bus: found endpoint %q for messages of several parts, expected tcp://HOST:PORT", endpoint)
+	}
+	return c.newSocket(k, binds, endpoint, extra, opts, nil)
+}
+
 // PartsPublisher offers messages to any number of subscribers.
 type PartsPublisher struct{ *socket }
 
 // NewPartsPublisher returns a publisher that is bound to endpoint.
 func (c *Context) NewPartsPublisher(endpoint string, opts ...Option) (*PartsPublisher, error) {
-	s, err := c.newSocket(pub, true, endpoint, highWater(partsQueue), opts, nil)
+	s, err := c.newPartsSocket(pub, true, endpoint, highWater(partsQueue), opts)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +64,7 @@ type PartsSender struct{ *socket }
 
 // NewPartsSender returns a sender that is connected to the receiver at endpoint.
 func (c *Context) NewPartsSender(endpoint string, opts ...Option) (*PartsSender, error) {
-	s, err := c.newSocket(push, false, endpoint, append(highWater(partsQueue), onlyConnected()), opts, nil)
+	s, err := c.newPartsSocket(push, false, endpoint, append(highWater(partsQueue), onlyConnected()), opts)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +87,7 @@ type PartsSubscriber struct{ partsReader }
 // NewPartsSubscriber returns a subscriber that is connected to the publisher at endpoint, and gets messages whose first
 // part begins with topic.
 func (c *Context) NewPartsSubscriber(endpoint, topic string, opts ...Option) (*PartsSubscriber, error) {
-	s, err := c.newSocket(sub, false, endpoint, append(highWater(partsQueue), subscribe(topic)), opts, nil)
+	s, err := c.newPartsSocket(sub, false, endpoint, append(highWater(partsQueue), subscribe(topic)), opts)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +99,7 @@ type PartsReceiver struct{ partsReader }
 
 // NewPartsReceiver returns a receiver that is bound to endpoint.
 func (c *Context) NewPartsReceiver(endpoint string, opts ...Option) (*PartsReceiver, error) {
-	s, err := c.newSocket(pull, true, endpoint, highWater(partsQueue), opts, nil)
+	s, err := c.newPartsSocket(pull, true, endpoint, highWater(partsQueue), opts)
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +154,7 @@ func (r *partsReader) Receive(ctx context.Context) ([][]byte, error) {
 		if parts, err := r.take(); err != ErrEmpty {
 			return parts, err
 		}
-		if err := r.wait(ctx); err != nil {
+		if err := r.pause(ctx, slice); err != nil {
 			return nil, err
 		}
 	}

@@ -605,52 +605,91 @@ func TestMailboxesOfConnectionsThatAreGoneAreReused(t *testing.T) {
 }
 
 func TestMessagesOfPartsComeThrough(t *testing.T) {
-	for _, endpoint := range []string{"inproc://a", "tcp://127.0.0.1:0"} {
-		t.Run(endpoint[:strings.Index(endpoint, ":")], func(t *testing.T) {
-			c := newContext(t)
-			p := must[*PartsPublisher](t)(c.NewPartsPublisher(endpoint))
-			s := must[*PartsSubscriber](t)(c.NewPartsSubscriber(p.Endpoint(), "topic"))
-			r := must[*PartsReceiver](t)(c.NewPartsReceiver(strings.Replace(endpoint, "//a", "//b", 1)))
-			sender := must[*PartsSender](t)(c.NewPartsSender(r.Endpoint()))
-			for _, tt := range []struct {
-				name  string
-				write func([][]byte) error
-				read  func() ([][]byte, error)
-				parts []string
-				want  int
-			}{
-				{"an observation's 8", p.Publish, s.TryReceive, []string{"topic", "1.0", "", "3", "4", "5", "6", strings.Repeat("x", 1<<20)}, 8},
-				{"a command's 2", sender.Send, r.TryReceive, []string{"metadata", "values"}, 2},
-				{"1", sender.Send, r.TryReceive, []string{"alone"}, 1},
-				{"20, of which 9 tell that it is too many", sender.Send, r.TryReceive, strings.Split(strings.Repeat("x", 20), ""), 9},
-			} {
-				var message [][]byte
-				for _, part := range tt.parts {
-					message = append(message, []byte(part))
-				}
-				var got [][]byte
-				for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
-					if err := tt.write(message); err != nil && !errors.Is(err, ErrNoPeer) {
-						t.Fatal(err)
-					}
-					var err error
-					if got, err = tt.read(); err == nil && len(got) == tt.want {
-						break
-					}
-					if time.Now().After(deadline) {
-						t.Fatalf("%s: %d parts, %v", tt.name, len(got), err)
-					}
-				}
-				for i, part := range got[:min(len(got), MaxParts-1)] {
-					if string(part) != tt.parts[i] {
-						t.Errorf("%s: part %d is %q of %d bytes", tt.name, i, part[:min(len(part), 10)], len(part))
-					}
-				}
-			}
-			if err := p.Publish([][]byte{[]byte("other"), nil}); err != nil {
+	c := newContext(t)
+	p := must[*PartsPublisher](t)(c.NewPartsPublisher("tcp://127.0.0.1:0"))
+	s := must[*PartsSubscriber](t)(c.NewPartsSubscriber(p.Endpoint(), "topic"))
+	r := must[*PartsReceiver](t)(c.NewPartsReceiver("tcp://127.0.0.1:0"))
+	sender := must[*PartsSender](t)(c.NewPartsSender(r.Endpoint()))
+	for _, tt := range []struct {
+		name  string
+		write func([][]byte) error
+		read  func() ([][]byte, error)
+		parts []string
+		want  int
+	}{
+		{"an observation's 8", p.Publish, s.TryReceive, []string{"topic", "1.0", "", "3", "4", "5", "6", strings.Repeat("x", 1<<20)}, 8},
+		{"a command's 2", sender.Send, r.TryReceive, []string{"metadata", "values"}, 2},
+		{"1", sender.Send, r.TryReceive, []string{"alone"}, 1},
+		{"20, of which 9 tell that it is too many", sender.Send, r.TryReceive, strings.Split(strings.Repeat("x", 20), ""), 9},
+	} {
+		var message [][]byte
+		for _, part := range tt.parts {
+			message = append(message, []byte(part))
+		}
+		var got [][]byte
+		for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+			if err := tt.write(message); err != nil && !errors.Is(err, ErrNoPeer) {
 				t.Fatal(err)
 			}
-		})
+			var err error
+			if got, err = tt.read(); err == nil && len(got) == tt.want {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: %d parts, %v", tt.name, len(got), err)
+			}
+		}
+		for i, part := range got[:min(len(got), MaxParts-1)] {
+			if string(part) != tt.parts[i] {
+				t.Errorf("%s: part %d is %q of %d bytes", tt.name, i, part[:min(len(part), 10)], len(part))
+			}
+		}
+	}
+	if err := p.Publish([][]byte{[]byte("other"), nil}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A reader of parts takes a message whole, whether it waited for it or not.
+func TestAReceiveOfPartsTakesOneMessage(t *testing.T) {
+	c := newContext(t)
+	r := must[*PartsReceiver](t)(c.NewPartsReceiver("tcp://127.0.0.1:0"))
+	s := must[*PartsSender](t)(c.NewPartsSender(r.Endpoint()))
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for i := range 50 {
+		sent := make(chan error)
+		go func() {
+			time.Sleep(time.Duration(i%5) * time.Millisecond)
+			err := ErrNoPeer
+			for ; errors.Is(err, ErrNoPeer) && ctx.Err() == nil; time.Sleep(time.Millisecond) {
+				err = s.Send([][]byte{fmt.Append(nil, i), nil, []byte("end")})
+			}
+			sent <- err
+		}()
+		parts, err := r.Receive(ctx)
+		if err != nil || len(parts) != 3 || string(parts[0]) != fmt.Sprint(i) || len(parts[1]) != 0 || string(parts[2]) != "end" {
+			t.Errorf("message %d is %q, %v", i, parts, err)
+		}
+		if err := <-sent; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestPartsOverInprocAreRefused(t *testing.T) {
+	c := newContext(t)
+	must[*Publisher](t)(c.NewPublisher("inproc://a"))
+	must[*Receiver](t)(c.NewReceiver("inproc://b"))
+	for name, open := range map[string]func() error{
+		"publisher":  func() error { _, err := c.NewPartsPublisher("inproc://c"); return err },
+		"receiver":   func() error { _, err := c.NewPartsReceiver("inproc://d"); return err },
+		"subscriber": func() error { _, err := c.NewPartsSubscriber("inproc://a", ""); return err },
+		"sender":     func() error { _, err := c.NewPartsSender("inproc://b"); return err },
+	} {
+		if err := open(); err == nil || !strings.Contains(err.Error(), "expected tcp://HOST:PORT") {
+			t.Errorf("a %s of parts over inproc: %v, want that TCP is expected", name, err)
+		}
 	}
 }
 
