@@ -121,7 +121,9 @@ type Link struct {
 	incoming v1.Observation
 	encoder  v1.Encoder
 	wallNs   int64 // Of the last observation.
-	refused  map[string]uint64
+	// lag is the least that an observation of the robot's was ever old here, as far as the wall clocks agree; 0 before any.
+	lag     time.Duration
+	refused map[string]uint64
 }
 
 // Open connects to the robot, and to where it takes commands if that is not empty. Where the robot is on another machine it
@@ -199,16 +201,17 @@ func (l *Link) latestV1(ctx context.Context, o *message.Observation) error {
 		return err
 	}
 	var refusal error
-	good := false
+	good, until := false, time.Time{}
 	for range backlog {
 		if err := l.take(parts); err == nil {
-			good = true
+			if !good { // What is refused tells nothing of how old it is.
+				good, until = true, time.Now().Add(100*time.Millisecond)
+			}
 		} else {
 			refusal = err
 		}
 		if parts, err = l.old.TryReceive(); errors.Is(err, bus.ErrEmpty) {
-			time.Sleep(time.Millisecond) // ZeroMQ may be about to bring what the system's buffers have.
-			parts, err = l.old.TryReceive()
+			parts, err = l.next(ctx, until)
 		}
 		if errors.Is(err, bus.ErrEmpty) {
 			break
@@ -230,6 +233,26 @@ func (l *Link) latestV1(ctx context.Context, o *message.Observation) error {
 		Confidence:  d.Confidence,
 	}
 	return nil
+}
+
+// next waits for what ZeroMQ may be about to bring from the system's buffers: for a moment, and longer where what was read is
+// older than the newest that was ever read, but no longer than until, lest a clock that jumped look so. The error is
+// bus.ErrEmpty where nothing came.
+func (l *Link) next(ctx context.Context, until time.Time) ([][]byte, error) {
+	const moment, late = time.Millisecond, 20 * time.Millisecond
+	wait := moment
+	if lag := time.Since(time.Unix(0, l.wallNs)); l.lag != 0 && lag > l.lag+late && time.Now().Before(until) {
+		wait = late
+	} else if l.lag == 0 || lag < l.lag || lag > l.lag+late {
+		l.lag = lag
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	parts, err := l.old.Receive(ctx)
+	if err != nil && ctx.Err() != nil {
+		return nil, bus.ErrEmpty
+	}
+	return parts, err
 }
 
 // take makes decoded what was received, if it is an observation of the robot and newer than the last.
