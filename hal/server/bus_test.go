@@ -381,59 +381,70 @@ func TestConnectionsOfAllLinksAreCounted(t *testing.T) {
 	}
 }
 
-// 10 s of 10^5 messages of garbage a second, or as many as the machine can send: the commands of another peer go on.
+// Commands come through while others flood their endpoint with garbage. What the flood costs the machine, which may be busy
+// with other work too, is not judged: the same flood at another endpoint costs as much.
 func TestAFloodOfGarbageDoesNotKeepCommandsOut(t *testing.T) {
 	const (
-		duration  = 10 * time.Second
+		duration  = 5 * time.Second
 		perSecond = 100_000
 		peers     = 4
 		period    = 20 * time.Millisecond // Of a policy.
 	)
 	b, r := newContext(t), robot.Go1()
 	out, in := must[*bus.Publisher](t)(b.NewPublisher("tcp://127.0.0.1:0")), must[*bus.Receiver](t)(b.NewReceiver("tcp://127.0.0.1:0"))
+	elsewhere := must[*bus.Receiver](t)(b.NewReceiver("tcp://127.0.0.1:0"))
 	s := must[*server.Server](t)(server.New(r, synthetic.New(r, 10*time.Millisecond), out, in))
 	start(t, s)
 	c := client.New(r, must[*bus.Subscriber](t)(b.NewSubscriber(out.Endpoint())), must[*bus.Sender](t)(b.NewSender(in.Endpoint())))
 	move(t, c, 0.3)
-	before := s.Stats()
 
-	ctx, cancel := context.WithTimeout(t.Context(), duration)
-	defer cancel()
-	var garbage atomic.Uint64
-	var flooding sync.WaitGroup
-	for range peers {
-		// Another process would have a context of its own.
-		flood := must[*bus.Sender](t)(newContext(t).NewSender(in.Endpoint()))
-		flooding.Go(func() {
-			for began := time.Now(); ctx.Err() == nil; {
-				n := garbage.Load()
-				if float64(n) > time.Since(began).Seconds()*perSecond {
-					time.Sleep(time.Millisecond)
-				} else if flood.Send(fmt.Appendf(nil, "garbage %d", n)) == nil {
-					garbage.Add(1)
+	// under returns which part of the commands is applied during a flood of an endpoint, and how much of it was looked at.
+	under := func(endpoint string) (part float64, refused uint64) {
+		before := s.Stats()
+		ctx, cancel := context.WithTimeout(t.Context(), duration)
+		defer cancel()
+		var garbage atomic.Uint64
+		var flooding sync.WaitGroup
+		for range peers {
+			// Another process would have a context of its own.
+			flood := must[*bus.Sender](t)(newContext(t).NewSender(endpoint))
+			flooding.Go(func() {
+				defer flood.Close()
+				for began := time.Now(); ctx.Err() == nil; {
+					n := garbage.Load()
+					if float64(n) > time.Since(began).Seconds()*perSecond {
+						time.Sleep(time.Millisecond)
+					} else if flood.Send(fmt.Appendf(nil, "garbage %d", n)) == nil {
+						garbage.Add(1)
+					}
 				}
+			})
+		}
+		o, cmd := message.NewObservation(r), message.NewJointCommand(r)
+		defer c.Release(o)
+		sent := uint64(0)
+		for tick := time.NewTicker(period); ctx.Err() == nil; <-tick.C {
+			if _, err := c.Latest(t.Context(), o); err != nil {
+				t.Fatal(err)
 			}
-		})
-	}
-	o, cmd := message.NewObservation(r), message.NewJointCommand(r)
-	defer c.Release(o)
-	sent := uint64(0)
-	for tick := time.NewTicker(period); ctx.Err() == nil; <-tick.C {
-		if _, err := c.Latest(t.Context(), o); err != nil {
-			t.Fatal(err)
+			cmd.ObservationSequence = o.Sequence
+			if err := c.Send(cmd); err != nil {
+				t.Fatal(err)
+			}
+			sent++
 		}
-		cmd.ObservationSequence = o.Sequence
-		if err := c.Send(cmd); err != nil {
-			t.Fatal(err)
-		}
-		sent++
+		flooding.Wait()
+		after := s.Stats()
+		applied := after.Applied - before.Applied
+		refused = after.Refused["magic"] - before.Refused["magic"]
+		t.Logf("%d messages of garbage, %d of them looked at; %d of %d commands applied; published %d", garbage.Load(), refused, applied, sent, after.Published-before.Published)
+		return float64(applied) / float64(sent), refused
 	}
-	flooding.Wait()
-	after := s.Stats()
-	applied, refused := after.Applied-before.Applied, after.Refused["magic"]-before.Refused["magic"]
-	t.Logf("%d messages of garbage, %d of them looked at; %d of %d commands applied; published %d", garbage.Load(), refused, applied, sent, after.Published-before.Published)
-	if applied < sent*9/10 {
-		t.Errorf("%d of %d commands were applied, want nearly all; refused: %v", applied, sent, after.Refused)
+	without, _ := under(elsewhere.Endpoint())
+	with, refused := under(in.Endpoint())
+	// In a queue with the garbage, commands would be one of a thousand.
+	if without == 0 || with < 0.7*without {
+		t.Errorf("%.0f%% of the commands were applied, and without a flood %.0f%%, want nearly as many; refused: %v", 100*with, 100*without, s.Stats().Refused)
 	}
 	if refused == 0 {
 		t.Error("no garbage was counted")
