@@ -88,14 +88,24 @@ func (c *Control) Reset(ctx context.Context) (message.ControlReply, error) {
 func (c *Control) ask(ctx context.Context, q message.ControlRequest) (message.ControlReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, ControlTimeout)
 	defer cancel()
+	var last error // Of the attempt before.
 	for {
 		a, _, err := c.once(ctx, q)
 		switch {
 		case err == nil && a.Status != message.Done:
 			return a, &RefusedError{a}
-		case err == nil || ctx.Err() != nil || !errors.Is(err, bus.ErrNoPeer) && !errors.Is(err, bus.ErrNoReply):
+		case err == nil:
+			return a, nil
+		case !errors.Is(err, bus.ErrNoPeer) && !errors.Is(err, bus.ErrNoReply):
+			if ctx.Err() != nil && last != nil {
+				// The time was over before this attempt began.
+				err = last
+			}
+			return a, err
+		case ctx.Err() != nil:
 			return a, err
 		}
+		last = err
 	}
 }
 
