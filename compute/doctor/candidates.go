@@ -471,7 +471,7 @@ func (v *view) jointBlock(b block) (policy.Quantity, bool) {
 
 func (v *view) orders() []order {
 	if v.knownOrders == nil {
-		v.knownOrders = orders(jointNames(v.policy), v.policy.Robot.Orders)
+		v.knownOrders = orders(v.policy.JointNames(), v.policy.Robot.Orders)
 	}
 	return v.knownOrders
 }
@@ -480,7 +480,7 @@ func (v *view) orders() []order {
 // default pose is subtracted from the right joint, here from the wrong one.
 func (v *view) jointOrders() []candidate {
 	var all []candidate
-	names, pose := jointNames(v.policy), v.policy.DefaultPoseRad
+	names, pose := v.policy.JointNames(), v.policy.DefaultPoseRad
 	for _, o := range v.orders() {
 		moved := 0
 		for o.at[moved] == moved {

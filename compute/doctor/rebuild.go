@@ -205,14 +205,6 @@ func (m *maker) guide(*message.Observation, message.NavigationCommand) parkour.G
 	return parkour.Guidance{Flat: m.recorded[parkour.FlatAt] > 0.5}
 }
 
-// jointNames returns the names of the policy's joints, in its order.
-func jointNames(p *policy.Policy) []string {
-	if len(p.JointOrder) > 0 {
-		return p.JointOrder
-	}
-	return p.Robot.JointNames()
-}
-
 // rotate turns v from the base frame to the world frame, by q (w, x, y, z), or back.
 func rotate(q [4]float64, v [3]float64, back bool) [3]float64 {
 	w, x, y, z := q[0], q[1], q[2], q[3]

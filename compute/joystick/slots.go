@@ -10,10 +10,7 @@ func Slots(p *policy.Policy) []policy.Slot {
 			slots = append(slots, policy.Slot{Name: string(q) + " " + name, Quantity: q, Unit: unit, Scale: 1})
 		}
 	}
-	names := p.JointOrder
-	if len(names) == 0 {
-		names = p.Robot.JointNames()
-	}
+	names := p.JointNames()
 	add(policy.BaseVelocity, "m/s", "x", "y", "z")
 	add(policy.AngularVelocity, "rad/s", "x", "y", "z")
 	add(policy.Gravity, "1", "x", "y", "z")

@@ -21,10 +21,7 @@ func Slots(p *policy.Policy) []policy.Slot {
 		}
 		return names
 	}
-	names := p.JointOrder
-	if len(names) == 0 {
-		names = p.Robot.JointNames()
-	}
+	names := p.JointNames()
 	add(policy.AngularVelocity, angularVelocityScale, "rad/s", "x", "y", "z")
 	add(policy.RollPitch, 1, "rad", "roll", "pitch")
 	add(policy.Constant, 1, "1", "5")

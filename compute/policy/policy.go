@@ -160,16 +160,21 @@ func describe(tensors []Tensor) string {
 	return fmt.Sprint(all)
 }
 
-// Joints returns where the policy's joints are: Joints()[i] is the index among the robot's joints of the policy's joint
-// i. A policy that was made by hand and names no joints has the robot's.
+// JointNames returns the names of the policy's joints, in its order. A policy that was made by hand and names no joints has
+// the robot's.
+func (p *Policy) JointNames() []string {
+	if len(p.JointOrder) > 0 {
+		return p.JointOrder
+	}
+	return p.Robot.JointNames()
+}
+
+// Joints returns where the policy's joints are: Joints()[i] is the index among the robot's joints of the policy's joint i.
 func (p *Policy) Joints() robot.Map {
 	if p.joints != nil {
 		return p.joints
 	}
-	order, names := p.JointOrder, p.Robot.JointNames()
-	if len(order) == 0 {
-		order = names
-	}
+	order, names := p.JointNames(), p.Robot.JointNames()
 	joints := make(robot.Map, len(order))
 	for i, name := range order {
 		joints[i] = slices.Index(names, name)
