@@ -128,8 +128,9 @@ func (v *view) each(b block, change func(i int, value float64) float64) func() c
 	}
 }
 
-// slope returns the factor that brings the second values nearest to the first, 0 where they do not vary.
-func slope(recorded, rebuilt []float32, offset float64) (product, square float64) {
+// products returns the sums of recorded times rebuilt and of rebuilt squared, each with the offset added: their ratio is the
+// factor that brings the rebuilt values nearest to the recorded ones.
+func products(recorded, rebuilt []float32, offset float64) (product, square float64) {
 	for t, r := range rebuilt {
 		a, b := float64(recorded[t])+offset, float64(r)+offset
 		if math.IsNaN(a) || math.IsNaN(b) {
@@ -153,7 +154,7 @@ func (v *view) scales(b block) []candidate {
 	product, square := 0.0, 0.0
 	var factors []float64
 	for _, slot := range b.slots {
-		p, s := slope(v.recorded[slot], v.rebuilt[slot], 0)
+		p, s := products(v.recorded[slot], v.rebuilt[slot], 0)
 		product, square = product+p, square+s
 		f := 1.0
 		if s > 0 {
@@ -256,7 +257,7 @@ func (v *view) signs(b block) []candidate {
 		var flipped []string
 		for i, slot := range b.slots {
 			sign[i] = 1
-			if p, _ := slope(v.recorded[slot], v.rebuilt[slot], pose[i]); p < 0 {
+			if p, _ := products(v.recorded[slot], v.rebuilt[slot], pose[i]); p < 0 {
 				sign[i] = -1
 				flipped = append(flipped, short(v.slots[slot]))
 			}
@@ -357,7 +358,7 @@ func (v *view) permutation(b block) []candidate {
 	if isIdentity(at) {
 		return nil
 	}
-	if _, ok := v.jointBlock(b); ok && negative == 0 &&
+	if perJoint(b.quantity) && negative == 0 &&
 		slices.ContainsFunc(v.orders(), func(o order) bool { return slices.Equal(o.at, at) }) {
 		return nil // It has a name.
 	}
@@ -460,13 +461,13 @@ func (v *view) pose() []candidate {
 	}}
 }
 
-// jointBlock says whether a block has one value a joint of the policy.
-func (v *view) jointBlock(b block) (policy.Quantity, bool) {
-	switch b.quantity {
+// perJoint says whether a quantity has one value a joint of the policy.
+func perJoint(q policy.Quantity) bool {
+	switch q {
 	case policy.JointPosition, policy.JointVelocity, policy.LastAction:
-		return b.quantity, true
+		return true
 	}
-	return "", false
+	return false
 }
 
 func (v *view) orders() []order {

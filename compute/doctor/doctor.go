@@ -13,13 +13,15 @@
 // sensors of a robot that stands have noise too.
 //
 // What counts as explained: a hypothesis takes at least three quarters of the squared difference away from a quantity, and
-// leaves less than a quarter of its variance; and it does so for half of the quantities that it changes, and makes none worse. What counts as ambiguous: another one, of another kind, leaves at most 1.1 times as much (or
-// less than what counts as equal). Of a robot that hardly moves many hypotheses say the same, and then all of them are named.
+// leaves less than a quarter of its variance; and it does so for half of the quantities that it changes, and makes none worse.
+// What counts as ambiguous: another one, of another kind, leaves at most 1.1 times as much (or less than what counts as
+// equal). Of a robot that hardly moves many hypotheses say the same, and then all of them are named.
 //
 // It must never import inference engines, transport, servers or clients.
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -272,13 +274,7 @@ func (r *Report) conclude(e *examination) {
 			}
 			return -1
 		}
-		switch {
-		case a.Relative > b.Relative:
-			return -1
-		case a.Relative < b.Relative:
-			return 1
-		}
-		return 0
+		return cmp.Compare(b.Relative, a.Relative)
 	})
 	for _, b := range e.blocks {
 		if left[string(b.quantity)] {
@@ -347,7 +343,6 @@ type examination struct {
 	recorded *table
 	noise    float64
 	blocks   []block
-	begins   []int // Of each step: that in which its episode began, -1 where that was before the rollout.
 
 	knownOrders []order
 
@@ -367,13 +362,6 @@ func (e *examination) measure(rebuilt *table) {
 			e.blocks = append(e.blocks, block{quantity: s.Quantity})
 		}
 		e.blocks[at].slots = append(e.blocks[at].slots, i)
-	}
-	begin := -1
-	for t := range e.rollout.Steps() {
-		if e.rollout.Starts(t) {
-			begin = t
-		}
-		e.begins = append(e.begins, begin)
 	}
 	n := len(e.slots)
 	e.tolerance, e.spread, e.moves = make([]float64, n), make([]float64, n), make([]float64, n)

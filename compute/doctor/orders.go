@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -75,13 +76,7 @@ func orders(names []string, known map[string][]string) []order {
 			add(JointOrder, otherName, other)
 		}
 	}
-	for _, name := range slices.Sorted(func(yield func(string) bool) {
-		for name := range known {
-			if !yield(name) {
-				return
-			}
-		}
-	}) {
+	for _, name := range slices.Sorted(maps.Keys(known)) {
 		if len(known[name]) == len(names) {
 			add(JointOrder, "in the order "+name, known[name])
 		}

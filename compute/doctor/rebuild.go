@@ -47,6 +47,7 @@ type rebuilder struct {
 	feet    []int                      // Where the robot's feet are among the rollout's contacts.
 	lacks   map[policy.Quantity]string // What cannot be compared, and why.
 	gaps    bool                       // Steps are missing between those of the rollout.
+	begins  []int                      // Of each step: that in which its episode began, -1 where that was before the rollout.
 }
 
 // newRebuilder returns an error where the rollout cannot be of this policy.
@@ -70,6 +71,13 @@ func newRebuilder(p *policy.Policy, r *rollout.Rollout) (*rebuilder, error) {
 	}
 	if want := len(p.DefaultPoseRad); r.Action.Columns != want {
 		return nil, fmt.Errorf("action: found %d values in each step of the rollout, expected %d, those of the policy %s", r.Action.Columns, want, p.Name)
+	}
+	begin := -1
+	for t := range r.Steps() {
+		if r.Starts(t) {
+			begin = t
+		}
+		b.begins = append(b.begins, begin)
 	}
 	for _, name := range p.Robot.JointNames() {
 		at := slices.Index(r.JointNames, name)
@@ -112,13 +120,10 @@ func (b *rebuilder) build(change func(*message.Observation)) (*table, error) {
 	o := message.NewObservation(p.Robot)
 	o.BaseVelocityKnown = true
 	lastAction := make([]float32, r.Action.Columns)
-	begin := -1 // The step in which the episode began; -1 where that was before the rollout.
 	for t := range r.Steps() {
-		if t == 0 || r.Starts(t) {
+		begin := b.begins[t]
+		if t == 0 || begin == t {
 			o.SessionID++
-		}
-		if r.Starts(t) {
-			begin = t
 		}
 		b.fill(o, t)
 		if change != nil {
@@ -136,15 +141,15 @@ func (b *rebuilder) build(change func(*message.Observation)) (*table, error) {
 			return nil, fmt.Errorf("step %d of the rollout: %w", t, err)
 		}
 		for i, s := range b.slots {
-			made := t - s.StepsBack // The step that the value is of.
+			of := t - s.StepsBack // The step that the value is of.
 			_, lacks := b.lacks[s.Quantity]
 			switch {
 			case s.Quantity == policy.Elsewhere && s.StepsBack == 0:
 				row[i] = recorded[i]
 			case lacks && s.Quantity != policy.Elsewhere,
 				b.gaps && s.StepsBack > 0,
-				begin < 0 && made < 0,
-				begin < 0 && made == 0 && s.Quantity == policy.LastAction:
+				begin < 0 && of < 0,
+				begin < 0 && of == 0 && s.Quantity == policy.LastAction:
 				row[i] = float32(unknown)
 			}
 		}
