@@ -4,11 +4,14 @@
 package cmdline
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/alecthomas/kong"
 )
@@ -22,6 +25,15 @@ const (
 
 // Program is a program as its --help and its errors name it.
 type Program struct{ Name, Description string }
+
+// Main is the main function of a program: it runs it with what the process was given, and exits with the code that it
+// returns. An interrupt or SIGTERM ends the context.
+func Main(run func(ctx context.Context, args []string, stdout, stderr io.Writer) int) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
 
 // Parse reads args into flags, a pointer to a struct for kong. It says whether help was asked for, and then wrote it to
 // stdout.

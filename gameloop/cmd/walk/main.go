@@ -12,11 +12,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"krabby.dev/krabby/compute/inprocess"
@@ -105,12 +103,7 @@ type report struct {
 	Client     client.Stats `json:"client"`
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
-}
+func main() { cmdline.Main(run) }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	program := cmdline.Program{Name: "walk", Description: "Lets a policy walk in a physics simulation, and judges how."}

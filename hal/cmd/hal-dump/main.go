@@ -11,13 +11,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"krabby.dev/krabby/hal/bus"
 	"krabby.dev/krabby/hal/cmd/endpoint"
+	"krabby.dev/krabby/hal/cmdline"
 	"krabby.dev/krabby/hal/message"
 )
 
@@ -44,12 +42,7 @@ func (f *flags) Validate() error {
 	return f.Endpoint.Check("", "")
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
-}
+func main() { cmdline.Main(run) }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var f flags

@@ -13,16 +13,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
 	"krabby.dev/krabby/hal/bus"
 	"krabby.dev/krabby/hal/clock"
 	"krabby.dev/krabby/hal/cmd/endpoint"
+	"krabby.dev/krabby/hal/cmdline"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/robot"
 )
@@ -137,12 +135,7 @@ func (f *flags) command(o *message.Observation) (*message.JointCommand, error) {
 	return c, c.Validate(r)
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
-}
+func main() { cmdline.Main(run) }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var f flags
