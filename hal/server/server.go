@@ -327,26 +327,24 @@ func (s *Server) Stats() Stats {
 	var sockets []any
 	for _, l := range s.links {
 		sockets = append(sockets, l.out, l.in)
-		stats.oversize(Oversize, l.in)
+		addOversize(stats.Refused, Oversize, l.in)
 	}
 	if s.v1 != nil {
 		sockets = append(sockets, s.v1.out, s.v1.in)
-		stats.oversize("v1_"+Oversize, s.v1.in)
+		addOversize(stats.Refused, "v1_"+Oversize, s.v1.in)
 	}
 	if s.control != nil {
 		sockets = append(sockets, s.control)
-		if n := bus.ConnectionsOf(s.control).Oversize; n > 0 {
-			stats.Control.Refused[Oversize] += n
-		}
+		addOversize(stats.Control.Refused, Oversize, s.control)
 	}
 	stats.Connections = bus.ConnectionsOf(sockets...)
 	return stats
 }
 
-// oversize counts what a receiver refused by itself.
-func (st *Stats) oversize(cause string, in any) {
+// addOversize counts what a receiver refused by itself.
+func addOversize(refused map[string]uint64, cause string, in any) {
 	if n := bus.ConnectionsOf(in).Oversize; n > 0 {
-		st.Refused[cause] += n
+		refused[cause] += n
 	}
 }
 
