@@ -80,7 +80,7 @@ func layers(t *testing.T, image v1.Image) []v1.Descriptor {
 	return manifest.Layers
 }
 
-// report is what locomotion prints when it ends; docs of hal/jetson/cmd/locomotion define it.
+// report is what locomotion prints when it ends; docs of cmd/locomotion define it.
 type report struct {
 	Policy           string           `json:"policy"`
 	Robot            string           `json:"robot"`

@@ -1,124 +1,83 @@
 #!/usr/bin/env bash
-# Builds the private root that Bazel runs in where only package mirrors are reachable (see tools/bazel): Bazel and the
-# package clients (apt, pip, go) from Debian testing, rules_go and gazelle from the Go module proxy. Needs apt and a
-# Debian mirror, nothing else, and no privileges. Everything is made beside its final name and renamed when whole.
+# Builds the private root: the directory tree in which tools/bazel runs Bazel on a machine that reaches package mirrors only.
+# Bazel and the package clients (apt, pip, go) come from Debian testing or unstable, rules_go and gazelle from the Go module
+# proxy. Requires apt and a Debian mirror; no privileges. The root is built under a temporary name and renamed when complete.
 #
-#   tools/bootstrap.sh key             print the name of the root that this checkout wants
-#   tools/bootstrap.sh mirror          print the Debian mirror that this machine's apt uses
-#   tools/bootstrap.sh root DIR CACHE  build it as DIR, keeping downloads in CACHE
+#   tools/bootstrap.sh key             print the key of the root for this checkout: a hash of everything that defines it
+#   tools/bootstrap.sh root DIR CACHE  build the root in DIR and keep downloads in CACHE
 set -euo pipefail
 
 workspace=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 bazel_version=$(<"$workspace/.bazelversion")
 readonly workspace bazel_version
+readonly apt_sh=$workspace/tools/pin/apt/apt.sh # The mirror and the apt configuration, shared with tools/pin.
 
-# What actions may call (bash, coreutils) is essential; pip, go and apt fetch what the lock files pin.
+# Actions may call the essential packages (bash, coreutils). pip, go and apt fetch the archives of the lock files.
 readonly packages=('?essential' bazel-bootstrap bazel-rules-shell bubblewrap ca-certificates golang-go python3-pip)
-# Dependencies that must stay out: with no compiler in the root, none can leak into a build. zig is the compiler.
+# Dependencies that are not installed: a root without a compiler cannot leak one into a build. zig is the compiler.
 readonly left_out=(build-essential)
-# The Go modules that are Bazel modules too; go.mod has their versions, go.sum their hashes.
+# Go modules that are also Bazel modules. go.mod has their versions, go.sum their hashes.
 readonly bazel_modules=(rules_go=github.com/bazelbuild/rules_go gazelle=github.com/bazelbuild/bazel-gazelle)
 readonly triplet=x86_64-linux-gnu
 
-say() { printf 'tools/bazel: %s\n' "$*" >&2; }
-die() { say "error: $*"; exit 36; }
+log() { printf 'tools/bazel: %s\n' "$*" >&2; }
+# 36 is Bazel's exit code for a problem of the local machine.
+die() { log "error: $*"; exit 36; }
 
 key() {
-  { cat "$workspace/tools/bootstrap.sh" "$workspace/.bazelversion"
+  { cat "$workspace/tools/bootstrap.sh" "$apt_sh" "$workspace/.bazelversion"
     grep -E 'bazelbuild/(rules_go|bazel-gazelle) ' "$workspace/go.mod" "$workspace/go.sum" --no-filename
   } | sha256sum | cut -c1-16
 }
 
-# Rewrites one line with the state of a long step on a terminal; elsewhere says it once every ten seconds.
+# Prints the progress of a long step: on a terminal it rewrites one line, elsewhere it prints one line every ten seconds.
 progress() {
   local now=${EPOCHSECONDS}
   if [[ -t 2 ]]; then
     printf '\r\033[Ktools/bazel: %s' "$*" >&2
-  elif ((now - ${progress_said:-0} >= 10)); then
-    progress_said=$now
-    say "$*"
+  elif ((now - ${progress_time:-0} >= 10)); then
+    progress_time=$now
+    log "$*"
   fi
 }
 progress_done() { if [[ -t 2 ]]; then printf '\n' >&2; fi; }
 
-# The mirror that this machine's apt takes Debian's main component from.
-debian_mirror() {
-  if [[ -n ${DEBIAN_MIRROR:-} ]]; then
-    echo "${DEBIAN_MIRROR%/}"
-    return
-  fi
-  local uri component
-  while read -r uri component; do
-    uri=${uri%/}
-    if [[ $component == main && $uri == */debian ]]; then
-      echo "$uri"
-      return
-    fi
-  done < <(APT_CONFIG= apt-get indextargets --format '$(REPO_URI) $(COMPONENT)' 'Created-By: Packages' 2>/dev/null)
-}
+# Prints the first error in a file of apt's output, else its first warning, else its last line.
+apt_error() { grep -m1 '^E:' "$1" || grep -m1 '^W:' "$1" || tail -n1 "$1"; }
 
-# A complete apt configuration of our own, so that the host's sources, hooks and pins play no part; what the machine
-# says about reaching its mirror (proxies, certificates, timeouts) is kept.
+# Writes an apt configuration that is independent of the machine's sources, hooks and pins, and exports its path.
 configure_apt() {
-  local apt=$1 mirror=$2 suite=$3
+  local apt=$1 package
   mkdir -p "$apt"/{lists,archives}/partial
-  local package
   for package in "${left_out[@]}"; do
     printf 'Package: %s\nStatus: install ok installed\nMaintainer: nobody\nArchitecture: amd64\nVersion: 99\nDescription: left out\n\n' "$package"
   done >"$apt/status"
-  # Frozen mirrors are usual in factories, so the signature must be right but may be old; find_suite checks the version.
-  printf 'deb [signed-by=%s check-valid-until=no] %s %s main\n' "$keyring" "$mirror" "$suite" >"$apt/sources.list"
-  {
-    apt-config dump --format '%F "%v";%n' Acquire
-    cat <<CONFIG
-Dir::State "$apt";
-Dir::State::status "$apt/status";
-Dir::State::lists "$apt/lists";
-Dir::Cache "$apt";
-Dir::Cache::archives "$apt/archives";
-Dir::Cache::pkgcache "";
-Dir::Cache::srcpkgcache "";
-Dir::Etc::main "/dev/null";
-Dir::Etc::parts "/dev/null";
-Dir::Etc::sourcelist "$apt/sources.list";
-Dir::Etc::sourceparts "/dev/null";
-Dir::Etc::preferences "/dev/null";
-Dir::Etc::preferencesparts "/dev/null";
-APT::Architecture "amd64";
-APT::Architectures { "amd64"; };
-APT::Install-Recommends "false";
-APT::Sandbox::User "root";
-APT::Update::Error-Mode "any";
-Acquire::Languages "none";
-Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
-Acquire::Retries "1";
-Acquire::http::Timeout "10";
-Acquire::https::Timeout "10";
-CONFIG
-  } >"$apt/apt.conf"
+  sh "$apt_sh" config "$apt" amd64 >"$apt/apt.conf" || die "cannot write $apt/apt.conf: the error is above"
   export APT_CONFIG=$apt/apt.conf
 }
 
-# Leaves APT_CONFIG pointing at a Debian suite whose Bazel is the one that .bazelversion names.
+# Selects the Debian suite whose Bazel has the version of .bazelversion and fetches its package lists.
 find_suite() {
   local apt=$1 mirror=$2 suite found seen=
+  configure_apt "$apt"
   for suite in testing unstable; do
-    configure_apt "$apt" "$mirror" "$suite"
-    # Without a second try: a silent mirror is to be told within half a minute.
+    # Mirrors in factories are often frozen, so the date of a valid signature may have passed. The version is checked below.
+    printf 'deb [signed-by=%s check-valid-until=no] %s %s main\n' "$keyring" "$mirror" "$suite" >"$apt/sources.list"
+    # Without retries, an unreachable mirror is reported within half a minute.
     apt-get -o Acquire::Retries=0 update >"$apt/log" 2>&1 ||
-      die "no package list from $mirror ($suite): $(grep -m1 '^[EW]:' "$apt/log" || tail -n1 "$apt/log"). Is the mirror in /etc/apt right, and the network up? DEBIAN_MIRROR names another"
+      die "no package list from $mirror ($suite): $(apt_error "$apt/log"). Check the mirror in /etc/apt and the network, or set DEBIAN_MIRROR"
     found=$(apt-cache policy bazel-bootstrap | sed -n 's/^  Candidate: \([0-9.]*\).*/\1/p')
     [[ $found != "$bazel_version" ]] || return 0
     seen+=" ${found:-none} in $suite;"
   done
-  die "Debian's bazel-bootstrap is not the $bazel_version that .bazelversion wants:$seen move .bazelversion, or use bazelisk on a direct network"
+  die "Debian's bazel-bootstrap is not version $bazel_version of .bazelversion: found$seen change .bazelversion, or use bazelisk on a direct network"
 }
 
 download() {
   local apt=$1 uris total size
-  # What an earlier run downloaded is not listed again.
+  # Packages of an earlier run are already in the directory and not listed.
   uris=$(apt-get -y --print-uris install "${packages[@]}" 2>"$apt/log") ||
-    die "apt cannot resolve ${packages[*]}: $(grep -m1 '^E:' "$apt/log" || tail -n1 "$apt/log")"
+    die "apt cannot resolve ${packages[*]}: $(apt_error "$apt/log")"
   total=$(grep -c "^'" <<<"$uris" || true)
   apt-get -y --download-only install "${packages[@]}" >"$apt/log" 2>&1 &
   local pid=$!
@@ -128,37 +87,37 @@ download() {
     sleep 1
   done
   progress_done
-  wait "$pid" || die "the download failed: $(grep -m1 '^E:' "$apt/log" || tail -n1 "$apt/log"). Run again to go on where it stopped"
+  wait "$pid" || die "download failed: $(apt_error "$apt/log"). Run the command again to resume"
 }
 
 unpack() {
   local apt=$1 to=$2 deb count=0
   local -a debs=("$apt"/archives/*.deb)
   mkdir -p "$to"
-  # base-files first: it makes the symlinks of the merged /usr that the others are unpacked through.
+  # base-files first: it creates the symbolic links of the merged /usr, which the other packages are unpacked through.
   for deb in "$apt"/archives/base-files_*.deb "${debs[@]}"; do
     progress "[3/4] unpacking $((++count))/${#debs[@]}"
     dpkg-deb --fsys-tarfile "$deb" |
       tar -x -C "$to" --keep-directory-symlink --no-same-owner --no-same-permissions \
         --exclude=./usr/share/{doc,man,locale,info} --exclude=./dev/'*' ||
-      die "cannot unpack ${deb##*/}: is the disk full? $(df -h --output=avail "$to" | tail -n1) left"
+      die "cannot unpack ${deb##*/} into $to: check that the disk has free space ($(df -h --output=avail "$to" | tail -n1) left)"
   done
   progress_done
 }
 
-# What maintainer scripts would have done, as far as Bazel and the package clients need it.
+# Does the work of the maintainer scripts that Bazel and the package clients depend on, and tests the root's bubblewrap.
 finish() {
   local to=$1 path
   chmod -R u+rwX "$to"
   cat "$to"/usr/share/ca-certificates/mozilla/*.crt >"$to/etc/ssl/certs/ca-certificates.crt"
-  # tools/bazel writes what is needed of it, and would be contradicted by the rest.
+  # tools/bazel writes the needed options; the others of this file contradict them.
   rm "$to/etc/bazel/bazelrc"
   mkdir -p "$to"/etc/apt "$to"/usr/local/share/ca-certificates
-  # Places for tools/bazel to bind the host's own files on.
+  # Mount points for the host's own files.
   for path in resolv.conf hosts passwd group pip.conf; do : >"$to/etc/$path"; done
   cat >"$to/bwrap" <<'WRAPPER'
 #!/bin/sh
-# Runs this root's bubblewrap with this root's C library, whatever the host's.
+# Runs the bubblewrap of this root with the C library of this root.
 root=${0%/*}
 exec "$root/usr/lib/TRIPLET/ld-linux-x86-64.so.2" --library-path "$root/usr/lib/TRIPLET" "$root/usr/bin/bwrap" "$@"
 WRAPPER
@@ -167,10 +126,10 @@ WRAPPER
   local error
   error=$("$to/bwrap" --tmpfs / --ro-bind "$to/usr" /usr --symlink usr/lib64 /lib64 --bind /proc /proc --dev /dev \
     /usr/bin/true 2>&1) ||
-    die "this machine does not let bubblewrap make a user namespace ($error): allow it (kernel.unprivileged_userns_clone=1, user.max_user_namespaces > 0, kernel.apparmor_restrict_unprivileged_userns=0), or run as root"
+    die "bubblewrap cannot create a user namespace on this machine ($error): allow it (kernel.unprivileged_userns_clone=1, user.max_user_namespaces > 0, kernel.apparmor_restrict_unprivileged_userns=0), or run as root"
 }
 
-# Runs a command of the root with one folder of the host writable.
+# Runs a command inside the root with one writable directory of the host.
 inside() {
   local to=$1 writable=$2 path
   shift 2
@@ -185,8 +144,8 @@ inside() {
     --bind "$writable" "$writable" --setenv PATH /usr/bin "$@"
 }
 
-# rules_go and gazelle as folders for --override_module. Module zips carry neither executable bits nor gazelle's
-# vendor folder, so both are put back in a copy; hashes are checked against go.sum by go itself.
+# Creates the directories of rules_go and gazelle for --override_module. go checks the modules against go.sum. Module zips
+# have neither executable bits nor gazelle's vendor directory, so both are added to a copy.
 bazel_modules() {
   local to=$1 cache=$2 entry name path dir
   mkdir -p "$to/modules" "$cache/go"
@@ -196,44 +155,43 @@ bazel_modules() {
   for entry in "${bazel_modules[@]}"; do
     name=${entry%%=*} path=${entry#*=}
     version=$(sed -n "s#.*$path \(v[^ ]*\).*#\1#p" "$workspace/go.mod")
-    say "[4/4] $path $version from the Go module proxy"
+    log "[4/4] $path $version from the Go module proxy"
     json=$("${go[@]}" --chdir /tmp go mod download -json "$path@$version") ||
-      die "go cannot fetch $path@$version: is the proxy that 'go env GOPROXY' names reachable? $(sed -n 's/^\t"Error": //p' <<<"$json")"
+      die "go cannot fetch $path@$version: check that the proxy of 'go env GOPROXY' is reachable: $(sed -n 's/^\t"Error": //p' <<<"$json")"
     sum=$(sed -n 's/^\t"Sum": "\(.*\)",\?$/\1/p' <<<"$json")
     grep -qxF "$path $version $sum" "$workspace/go.sum" ||
-      die "$path@$version: found $sum, expected $(grep -F "$path $version h1:" "$workspace/go.sum" || echo 'a line in go.sum')"
+      die "$path@$version: found hash $sum, expected $(grep -F "$path $version h1:" "$workspace/go.sum" || echo 'a line in go.sum')"
     dir=$(sed -n 's/^\t"Dir": "\(.*\)",\?$/\1/p' <<<"$json")
     cp -R "$dir" "$to/modules/$name"
     chmod -R u+w "$to/modules/$name"
     find "$to/modules/$name" -name '*.sh' -exec chmod +x {} +
   done
   "${go[@]}" --chdir "$to/modules/gazelle" go mod vendor -e 2>/dev/null ||
-    die "go cannot fetch the dependencies of gazelle: is the proxy that 'go env GOPROXY' names reachable?"
+    die "go cannot fetch the dependencies of gazelle: check that the proxy of 'go env GOPROXY' is reachable"
 }
 
 root() {
   local to=$1 cache=$2 mirror
-  [[ $(uname -m) == x86_64 ]] || die "the build machine must be x86_64 to build in a private root, this is $(uname -m)"
+  [[ $(uname -m) == x86_64 ]] || die "unsupported build machine $(uname -m): a private root requires x86_64"
   local command
   for command in apt-get apt-cache apt-config dpkg-deb flock tar; do
     command -v "$command" >/dev/null ||
-      die "$command is missing: a mirrored network needs a Debian machine; elsewhere install bazelisk and use a direct one"
+      die "$command not found: a mirrored network requires a Debian machine; on other machines install bazelisk and use a direct network"
   done
   keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-  [[ -f $keyring ]] || die "$keyring is missing: install debian-archive-keyring, Debian's packages are checked with it"
-  mirror=$(debian_mirror)
-  [[ -n $mirror ]] || die "this machine's apt names no Debian mirror: set DEBIAN_MIRROR to the address of one, up to .../debian"
+  [[ -f $keyring ]] || die "$keyring not found: install debian-archive-keyring, which verifies Debian's packages"
+  mirror=$(sh "$apt_sh" mirror 2>&1) || die "${mirror//$'\n'/ }"
 
-  mkdir -p "$cache" || die "cannot make the cache folder $cache: set KRABBY_CACHE to a writable place"
+  mkdir -p "$cache" || die "cannot create the cache directory $cache: set KRABBY_CACHE to a writable directory"
   exec 9>"$cache/root.lock"
-  flock -n 9 || { say "another run is building the root, waiting for it"; flock 9; }
+  flock -n 9 || { log "waiting for another run that builds the root"; flock 9; }
   [[ ! -x $to/bwrap ]] || return 0
   local half=$to.half
   rm -rf "$half"
 
-  say "building the private root for Bazel $bazel_version: 1.5 GB, once (2 to 5 minutes)"
+  log "building the private root for Bazel $bazel_version: 1.5 GB, once (2 to 5 minutes)"
   local apt=$cache/apt
-  say "[1/4] package lists from $mirror"
+  log "[1/4] package lists from $mirror"
   find_suite "$apt" "$mirror"
   download "$apt"
   unpack "$apt" "$half"
@@ -245,7 +203,6 @@ root() {
 
 case ${1:-} in
   key) key ;;
-  mirror) debian_mirror ;;
   root) root "$2" "$3" ;;
   *) sed -n '2,/^set/{/^#/p}' "$0"; exit 2 ;;
 esac

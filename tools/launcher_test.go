@@ -1,5 +1,5 @@
-// Package tools_test checks the launcher, tools/bazel, and what builds its private root, tools/bootstrap.sh, up to the point
-// where they would need a network. Programs of the machine are played by fakes on PATH.
+// Package tools_test tests the launcher tools/bazel and tools/bootstrap.sh, which builds its private root, without a network. Fakes
+// on PATH play the programs of the machine.
 package tools_test
 
 import (
@@ -10,19 +10,21 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"krabby.dev/krabby/tools/pin/apt/apttest"
 )
 
-// checkout is a workspace with the launcher and nothing to build.
+// checkout is a workspace that has the launcher and no packages.
 type checkout struct {
 	dir  string
-	fake string // Folder of fakes, first on PATH.
+	fake string // Directory of fakes, first on PATH.
 	path string // The rest of PATH.
 }
 
 func newCheckout(t *testing.T) *checkout {
 	t.Helper()
 	c := &checkout{dir: t.TempDir(), fake: t.TempDir(), path: "/usr/bin:/bin"}
-	for _, script := range []string{"bazel", "bootstrap.sh"} {
+	for _, script := range []string{"bazel", "bootstrap.sh", "pin/apt/apt.sh"} {
 		content, err := os.ReadFile(script)
 		if err != nil {
 			t.Fatal(err)
@@ -46,6 +48,15 @@ func (c *checkout) write(t *testing.T, name, content string, mode os.FileMode) {
 	}
 }
 
+func (c *checkout) read(t *testing.T, name string) string {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(c.dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
 // play puts a fake program on PATH.
 func (c *checkout) play(t *testing.T, program, script string) {
 	t.Helper()
@@ -59,7 +70,7 @@ type result struct {
 	stdout, stderr string
 }
 
-// run starts the launcher in the checkout, with nothing in its environment but what is given.
+// run calls the launcher in the checkout. Its environment is HOME, PATH and the given variables.
 func (c *checkout) run(t *testing.T, environment []string, arguments ...string) result {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), filepath.Join(c.dir, "tools", "bazel"), arguments...)
@@ -74,53 +85,53 @@ func (c *checkout) run(t *testing.T, environment []string, arguments ...string) 
 	return result{command.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
-// wantError wants the exit code of an error of the machine, and a last line that has every part.
-func (r result) wantError(t *testing.T, parts ...string) {
+// checkError requires the exit code for a problem of the machine and a last line that contains every part.
+func (r result) checkError(t *testing.T, parts ...string) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(r.stderr), "\n")
 	last := lines[len(lines)-1]
 	if r.code != 36 || r.stdout != "" || !strings.HasPrefix(last, "tools/bazel: error: ") {
-		t.Errorf("exit code %d, stdout %q, last line %q; want 36, nothing and an error", r.code, r.stdout, last)
+		t.Errorf("exit code %d, standard output %q, last line %q; want 36, no output and an error", r.code, r.stdout, last)
 	}
 	for _, part := range parts {
 		if !strings.Contains(last, part) {
-			t.Errorf("the error is %q, want %q in it", last, part)
+			t.Errorf("error %q, want %q in it", last, part)
 		}
 	}
 }
 
 const echo = `printf '[%s]' "$@"`
 
-func TestUnderBazeliskTheLauncherOnlyPassesOn(t *testing.T) {
+func TestBazel_calledByBazelisk(t *testing.T) {
 	c := newCheckout(t)
 	c.play(t, "real", echo)
 	r := c.run(t, []string{"BAZEL_REAL=" + filepath.Join(c.fake, "real")}, "build", "--flag=a b", "//...")
 	if r.code != 0 || r.stdout != "[build][--flag=a b][//...]" || r.stderr != "" {
-		t.Errorf("%+v, want the arguments as they were, and silence", r)
+		t.Errorf("%+v, want the same arguments and no messages", r)
 	}
 	if _, err := os.Stat(filepath.Join(c.dir, ".bazelrc.network")); err == nil {
-		t.Error("a network was recorded")
+		t.Error("the launcher recorded a network")
 	}
 }
 
-func TestADirectNetworkIsForBazelisk(t *testing.T) {
+func TestBazel_directNetwork(t *testing.T) {
 	c := newCheckout(t)
 	c.play(t, "bazelisk", echo)
 	r := c.run(t, []string{"KRABBY_NETWORK=direct"}, "build", "//:x")
-	if r.code != 0 || r.stdout != "[build][//:x]" || !strings.Contains(r.stderr, "network: direct (KRABBY_NETWORK says so)") {
-		t.Errorf("%+v, want bazelisk to be called, and one line that says why", r)
+	if r.code != 0 || r.stdout != "[build][//:x]" || !strings.Contains(r.stderr, "network: direct (KRABBY_NETWORK is set)") {
+		t.Errorf("%+v, want a call of bazelisk and one line with the reason", r)
 	}
-	// The second time it knows, and says nothing.
+	// The second run reads the recorded network.
 	if r := c.run(t, nil, "build", "//:x"); r.code != 0 || r.stdout != "[build][//:x]" || r.stderr != "" {
-		t.Errorf("the second time: %+v, want silence", r)
+		t.Errorf("second run: %+v, want no messages", r)
 	}
-	recorded, err := os.ReadFile(filepath.Join(c.dir, ".bazelrc.network"))
-	if err != nil || strings.Contains(string(recorded), "\ncommon") || strings.Contains(string(recorded), "\nstartup") {
-		t.Errorf("recorded %q (%v), want no options: a direct network needs none", recorded, err)
+	recorded := c.read(t, ".bazelrc.network")
+	if strings.Contains(recorded, "\ncommon") || strings.Contains(recorded, "\nstartup") {
+		t.Errorf(".bazelrc.network of a direct network:\n%s\nwant no options", recorded)
 	}
 }
 
-func TestWhatCannotWorkIsSaidInOneLine(t *testing.T) {
+func TestBazel_errors(t *testing.T) {
 	tests := []struct {
 		name        string
 		prepare     func(*checkout)
@@ -128,64 +139,84 @@ func TestWhatCannotWorkIsSaidInOneLine(t *testing.T) {
 		want        []string
 	}{
 		{
-			"an unknown network", nil, []string{"KRABBY_NETWORK=fast"},
-			[]string{"KRABBY_NETWORK is 'fast', expected 'direct' or 'mirrored'"},
+			"unknown network", nil, []string{"KRABBY_NETWORK=fast"},
+			[]string{"KRABBY_NETWORK: found 'fast', expected 'direct' or 'mirrored'"},
 		},
 		{
-			"a direct network without bazelisk", nil, []string{"KRABBY_NETWORK=direct"},
+			"direct network without bazelisk", nil, []string{"KRABBY_NETWORK=direct"},
 			[]string{"bazelisk is not on PATH", "KRABBY_NETWORK=mirrored"},
 		},
 		{
 			"no Debian mirror", func(c *checkout) { c.play(t, "apt-get", "exit 0") }, nil,
-			[]string{"names no Debian mirror", "DEBIAN_MIRROR"},
+			[]string{"no Debian mirror found", "DEBIAN_MIRROR"},
 		},
 		{
-			"a mirror that does not answer",
+			"invalid Debian mirror", nil, []string{"DEBIAN_MIRROR=http://mirror.example/debian sid"},
+			[]string{`invalid Debian mirror "http://mirror.example/debian sid"`},
+		},
+		{
+			"unreachable mirror",
 			func(c *checkout) {
-				c.play(t, "apt-get", `[[ $* != *update* ]] || { echo "E: Could not connect" && exit 100; }`)
+				c.play(t, "apt-get", `[[ $* != *update* ]] || { echo "W: old" && echo "E: Could not connect" && exit 100; }`)
 			},
 			[]string{"DEBIAN_MIRROR=http://mirror.example/debian/"},
 			[]string{"no package list from http://mirror.example/debian (testing)", "E: Could not connect"},
 		},
 		{
-			"another Bazel on the mirror",
+			"another Bazel version on the mirror",
 			func(c *checkout) {
 				c.play(t, "apt-get", "exit 0")
 				c.play(t, "apt-cache", "echo '  Candidate: 8.0.0+ds-1'")
 			},
 			[]string{"DEBIAN_MIRROR=http://mirror.example/debian"},
-			[]string{"is not the 7.7.1 that .bazelversion wants", "8.0.0 in testing; 8.0.0 in unstable;"},
+			[]string{"is not version 7.7.1 of .bazelversion", "8.0.0 in testing; 8.0.0 in unstable;"},
 		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newCheckout(t)
-			c.needApt(t)
+			c.requireApt(t)
 			if tt.prepare != nil {
 				tt.prepare(c)
 			}
-			c.run(t, tt.environment, "version").wantError(t, tt.want...)
+			c.run(t, tt.environment, "version").checkError(t, tt.want...)
 			if _, err := os.Stat(filepath.Join(c.dir, ".bazelrc.network")); err == nil {
-				t.Error("a network that does not work was recorded")
+				t.Error("the launcher recorded a network that failed")
 			}
 		})
 	}
 }
 
-// needApt skips a test that goes as far as apt on a machine that has none.
-func (c *checkout) needApt(t *testing.T) {
+// requireApt skips a test that calls apt on a machine without apt or without Debian's keys.
+func (c *checkout) requireApt(t *testing.T) {
 	t.Helper()
 	if _, err := exec.LookPath("apt-config"); err != nil {
-		t.Skip("this machine has no apt")
+		t.Skip("apt-config not found")
 	}
 	if _, err := os.Stat("/usr/share/keyrings/debian-archive-keyring.gpg"); err != nil {
-		t.Skip("this machine has no keyring of Debian")
+		t.Skip("keyring of Debian not found")
 	}
 }
 
-func TestAMissingProgramIsNamed(t *testing.T) {
+// TestBootstrap_signedLists fetches Bazel on a host whose apt accepts unsigned package lists.
+func TestBootstrap_signedLists(t *testing.T) {
 	c := newCheckout(t)
-	c.path = t.TempDir() // Only these programs, so no apt.
+	c.requireApt(t)
+	c.play(t, "apt-config", "cat <<'CONFIG'\n"+apttest.InsecureHost()+"CONFIG")
+	c.play(t, "apt-get", `cp "$APT_CONFIG" "$HOME/apt.conf"; cp "${APT_CONFIG%/*}/sources.list" "$HOME"; echo "E: stop"; exit 100`)
+	c.run(t, []string{"DEBIAN_MIRROR=http://mirror.example/debian"}, "version").checkError(t, "E: stop")
+	if accepted := apttest.AcceptsUnsigned(c.read(t, "apt.conf")); len(accepted) > 0 {
+		t.Errorf("apt accepts unsigned package lists: %q", accepted)
+	}
+	const signed = "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg check-valid-until=no] http://mirror.example/debian testing main\n"
+	if got := c.read(t, "sources.list"); got != signed {
+		t.Errorf("sources.list is %q, want %q", got, signed)
+	}
+}
+
+func TestBootstrap_programNotFound(t *testing.T) {
+	c := newCheckout(t)
+	c.path = t.TempDir() // These programs only, so no apt.
 	for _, program := range []string{"bash", "cat", "cut", "dirname", "env", "grep", "sed", "sha256sum", "uname"} {
 		path, err := exec.LookPath(program)
 		if err != nil {
@@ -195,5 +226,5 @@ func TestAMissingProgramIsNamed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c.run(t, nil, "version").wantError(t, "apt-get is missing", "bazelisk")
+	c.run(t, nil, "version").checkError(t, "apt-get not found", "bazelisk")
 }

@@ -3,92 +3,99 @@ package doctor
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/compute/rollout"
 )
 
-// Model computes an action; *onnx.Session is one.
+// actionTolerance is the largest difference between actions that counts as equal: another machine or another build of the
+// runtime may make it.
+const actionTolerance = 1e-3
+
+// Model computes an action from an observation; *onnx.Session is one.
 type Model interface {
 	Input() []float32
 	Output() []float32
 	Run() error
 }
 
-// Action is how the recorded actions compare with the policy's answers.
+// Action compares the recorded actions with the policy's output.
 type Action struct {
-	// Agrees says that the policy's answer to each recorded observation is the recorded action, but for rounding.
+	// Agrees is true if the policy's output for each recorded observation is the recorded action, apart from rounding.
 	Agrees bool `json:"agrees"`
-	// MaxAbs and RMS are of recorded - answered, in the action's own scale.
+	// MaxAbs and RMS are of the recorded action - the policy's output, in the action's own scale.
 	MaxAbs float64 `json:"max_abs"`
 	RMS    float64 `json:"rms"`
-	// Says is what the recorded actions are instead, where that is known.
-	Says string `json:"says,omitempty"`
-	// EffectRad is by how much the joints' targets change, RMS and at most, if the policy sees the rebuilt observation.
+	// Explanation says what the recorded actions are instead; empty if that is unknown.
+	Explanation string `json:"explanation,omitempty"`
+	// EffectRMSRad and EffectMaxRad are how much the joint targets differ if the policy gets the rebuilt observation instead
+	// of the recorded one.
 	EffectRMSRad float64 `json:"effect_rms_rad"`
 	EffectMaxRad float64 `json:"effect_max_rad"`
 }
 
-// actionTolerance is the difference that another machine or build of the runtime may make.
-const actionTolerance = 1e-3
-
-// act runs the model on the recorded observations, and on the rebuilt ones where all of them is known.
-func act(model Model, p *policy.Policy, r *rollout.Rollout, rebuilt *table) (*Action, error) {
+// compareActions runs the model on the recorded observations, and on those rebuilt ones of which all values are known.
+func compareActions(model Model, p *policy.Policy, r *rollout.Rollout, rebuilt rollout.Array) (*Action, error) {
 	if n := len(model.Input()); n != r.Observation.Columns {
 		return nil, fmt.Errorf("doctor: model input of %d values: expected %d", n, r.Observation.Columns)
 	}
-	n := r.Action.Columns
-	answers := rollout.NewArray(r.Steps(), n)
-	a := &Action{}
-	var difference, effect difference
+	outputs := rollout.NewArray(r.Steps(), r.Action.Columns)
+	var difference, effect residual
 	for t := range r.Steps() {
+		output := outputs.Row(t)
 		copy(model.Input(), r.Observation.Row(t))
 		if err := model.Run(); err != nil {
 			return nil, fmt.Errorf("doctor: step %d: %w", t, err)
 		}
-		copy(answers.Row(t), model.Output())
-		for i, v := range answers.Row(t) {
+		copy(output, model.Output())
+		for i, v := range output {
 			difference.add(float64(r.Action.Row(t)[i]) - float64(v))
 		}
-		copy(model.Input(), rebuilt.row(t))
-		known := true
-		for _, v := range model.Input() {
-			known = known && v == v
-		}
-		if !known {
+		if slices.ContainsFunc(rebuilt.Row(t), func(v float32) bool { return math.IsNaN(float64(v)) }) {
 			continue
 		}
+		copy(model.Input(), rebuilt.Row(t))
 		if err := model.Run(); err != nil {
 			return nil, fmt.Errorf("doctor: step %d: %w", t, err)
 		}
 		for i, v := range model.Output() {
-			effect.add(p.ActionScale * (float64(answers.Row(t)[i]) - float64(v)))
+			effect.add(p.ActionScale * (float64(output[i]) - float64(v)))
 		}
 	}
-	a.MaxAbs, a.RMS = difference.max, difference.rms()
-	a.EffectRMSRad, a.EffectMaxRad = effect.rms(), effect.max
-	if a.Agrees = a.MaxAbs <= actionTolerance; !a.Agrees {
-		a.Says = disagreement(p, r, answers)
+	a := &Action{
+		Agrees: difference.max <= actionTolerance, MaxAbs: difference.max, RMS: difference.rms(),
+		EffectRMSRad: effect.rms(), EffectMaxRad: effect.max,
+	}
+	if !a.Agrees {
+		a.Explanation = explainActions(p, r, outputs)
 	}
 	return a, nil
 }
 
-// disagreement says what the recorded actions are, nothing where that is not known.
-func disagreement(p *policy.Policy, r *rollout.Rollout, answers rollout.Array) string {
+// explainActions says what the recorded actions are instead of the policy's outputs, empty if that is unknown.
+func explainActions(p *policy.Policy, r *rollout.Rollout, outputs rollout.Array) string {
 	largest := 0.0
 	for _, v := range r.Action.Values {
 		largest = max(largest, math.Abs(float64(v)))
 	}
+	unchanged := func(_ int, v float64) float64 { return v }
 	for _, h := range []struct {
-		says   string
-		steps  int
+		text   string
+		steps  int // By which the action is ahead of the observation.
 		change func(joint int, v float64) float64
 	}{
-		{"the recorded actions answer the observations of the step before", -1, nil},
-		{"the recorded actions answer the observations of the step after", 1, nil},
-		{"the recorded actions are scaled already", 0, func(_ int, v float64) float64 { return p.ActionScale * v }},
-		{"the recorded actions are joint targets: scaled, with the default pose added", 0, func(i int, v float64) float64 { return p.DefaultPoseRad[i] + p.ActionScale*v }},
-		{fmt.Sprintf("the recorded actions are clipped to ±%.4g", largest), 0, func(_ int, v float64) float64 { return min(max(v, -largest), largest) }},
+		{"the recorded actions belong to the observations of the previous step", -1, unchanged},
+		{"the recorded actions belong to the observations of the next step", 1, unchanged},
+		{"the recorded actions are already scaled", 0, func(_ int, v float64) float64 { return p.ActionScale * v }},
+		{
+			"the recorded actions are joint targets: scaled, with the default pose added", 0,
+			func(i int, v float64) float64 { return p.DefaultPoseRad[i] + p.ActionScale*v },
+		},
+		{
+			fmt.Sprintf("the recorded actions are clipped to ±%.4g", largest), 0,
+			func(_ int, v float64) float64 { return min(max(v, -largest), largest) },
+		},
 	} {
 		agrees := true
 		for t := range r.Steps() {
@@ -96,16 +103,12 @@ func disagreement(p *policy.Policy, r *rollout.Rollout, answers rollout.Array) s
 			if from < 0 || from >= r.Steps() {
 				continue
 			}
-			for i, v := range answers.Row(from) {
-				want := float64(v)
-				if h.change != nil {
-					want = h.change(i, want)
-				}
-				agrees = agrees && math.Abs(float64(r.Action.Row(t)[i])-want) <= actionTolerance
+			for i, v := range outputs.Row(from) {
+				agrees = agrees && math.Abs(float64(r.Action.Row(t)[i])-h.change(i, float64(v))) <= actionTolerance
 			}
 		}
 		if agrees {
-			return h.says
+			return h.text
 		}
 	}
 	return ""

@@ -7,13 +7,13 @@ import (
 	"testing"
 
 	"krabby.dev/krabby/compute/joystick"
-	"krabby.dev/krabby/compute/onnx"
+	"krabby.dev/krabby/compute/onnx/onnxtest"
 	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/compute/policy/policytest"
 	"krabby.dev/krabby/hal/message"
 )
 
-// golden is what an implementation in Python sees and does; testdata/golden.py says how it was made.
+// golden has the observations and actions of an independent implementation in Python, testdata/golden.py.
 //
 //go:embed testdata/golden.json
 var golden []byte
@@ -33,7 +33,7 @@ type goldenFile struct {
 	} `json:"cases"`
 }
 
-func TestGoAgreesWithPython(t *testing.T) {
+func TestGolden(t *testing.T) {
 	const tolerance = 1e-5
 	var g goldenFile
 	if err := json.Unmarshal(golden, &g); err != nil {
@@ -42,27 +42,15 @@ func TestGoAgreesWithPython(t *testing.T) {
 	if len(g.Cases) != 100 {
 		t.Fatalf("%d golden cases, want 100", len(g.Cases))
 	}
-	p, err := policy.Load(policytest.Policy(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := policytest.Load(t, policytest.Policy(t))
 	if sum := p.Files[policy.ModelFile]; sum != g.PolicySHA256 {
-		t.Fatalf("golden values are of policy %s, this is %s: run testdata/golden.py", g.PolicySHA256, sum)
+		t.Fatalf("golden values of policy %s, want %s: run testdata/golden.py", g.PolicySHA256, sum)
 	}
 	b, err := joystick.New(p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	runtime, err := onnx.Open(policytest.Library(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer runtime.Close()
-	session, err := runtime.NewSession(p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer session.Close()
+	session := onnxtest.NewSession(t, onnxtest.Open(t), p)
 
 	o := message.NewObservation(p.Robot)
 	for i, c := range g.Cases {
@@ -83,15 +71,15 @@ func TestGoAgreesWithPython(t *testing.T) {
 	}
 }
 
-func compare(t *testing.T, n int, what string, got, want []float32, tolerance float64) {
+func compare(t *testing.T, n int, name string, got, want []float32, tolerance float64) {
 	t.Helper()
 	if len(got) != len(want) {
-		t.Fatalf("case %d: %s has %d values, want %d", n, what, len(got), len(want))
+		t.Fatalf("case %d: %s has %d values, want %d", n, name, len(got), len(want))
 	}
 	for i := range want {
-		// Written so that NaN fails.
+		// The negated comparison fails for NaN.
 		if d := math.Abs(float64(got[i]) - float64(want[i])); !(d <= tolerance) {
-			t.Errorf("case %d: %s[%d] = %v, want %v ± %v", n, what, i, got[i], want[i], tolerance)
+			t.Errorf("case %d: %s[%d] = %v, want %v ± %v", n, name, i, got[i], want[i], tolerance)
 		}
 	}
 }

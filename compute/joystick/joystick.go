@@ -1,17 +1,18 @@
-// Package joystick builds the observation of the Unitree Go1 joystick policy of MuJoCo Playground, version 1:
+// Package joystick builds the observations of the Go1 joystick policy of MuJoCo Playground: kind "go1_joystick", version 1.
 //
 //	index  values  meaning
 //	    0       3  base linear velocity, base frame (m/s)
 //	    3       3  angular velocity, base frame (rad/s)
-//	    6       3  direction of gravity, base frame; (0, 0, -1) upright
-//	    9      12  joint positions less the policy's default pose (rad), in the policy's order, as all of the joints
+//	    6       3  projected gravity: unit vector, base frame; (0, 0, -1) upright
+//	    9      12  joint positions minus the policy's default pose (rad)
 //	   21      12  joint velocities (rad/s)
-//	   33      12  last action, as the policy gave it
+//	   33      12  last action, as the policy output it
 //	   45       3  command: forward, left (m/s), yaw rate (rad/s)
 //
-// Nothing is scaled or clipped; the policy was trained on these units.
+// Values over joints are in the policy's order. Values are neither scaled nor clipped: the policy was trained on these
+// units.
 //
-// It is pure arithmetic and must never import inference engines, transport, servers or clients.
+// It must never import inference engines, transport, servers or clients.
 package joystick
 
 import (
@@ -20,26 +21,27 @@ import (
 	"math"
 
 	"krabby.dev/krabby/compute/policy"
+	"krabby.dev/krabby/compute/policy/layout"
 	"krabby.dev/krabby/hal/message"
-	"krabby.dev/krabby/hal/robot"
 )
 
 const (
-	// Kind and Version are what a manifest calls this observation.
-	Kind    = "go1_joystick"
+	// Kind is the kind of this observation in a manifest.
+	Kind = "go1_joystick"
+	// Version is the version of this observation in a manifest.
 	Version = 1
-	// Size is the number of values.
+	// Size is the number of values of an observation.
 	Size = 9 + 3*joints + 3
 
 	joints = 12
 )
 
-// Limits are the largest commands that the policy was made for, of either sign.
+// Limits returns the largest command that the policy supports, in either direction.
 func Limits() message.NavigationCommand {
 	return message.NavigationCommand{VxMps: 1.5, VyMps: 0.8, YawRateRadPerSec: 6.28}
 }
 
-// CheckCommand returns a *message.FieldError for a command that is not finite or beyond Limits.
+// CheckCommand returns a *message.FieldError if a value of c is not finite or outside Limits.
 func CheckCommand(c message.NavigationCommand) error {
 	if err := c.Validate(); err != nil {
 		return err
@@ -60,49 +62,37 @@ func CheckCommand(c message.NavigationCommand) error {
 	return nil
 }
 
-// Builder builds observations for one policy. It is safe for concurrent use.
-type Builder struct {
-	defaultPoseRad []float64
-	joints         robot.Map // Where the policy's joints are among the robot's.
-	robotJoints    int
-}
+// Builder builds the observations of one policy. It has no state and is safe for concurrent use.
+type Builder struct{ layout layout.Layout }
 
-// New returns a builder for p. The error is a *policy.Error where p wants another observation.
+// New returns a builder for p. The error is a *policy.Error if the manifest of p has another observation.
 func New(p *policy.Policy) (*Builder, error) {
-	if want := (policy.Observation{Kind: Kind, Version: Version, Size: Size}); p.Observation != want {
-		return nil, &policy.Error{File: p.Dir, Field: "observation", Found: fmt.Sprintf("%+v", p.Observation), Expected: fmt.Sprintf("%+v", want)}
+	l, err := layout.New(p, policy.Observation{Kind: Kind, Version: Version, Size: Size}, joints)
+	if err != nil {
+		return nil, err
 	}
-	if len(p.DefaultPoseRad) != joints {
-		return nil, &policy.Error{File: p.Dir, Field: "default_pose_rad", Found: fmt.Sprintf("%d values", len(p.DefaultPoseRad)), Expected: fmt.Sprint(joints)}
-	}
-	return &Builder{defaultPoseRad: p.DefaultPoseRad, joints: p.Joints(), robotJoints: len(p.Robot.Joints)}, nil
+	return &Builder{l}, nil
 }
 
-// Build writes the observation of Size values into dst. It does not allocate. The error names the slice that has the
-// wrong length, or says that the base velocity is not known: the policy would take 0 for the truth. The values themselves
-// are not judged.
+// Build writes an observation to dst, which has Size values. lastAction is the last output of the policy, in its order. Build
+// fails if a slice has the wrong length or if o has no base velocity: zeros in its place would mislead the policy. It does
+// not check values. Build does not allocate unless it fails.
 func (b *Builder) Build(dst []float32, o *message.Observation, command message.NavigationCommand, lastAction []float32) error {
-	switch {
-	case len(dst) != Size:
-		return fmt.Errorf("joystick: room for %d values, expected %d", len(dst), Size)
-	case len(o.PositionRad) != b.robotJoints:
-		return fmt.Errorf("joystick: %d joint positions, expected %d", len(o.PositionRad), b.robotJoints)
-	case len(o.VelocityRadPerSec) != b.robotJoints:
-		return fmt.Errorf("joystick: %d joint velocities, expected %d", len(o.VelocityRadPerSec), b.robotJoints)
-	case len(lastAction) != joints:
-		return fmt.Errorf("joystick: a last action of %d values, expected %d", len(lastAction), joints)
-	case !o.BaseVelocityKnown:
-		return errors.New("joystick: found no base velocity, expected a robot or simulator that knows it")
+	if err := b.layout.CheckLengths(dst, o, lastAction); err != nil {
+		return fmt.Errorf("joystick: %w", err)
 	}
-	gravity := Gravity(o.IMU.Orientation)
+	if !o.BaseVelocityKnown {
+		return errors.New("joystick: base velocity not found in the observation: use a robot or simulator that measures it")
+	}
+	gravity := ProjectedGravity(o.IMU.Orientation)
 	for i := range 3 {
 		dst[i] = float32(o.BaseVelocityMps[i])
 		dst[3+i] = float32(o.IMU.AngularVelocityRadPerSec[i])
 		dst[6+i] = float32(gravity[i])
 	}
-	for i, at := range b.joints {
-		dst[9+i] = float32(o.PositionRad[at] - b.defaultPoseRad[i])
-		dst[9+joints+i] = float32(o.VelocityRadPerSec[at])
+	for i, joint := range b.layout.Joints {
+		dst[9+i] = float32(o.PositionRad[joint] - b.layout.DefaultPoseRad[i])
+		dst[9+joints+i] = float32(o.VelocityRadPerSec[joint])
 		dst[9+2*joints+i] = lastAction[i]
 	}
 	dst[9+3*joints] = float32(command.VxMps)
@@ -111,11 +101,14 @@ func (b *Builder) Build(dst []float32, o *message.Observation, command message.N
 	return nil
 }
 
-// Gravity returns the unit vector that points down, seen from a base of orientation q (w, x, y, z). The quaternion need
-// not be quite of unit length, but not 0.
-func Gravity(q [4]float64) [3]float64 {
+// Reset does nothing: a Builder has no state. It implements runner.Builder.
+func (b *Builder) Reset() {}
+
+// ProjectedGravity returns the unit vector in the direction of gravity, in the frame of a base with the orientation q
+// (w, x, y, z). q may have any norm but 0.
+func ProjectedGravity(q [4]float64) [3]float64 {
 	w, x, y, z := q[0], q[1], q[2], q[3]
-	// The third row of the rotation matrix is the world's z axis in the base frame; gravity is against it.
+	// The third row of the rotation matrix is the world's z axis in the base frame. Gravity points the other way.
 	n := -1 / (w*w + x*x + y*y + z*z)
 	return [3]float64{
 		n * 2 * (x*z - w*y),

@@ -13,7 +13,7 @@ import (
 	"krabby.dev/krabby/hal/robot"
 )
 
-// go1 returns a policy as the builder sees it.
+// go1 returns a policy for the Go1 with the fields that a Builder reads.
 func go1() *policy.Policy {
 	r := robot.Go1()
 	return &policy.Policy{
@@ -26,7 +26,7 @@ func go1() *policy.Policy {
 	}
 }
 
-func TestEveryValueIsInItsPlace(t *testing.T) {
+func TestBuild(t *testing.T) {
 	b, err := joystick.New(go1())
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +63,7 @@ func TestEveryValueIsInItsPlace(t *testing.T) {
 	}
 }
 
-func TestJointsAreInThePolicysOrder(t *testing.T) {
+func TestBuild_jointOrder(t *testing.T) {
 	p := go1()
 	p.JointOrder = robot.Go1().JointNames()
 	slices.Reverse(p.JointOrder)
@@ -90,11 +90,11 @@ func TestJointsAreInThePolicysOrder(t *testing.T) {
 		}
 	}
 	if got[33] != 5 {
-		t.Errorf("last action 0 = %v, want 5: actions are in the policy's order already", got[33])
+		t.Errorf("last action 0 = %v, want 5: actions have the policy's order", got[33])
 	}
 }
 
-func TestGravityPointsDown(t *testing.T) {
+func TestProjectedGravity(t *testing.T) {
 	h := math.Sqrt2 / 2
 	tests := []struct {
 		name string
@@ -106,10 +106,10 @@ func TestGravityPointsDown(t *testing.T) {
 		{"upside down", [4]float64{0, 1, 0, 0}, [3]float64{0, 0, 1}},
 		{"nose down", [4]float64{h, 0, h, 0}, [3]float64{1, 0, 0}},
 		{"on its right side", [4]float64{h, h, 0, 0}, [3]float64{0, -1, 0}},
-		{"not quite a unit quaternion", [4]float64{1.01, 0, 0, 0}, [3]float64{0, 0, -1}},
+		{"norm above 1", [4]float64{1.01, 0, 0, 0}, [3]float64{0, 0, -1}},
 	}
 	for _, tt := range tests {
-		got := joystick.Gravity(tt.q)
+		got := joystick.ProjectedGravity(tt.q)
 		for i := range got {
 			if math.Abs(got[i]-tt.want[i]) > 1e-12 {
 				t.Errorf("%s: gravity = %v, want %v", tt.name, got, tt.want)
@@ -119,7 +119,7 @@ func TestGravityPointsDown(t *testing.T) {
 	}
 }
 
-func TestSlicesOfTheWrongLengthAreRefused(t *testing.T) {
+func TestBuild_wrongInput(t *testing.T) {
 	b, err := joystick.New(go1())
 	if err != nil {
 		t.Fatal(err)
@@ -128,11 +128,11 @@ func TestSlicesOfTheWrongLengthAreRefused(t *testing.T) {
 		dst, positions, velocities, last int
 		want                             string
 	}{
-		{47, 12, 12, 12, "room for 47 values"},
-		{48, 18, 12, 12, "18 joint positions"},
-		{48, 12, 0, 12, "0 joint velocities"},
-		{48, 12, 12, 11, "last action of 11 values"},
-		{48, 12, 12, 12, "found no base velocity"},
+		{47, 12, 12, 12, "joystick: observation buffer: found 47 values, expected 48"},
+		{48, 18, 12, 12, "joystick: joint positions: found 18 values, expected 12"},
+		{48, 12, 0, 12, "joystick: joint velocities: found 0 values, expected 12"},
+		{48, 12, 12, 11, "joystick: last action: found 11 values, expected 12"},
+		{48, 12, 12, 12, "joystick: base velocity not found"},
 	}
 	for _, tt := range tests {
 		o := &message.Observation{PositionRad: make([]float64, tt.positions), VelocityRadPerSec: make([]float64, tt.velocities)}
@@ -143,7 +143,7 @@ func TestSlicesOfTheWrongLengthAreRefused(t *testing.T) {
 	}
 }
 
-func TestPoliciesOfAnotherKindAreRefused(t *testing.T) {
+func TestNew_otherObservation(t *testing.T) {
 	for name, change := range map[string]func(*policy.Policy){
 		"kind":    func(p *policy.Policy) { p.Observation.Kind = "parkour" },
 		"version": func(p *policy.Policy) { p.Observation.Version = 2 },
@@ -154,12 +154,12 @@ func TestPoliciesOfAnotherKindAreRefused(t *testing.T) {
 		change(p)
 		_, err := joystick.New(p)
 		if _, ok := errors.AsType[*policy.Error](err); !ok {
-			t.Errorf("another %s: error = %v, want a *policy.Error", name, err)
+			t.Errorf("other %s: error = %v, want a *policy.Error", name, err)
 		}
 	}
 }
 
-func TestCommandsBeyondThePolicyAreRefused(t *testing.T) {
+func TestCheckCommand(t *testing.T) {
 	tests := []struct {
 		in   message.NavigationCommand
 		want string
@@ -181,7 +181,7 @@ func TestCommandsBeyondThePolicyAreRefused(t *testing.T) {
 	}
 }
 
-func TestBuildingDoesNotAllocate(t *testing.T) {
+func TestBuild_noAllocations(t *testing.T) {
 	b, err := joystick.New(go1())
 	if err != nil {
 		t.Fatal(err)

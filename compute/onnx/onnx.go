@@ -1,12 +1,16 @@
-// Package onnx runs ONNX models with ONNX Runtime, on the CPU or on what else its library was built for.
+// Package onnx runs the models of policies with ONNX Runtime, on the CPU or another execution provider of its library.
 //
-// It must never import transport, servers, clients or observation builders: a model is bytes, floats in and floats out.
+// NewSession allocates the memory of all inputs and outputs once; Run does not allocate.
+//
+// It must never import transport, servers, clients or observation builders.
 package onnx
 
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,28 +21,31 @@ import (
 	"krabby.dev/krabby/compute/policy"
 )
 
-// Runtime is the loaded ONNX Runtime library. The library allows one in a process at a time.
+// Runtime is the loaded ONNX Runtime library. A process has at most one at a time.
 type Runtime struct {
-	library string
+	library string // Path, for errors.
 	closed  bool
 }
 
-// Open loads the library, libonnxruntime.so, from the file of that path. The library must offer the C API of version
-// 1.24 or newer.
+// Open loads the ONNX Runtime shared library at the path library. The library must provide version 1.24 of the C API or a
+// newer one. Open fails while another Runtime is open.
 func Open(library string) (*Runtime, error) {
 	if ort.IsInitialized() {
 		return nil, errors.New("onnx: ONNX Runtime is already open in this process")
 	}
-	// The loader would look for a name without a folder in the system's, not in the working directory.
+	// The dynamic loader searches the system's directories, not the working directory, for a bare file name.
 	path, err := filepath.Abs(library)
 	if err != nil {
-		return nil, fmt.Errorf("onnx: finding ONNX Runtime at %s: %w", library, err)
+		return nil, fmt.Errorf("onnx: library %s: %w", library, err)
 	}
 	if _, err := os.Stat(path); err != nil {
-		return nil, fmt.Errorf("onnx: %s: found no such file, expected the ONNX Runtime library", library)
+		if pathError, ok := errors.AsType[*fs.PathError](err); ok {
+			err = pathError.Err
+		}
+		return nil, fmt.Errorf("onnx: library %s: %w", library, err)
 	}
 	ort.SetSharedLibraryPath(path)
-	// Errors come back as Go errors; the library's own log would repeat them on standard error.
+	// Errors are returned. The library's own log would repeat them on standard error.
 	if err := ort.InitializeEnvironment(ort.WithLogLevelFatal()); err != nil {
 		return nil, fmt.Errorf("onnx: loading ONNX Runtime from %s: %w", library, err)
 	}
@@ -48,7 +55,7 @@ func Open(library string) (*Runtime, error) {
 // Version returns the version of the library.
 func (r *Runtime) Version() string { return ort.GetVersion() }
 
-// Close unloads the library. Every session must be closed before. Further calls do nothing.
+// Close unloads the library. All sessions must be closed before. Further calls do nothing.
 func (r *Runtime) Close() error {
 	if r.closed {
 		return nil
@@ -60,8 +67,8 @@ func (r *Runtime) Close() error {
 	return nil
 }
 
-// Session is a model ready to run, with memory for its inputs and outputs, and what it remembers from one run to the
-// next. It belongs to one goroutine at a time.
+// Session runs one graph of a policy. It has the memory of the graph's inputs, outputs and states. A session is for one
+// goroutine at a time.
 type Session struct {
 	session *ort.AdvancedSession
 	inputs  []*ort.Tensor[float32]
@@ -70,10 +77,10 @@ type Session struct {
 	states  []state
 }
 
-// state is a pair of bound memory: after a run, what is in from belongs into to.
+// state is the memory of a recurrent state: each run copies output to input.
 type state struct {
-	name     string
-	from, to []float32
+	name          string // Of the output.
+	input, output []float32
 }
 
 // Option configures a Session.
@@ -84,35 +91,36 @@ type options struct {
 	threads   int
 	warmUp    int
 	providers []Provider
-	missing   func(Provider, error)
+	skipped   func(Provider, error)
 }
 
-// WithGraph names the graph of the policy to run; the default is policy.PolicyGraph.
+// WithGraph sets the graph of the policy to run, by its name in the manifest. The default is policy.PolicyGraph.
 func WithGraph(name string) Option { return func(o *options) { o.graph = name } }
 
-// WithThreads sets how many threads an operator may use. The default is 1, the caller's own: more wake up later than
-// they help in models as small as these.
+// WithThreads sets the number of threads of an operator, 1 or more. The default is 1, the caller's own thread: in small
+// models, waking up more threads takes longer than they save.
 func WithThreads(n int) Option { return func(o *options) { o.threads = n } }
 
-// WithWarmUp sets how often the model runs on zeros before the session is handed out; the default is 3. The first runs
-// allocate and are slower.
+// WithWarmUp sets the number of runs on zeros before NewSession returns. The default is 3: the first runs allocate memory
+// and are slower.
 func WithWarmUp(runs int) Option { return func(o *options) { o.warmUp = runs } }
 
-// WithProviders says what runs the model, in the order in which an operator is offered to them; the default is the CPU.
+// WithProviders sets the execution providers, in descending priority: each operator runs on the first that supports it.
+// The default is CPU.
 func WithProviders(providers ...Provider) Option {
 	return func(o *options) { o.providers = providers }
 }
 
-// WithMissingProviders allows providers to be missing: missing is called with each and why, and it is left out. The
-// default is to refuse.
-func WithMissingProviders(missing func(Provider, error)) Option {
-	return func(o *options) { o.missing = missing }
+// WithProviderFallback skips execution providers that are not available and calls skipped with each of them and the
+// reason, a *ProviderError. Without this option, NewSession fails.
+func WithProviderFallback(skipped func(Provider, error)) Option {
+	return func(o *options) { o.skipped = skipped }
 }
 
-// NewSession prepares a model of p. By default it runs in the caller's thread: one thread within operators, one between
-// them, no spinning, so that it takes no time from the rest of the robot. The error is a *policy.Error where the model's
-// inputs or outputs are not as the manifest of p says, and a *ProviderError where the library lacks a provider.
-func (r *Runtime) NewSession(p *policy.Policy, opts ...Option) (_ *Session, err error) {
+// NewSession returns a session of a graph of p. By default it runs in the caller's thread: one thread within an operator,
+// one operator at a time, no spinning. The error is a *policy.Error if the inputs or outputs of the model differ from the
+// manifest of p, and a *ProviderError if an execution provider is not available.
+func (r *Runtime) NewSession(p *policy.Policy, opts ...Option) (*Session, error) {
 	if r.closed {
 		return nil, errors.New("onnx: ONNX Runtime is closed")
 	}
@@ -122,10 +130,10 @@ func (r *Runtime) NewSession(p *policy.Policy, opts ...Option) (_ *Session, err 
 	}
 	g, ok := p.Graphs[o.graph]
 	if !ok {
-		return nil, fmt.Errorf("onnx: %s: found graphs %q, expected %q among them", p.Dir, slices.Sorted(maps.Keys(p.Graphs)), o.graph)
+		return nil, fmt.Errorf("onnx: %s: graph %q not found in %q", p.Dir, o.graph, slices.Sorted(maps.Keys(p.Graphs)))
 	}
 	if o.threads < 1 {
-		return nil, fmt.Errorf("onnx: %d threads: expected 1 or more", o.threads)
+		return nil, fmt.Errorf("onnx: threads: found %d, expected 1 or more", o.threads)
 	}
 	model := p.Models[o.graph]
 	if err := checkModel(p.Dir, model, g); err != nil {
@@ -138,124 +146,118 @@ func (r *Runtime) NewSession(p *policy.Policy, opts ...Option) (_ *Session, err 
 	defer settings.Destroy()
 
 	s := &Session{graph: g}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.Close())
-		}
-	}()
-	var inputs, outputs []ort.Value
-	var inputNames, outputNames []string
-	for _, t := range g.Inputs {
-		tensor, err := ort.NewEmptyTensor[float32](t.Shape)
-		if err != nil {
-			return nil, fmt.Errorf("onnx: making input %s of %s: %w", t.Name, g.File, err)
-		}
-		s.inputs, inputs, inputNames = append(s.inputs, tensor), append(inputs, tensor), append(inputNames, t.Name)
+	if err := s.start(model, settings, o.warmUp); err != nil {
+		return nil, errors.Join(fmt.Errorf("onnx: %s of %s: %w", g.File, p.Dir, err), s.Close())
 	}
-	for _, t := range g.Outputs {
-		tensor, err := ort.NewEmptyTensor[float32](t.Shape)
-		if err != nil {
-			return nil, fmt.Errorf("onnx: making output %s of %s: %w", t.Name, g.File, err)
-		}
-		s.outputs, outputs, outputNames = append(s.outputs, tensor), append(outputs, tensor), append(outputNames, t.Name)
-	}
-	for _, st := range g.States {
-		s.states = append(s.states, state{st.Output, s.OutputOf(st.Output), s.InputOf(st.Input)})
-	}
-	s.session, err = ort.NewAdvancedSessionWithONNXData(model, inputNames, outputNames, inputs, outputs, settings)
-	if err != nil {
-		return nil, fmt.Errorf("onnx: preparing %s of %s: %w", g.File, p.Dir, err)
-	}
-	for range o.warmUp {
-		if err := s.Run(); err != nil {
-			return nil, fmt.Errorf("onnx: warming up %s of %s: %w", g.File, p.Dir, err)
-		}
-	}
-	s.clear()
 	return s, nil
 }
 
-// Input returns the memory of the first input, in C order. Write to it before Run.
+// start allocates the memory of the graph, creates the session of the library on it and runs it on zeros.
+func (s *Session) start(model []byte, settings *ort.SessionOptions, warmUpRuns int) (err error) {
+	var inputs, outputs []ort.Value
+	var inputNames, outputNames []string
+	if s.inputs, inputs, inputNames, err = allocate(s.graph.Inputs); err != nil {
+		return err
+	}
+	if s.outputs, outputs, outputNames, err = allocate(s.graph.Outputs); err != nil {
+		return err
+	}
+	for _, st := range s.graph.States {
+		s.states = append(s.states, state{name: st.Output, input: s.InputOf(st.Input), output: s.OutputOf(st.Output)})
+	}
+	if s.session, err = ort.NewAdvancedSessionWithONNXData(model, inputNames, outputNames, inputs, outputs, settings); err != nil {
+		return fmt.Errorf("creating session: %w", err)
+	}
+	for range warmUpRuns {
+		if err := s.Run(); err != nil {
+			return fmt.Errorf("warming up: %w", err)
+		}
+	}
+	for _, tensor := range slices.Concat(s.inputs, s.outputs) {
+		clear(tensor.GetData())
+	}
+	return nil
+}
+
+// allocate returns memory for tensors: as tensors, as the library takes them, and their names. The tensors are to be
+// destroyed after an error, too.
+func allocate(declared []policy.Tensor) (tensors []*ort.Tensor[float32], values []ort.Value, names []string, err error) {
+	for _, t := range declared {
+		tensor, err := ort.NewEmptyTensor[float32](t.Shape)
+		if err != nil {
+			return tensors, nil, nil, fmt.Errorf("allocating %s: %w", t.Name, err)
+		}
+		tensors, values, names = append(tensors, tensor), append(values, tensor), append(names, t.Name)
+	}
+	return tensors, values, names, nil
+}
+
+// Input returns the memory of the first input, in C order (row-major). Write to it before Run.
 func (s *Session) Input() []float32 { return s.inputs[0].GetData() }
 
-// Output returns the memory of the first output, in C order. Read it after Run; the next Run overwrites it.
+// Output returns the memory of the first output, in C order (row-major). Read it after Run; the next Run overwrites it.
 func (s *Session) Output() []float32 { return s.outputs[0].GetData() }
 
-// InputOf returns the memory of the input of that name, and nil if there is none.
+// InputOf returns the memory of the input of that name, in C order (row-major). It is nil if there is none.
 func (s *Session) InputOf(name string) []float32 { return find(s.graph.Inputs, s.inputs, name) }
 
-// OutputOf returns the memory of the output of that name, and nil if there is none.
+// OutputOf returns the memory of the output of that name, in C order (row-major). It is nil if there is none.
 func (s *Session) OutputOf(name string) []float32 { return find(s.graph.Outputs, s.outputs, name) }
 
-func find(names []policy.Tensor, tensors []*ort.Tensor[float32], name string) []float32 {
-	if i := slices.IndexFunc(names, func(t policy.Tensor) bool { return t.Name == name }); i >= 0 {
+func find(declared []policy.Tensor, tensors []*ort.Tensor[float32], name string) []float32 {
+	if i := slices.IndexFunc(declared, func(t policy.Tensor) bool { return t.Name == name }); i >= 0 {
 		return tensors[i].GetData()
 	}
 	return nil
 }
 
-// Run computes the outputs from the inputs and carries the states over to the next run. A state that is not finite
-// would stay so for good: it is an error, and the state before is kept. Run does not allocate on the Go side.
+// Run computes the outputs from the inputs and copies each state to the input of the next run. If a value of a new state is
+// not finite, Run fails and all states stay as before, because no later run could recover. Run does not allocate on Go's
+// heap.
 func (s *Session) Run() error {
 	if err := s.session.Run(); err != nil {
 		return fmt.Errorf("onnx: %s: %w", s.graph.File, err)
 	}
 	for _, st := range s.states {
-		for i, v := range st.from {
-			if v-v != 0 { // NaN or infinite.
-				return fmt.Errorf("onnx: %s: state %s[%d] is %v, expected a finite number", s.graph.File, st.name, i, v)
+		for i, v := range st.output {
+			if value := float64(v); math.IsNaN(value) || math.IsInf(value, 0) {
+				return fmt.Errorf("onnx: %s: state %s[%d]: found %v, expected a finite number", s.graph.File, st.name, i, v)
 			}
 		}
 	}
 	for _, st := range s.states {
-		copy(st.to, st.from)
+		copy(st.input, st.output)
 	}
 	return nil
 }
 
-// Reset makes the model forget: its states are zero, as at the start.
+// Reset sets all states to zero, as in a new session.
 func (s *Session) Reset() {
 	for _, st := range s.states {
-		clear(st.to)
+		clear(st.input)
 	}
 }
 
-// clear sets all memory to zero.
-func (s *Session) clear() {
-	for _, tensors := range [][]*ort.Tensor[float32]{s.inputs, s.outputs} {
-		for _, t := range tensors {
-			clear(t.GetData())
-		}
-	}
-}
-
-// Close frees the session. It must not be used afterwards; further calls of Close do nothing.
+// Close frees the memory of the session, which must not be used afterwards. Further calls do nothing.
 func (s *Session) Close() error {
 	var errs []error
 	if s.session != nil {
 		errs = append(errs, s.session.Destroy())
 		s.session = nil
 	}
-	for _, tensors := range [][]*ort.Tensor[float32]{s.inputs, s.outputs} {
-		for _, t := range tensors {
-			errs = append(errs, t.Destroy())
-		}
+	for _, tensor := range slices.Concat(s.inputs, s.outputs) {
+		errs = append(errs, tensor.Destroy())
 	}
 	s.inputs, s.outputs = nil, nil
 	return errors.Join(errs...)
 }
 
-// settings returns what a session is made with.
-func (r *Runtime) settings(o options) (_ *ort.SessionOptions, err error) {
+// settings returns the library's options of a session.
+func (r *Runtime) settings(o options) (*ort.SessionOptions, error) {
 	s, err := ort.NewSessionOptions()
 	if err != nil {
-		return nil, fmt.Errorf("onnx: making options: %w", err)
+		return nil, fmt.Errorf("onnx: creating session options: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.Destroy())
-		}
-	}()
 	if err := errors.Join(
 		s.SetIntraOpNumThreads(o.threads),
 		s.SetInterOpNumThreads(1),
@@ -263,48 +265,47 @@ func (r *Runtime) settings(o options) (_ *ort.SessionOptions, err error) {
 		s.AddSessionConfigEntry("session.intra_op.allow_spinning", "0"),
 		s.AddSessionConfigEntry("session.inter_op.allow_spinning", "0"),
 	); err != nil {
-		return nil, fmt.Errorf("onnx: setting options: %w", err)
+		return nil, errors.Join(fmt.Errorf("onnx: setting session options: %w", err), s.Destroy())
 	}
-	return s, r.addProviders(s, o)
+	if err := r.addProviders(s, o); err != nil {
+		return nil, errors.Join(err, s.Destroy())
+	}
+	return s, nil
 }
 
-// checkModel compares the model itself with what its manifest says, as the library sees it: that is what will run. It
-// prepares the model once more, for the binding gives no other way to look into a model in memory; this costs some ms at
-// the start.
+// checkModel compares the inputs and outputs that the library finds in a model with the manifest. policy.Load has compared
+// them by its own parser; the library's view is what runs. The library prepares the model once more for this, which takes
+// some milliseconds: the binding has no other access to a model in memory.
 func checkModel(dir string, model []byte, g policy.Graph) error {
 	inputs, outputs, err := ort.GetInputOutputInfoWithONNXData(model)
 	if err != nil {
 		return fmt.Errorf("onnx: reading %s of %s: %w", g.File, dir, err)
 	}
-	if err := checkTensors(dir+"/"+g.File, "model inputs", inputs, g.Inputs); err != nil {
+	path := filepath.Join(dir, g.File)
+	if err := checkTensors(path, "model inputs", inputs, g.Inputs); err != nil {
 		return err
 	}
-	return checkTensors(dir+"/"+g.File, "model outputs", outputs, g.Outputs)
+	return checkTensors(path, "model outputs", outputs, g.Outputs)
 }
 
-func checkTensors(file, field string, found []ort.InputOutputInfo, expected []policy.Tensor) error {
+func checkTensors(path, field string, found []ort.InputOutputInfo, expected []policy.Tensor) error {
 	if slices.EqualFunc(found, expected, func(f ort.InputOutputInfo, e policy.Tensor) bool {
 		return f.OrtValueType == ort.ONNXTypeTensor && f.DataType == ort.TensorElementDataTypeFloat &&
-			f.Name == e.Name && fits(f.Dimensions, e.Shape)
+			f.Name == e.Name && e.Fits(f.Dimensions)
 	}) {
 		return nil
 	}
-	var foundNames, expectedNames []string
+	var foundTensors, expectedTensors []string
 	for _, f := range found {
-		foundNames = append(foundNames, f.String())
+		foundTensors = append(foundTensors, f.String())
 	}
 	for _, e := range expected {
-		expectedNames = append(expectedNames, fmt.Sprintf("%q, float32 of shape %v", e.Name, e.Shape))
+		expectedTensors = append(expectedTensors, fmt.Sprintf("%q, float32 of shape %v", e.Name, e.Shape))
 	}
 	return &policy.Error{
-		File:     file,
+		File:     path,
 		Field:    field,
-		Found:    fmt.Sprintf("%q", foundNames),
-		Expected: "only " + strings.Join(expectedNames, "; "),
+		Found:    fmt.Sprintf("%q", foundTensors),
+		Expected: "only " + strings.Join(expectedTensors, "; "),
 	}
-}
-
-// fits says whether a model that declares shape takes a tensor of the other: negative dimensions are free.
-func fits(declared ort.Shape, shape []int64) bool {
-	return slices.EqualFunc(declared, shape, func(d, want int64) bool { return d < 0 || d == want })
 }

@@ -9,54 +9,62 @@ import (
 	ort "github.com/yalue/onnxruntime_go"
 )
 
-// Provider is what runs the operators of a model.
+// Provider is an execution provider of ONNX Runtime: what executes the operators of a model.
 type Provider string
 
-// The providers. A library always has the CPU's; the others need one that was built with them, and what they are made
-// for: NVIDIA's images have it.
+// The execution providers. Every library has CPU. The others need a library that was built with them, and the libraries of
+// CUDA or TensorRT beside it, as in NVIDIA's images.
 const (
 	CPU      Provider = "cpu"
 	CUDA     Provider = "cuda"
 	TensorRT Provider = "tensorrt"
 )
 
-// Providers returns all that are known.
+// Providers returns all execution providers that this package supports.
 func Providers() []Provider { return []Provider{CPU, CUDA, TensorRT} }
 
-// ProviderError says that a library lacks a provider.
+// ProviderError reports that an execution provider is not available.
 type ProviderError struct {
 	Provider Provider
-	Library  string
-	Err      error
+	// Library is the path of the ONNX Runtime library.
+	Library string
+	// Err is the error of the library.
+	Err error
 }
 
+// Error returns the error in one line, with what to do about it.
 func (e *ProviderError) Error() string {
-	return fmt.Sprintf("onnx: provider %s: found none in %s (%s), expected a library that was built with it and can load what it needs; "+
-		"take such a one, or leave %s out of the providers", e.Provider, e.Library, strings.Join(strings.Fields(e.Err.Error()), " "), e.Provider)
+	return fmt.Sprintf("onnx: provider %s: not available in %s (%s): use a library that was built with it and finds its dependencies, "+
+		"or leave %s out of the providers", e.Provider, e.Library, strings.Join(strings.Fields(e.Err.Error()), " "), e.Provider)
 }
 
-// Unwrap returns what the library said.
+// Unwrap returns the error of the library.
 func (e *ProviderError) Unwrap() error { return e.Err }
 
-// ParseProviders reads a list such as "tensorrt,cuda,cpu". The CPU can only be the last: it takes whatever it is offered.
+// ParseProviders parses a comma-separated list such as "tensorrt,cuda,cpu", in descending priority. It fails on an unknown
+// or repeated name, and on names after "cpu": the CPU supports all operators.
 func ParseProviders(list string) ([]Provider, error) {
 	var providers []Provider
 	for _, name := range strings.Split(list, ",") {
 		p := Provider(strings.TrimSpace(name))
 		switch {
 		case !slices.Contains(Providers(), p):
-			return nil, fmt.Errorf("found provider %q, expected some of %v, with commas between", p, Providers())
+			return nil, unknownProvider(p)
 		case slices.Contains(providers, p):
 			return nil, fmt.Errorf("found provider %s twice, expected each once", p)
 		case len(providers) > 0 && providers[len(providers)-1] == CPU:
-			return nil, fmt.Errorf("found provider %s after cpu, expected cpu as the last: it leaves nothing to others", p)
+			return nil, fmt.Errorf("found provider %s after cpu, expected cpu as the last one: it supports all operators", p)
 		}
 		providers = append(providers, p)
 	}
 	return providers, nil
 }
 
-// addProviders adds the providers in their order.
+func unknownProvider(p Provider) error {
+	return fmt.Errorf("found provider %q, expected one or more of %v, separated by commas", p, Providers())
+}
+
+// addProviders adds the execution providers of o to s, in order.
 func (r *Runtime) addProviders(s *ort.SessionOptions, o options) error {
 	added := 0
 	for _, p := range o.providers {
@@ -65,14 +73,14 @@ func (r *Runtime) addProviders(s *ort.SessionOptions, o options) error {
 			added++
 			continue
 		}
-		missing := &ProviderError{Provider: p, Library: r.library, Err: err}
-		if o.missing == nil {
-			return missing
+		unavailable := &ProviderError{Provider: p, Library: r.library, Err: err}
+		if o.skipped == nil {
+			return unavailable
 		}
-		o.missing(p, missing)
+		o.skipped(p, unavailable)
 	}
-	if added == 0 && o.missing == nil {
-		return errors.New("onnx: found no providers, expected one at least")
+	if added == 0 && o.skipped == nil {
+		return errors.New("onnx: providers: found 0, expected 1 or more")
 	}
 	return nil
 }
@@ -80,7 +88,7 @@ func (r *Runtime) addProviders(s *ort.SessionOptions, o options) error {
 func addProvider(s *ort.SessionOptions, p Provider) error {
 	switch p {
 	case CPU:
-		return nil // Always there, after all others.
+		return nil // The library appends it to every session.
 	case CUDA:
 		c, err := ort.NewCUDAProviderOptions()
 		if err != nil {
@@ -96,5 +104,5 @@ func addProvider(s *ort.SessionOptions, p Provider) error {
 		defer t.Destroy()
 		return s.AppendExecutionProviderTensorRT(t)
 	}
-	return fmt.Errorf("found provider %q, expected some of %v", p, Providers())
+	return unknownProvider(p)
 }

@@ -1,30 +1,37 @@
 package parkour
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
 	"krabby.dev/krabby/hal/message"
 )
 
-// The depth image: as the camera has it, without its border, and as the encoder wants it.
+// Sizes of the depth image, in pixels: as the camera takes it, cropped, and as the encoder takes it. Cropping removes 4
+// columns on each side and the last 2 rows.
 const (
 	cameraHeight, cameraWidth = 60, 106
-	cropLeft, cropWidth       = 4, 98 // 4 columns go on each side, and the last 2 rows.
+	cropLeft, cropWidth       = 4, 98
 	depthHeight, depthWidth   = 58, 87
-	depthFarM                 = 2.0
-	scanLatent                = 32
+	maxDepthM                 = 2.0
+
+	// scanLatentSize is the number of values that the encoder outputs in place of the scan's latent.
+	scanLatentSize = 32
 )
 
-// preparation makes an image what the encoder was trained on: clipped to 0 to 2 m, without its border, resampled to 87
-// columns, and from -0.5 to 0.5. The resampling is bicubic and antialiased, as torchvision's.
-type preparation struct {
-	first   [depthWidth]int
+var errNoDepthImage = errors.New("depth image not found in the observation: use a robot or simulator with a depth camera")
+
+// depthPreprocessor converts a depth image to the encoder's input: it clips the depth to 0 to 2 m, crops the image,
+// resamples it to 87 columns, and scales the depth to -0.5 to 0.5. The resampling is bicubic and antialiased, as in
+// torchvision.
+type depthPreprocessor struct {
+	first   [depthWidth]int // First column of the cropped image that counts.
 	weights [depthWidth][]float64
 }
 
-func newPreparation() *preparation {
-	p := &preparation{}
+func newDepthPreprocessor() *depthPreprocessor {
+	p := &depthPreprocessor{}
 	const scale = float64(cropWidth) / depthWidth
 	for i := range p.weights {
 		center := scale * (float64(i) + 0.5)
@@ -44,7 +51,7 @@ func newPreparation() *preparation {
 	return p
 }
 
-// cubic is the kernel of bicubic interpolation with a = -0.5.
+// cubic is the kernel of bicubic interpolation with a = -0.5 (Keys, 1981).
 func cubic(x float64) float64 {
 	const a = -0.5
 	x = math.Abs(x)
@@ -57,32 +64,33 @@ func cubic(x float64) float64 {
 	return 0
 }
 
-// prepare writes an image of 60x106 into dst; of a larger one it takes the nearest pixels. What could not be measured
-// counts as far away.
-func (p *preparation) prepare(dst []float32, image *message.ScalarImage) error {
+// process writes the encoder's input, 58x87 values, to dst. From an image larger than 60x106 it takes the nearest pixels; a
+// smaller one is an error. NaN, a depth that the camera could not measure, counts as 2 m.
+func (p *depthPreprocessor) process(dst []float32, image *message.ScalarImage) error {
 	if image.Height < cameraHeight || image.Width < cameraWidth {
-		return fmt.Errorf("parkour: depth image of %dx%d, expected %dx%d or more", image.Height, image.Width, cameraHeight, cameraWidth)
+		return fmt.Errorf("depth image: found %dx%d pixels, expected %dx%d or more", image.Height, image.Width, cameraHeight, cameraWidth)
 	}
-	var line [cropWidth]float64
+	var cropped [cropWidth]float64
 	for row := range depthHeight {
-		from := image.Values[nearestPixel(row, cameraHeight, image.Height)*image.Width:]
-		for i := range line {
-			depth := float64(from[nearestPixel(i+cropLeft, cameraWidth, image.Width)])
-			if math.IsNaN(depth) {
-				depth = depthFarM
+		pixels := image.Values[nearestPixel(row, cameraHeight, image.Height)*image.Width:]
+		for i := range cropped {
+			depthM := float64(pixels[nearestPixel(i+cropLeft, cameraWidth, image.Width)])
+			if math.IsNaN(depthM) {
+				depthM = maxDepthM
 			}
-			line[i] = min(max(depth, 0), depthFarM)
+			cropped[i] = min(max(depthM, 0), maxDepthM)
 		}
 		for i, weights := range p.weights {
 			sum := 0.0
 			for j, w := range weights {
-				sum += w * line[p.first[i]+j]
+				sum += w * cropped[p.first[i]+j]
 			}
-			dst[row*depthWidth+i] = float32(sum/depthFarM - 0.5)
+			dst[row*depthWidth+i] = float32(sum/maxDepthM - 0.5)
 		}
 	}
 	return nil
 }
 
-// nearestPixel returns the pixel of an image of size pixels at the middle of pixel i of a coarser one.
+// nearestPixel returns the index, in a row or column of size pixels, of the pixel at the centre of pixel i of a coarser
+// row or column.
 func nearestPixel(i, coarse, size int) int { return (2*i + 1) * size / (2 * coarse) }

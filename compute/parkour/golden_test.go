@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"krabby.dev/krabby/compute/onnx"
+	"krabby.dev/krabby/compute/onnx/onnxtest"
 	"krabby.dev/krabby/compute/parkour"
 	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/compute/policy/policytest"
@@ -23,21 +24,9 @@ const (
 	tolerance   = 1e-5
 )
 
-// episode is what the sensors say; export/reference.py says how it was made.
+// episode has the sensor data that export/reference.py generates.
 type episode struct {
-	Steps []struct {
-		YawRad                   float64    `json:"yaw_rad"`
-		Orientation              [4]float64 `json:"orientation"`
-		AngularVelocityRadPerSec [3]float64 `json:"angular_velocity_rad_per_sec"`
-		PositionRad              []float64  `json:"position_rad"`
-		VelocityRadPerSec        []float64  `json:"velocity_rad_per_sec"`
-		Contacts                 []bool     `json:"contacts"`
-		CommandVxMps             float64    `json:"command_vx_mps"`
-		DeltaYawRad              float64    `json:"delta_yaw_rad"`
-		DeltaNextYawRad          float64    `json:"delta_next_yaw_rad"`
-		Flat                     bool       `json:"flat"`
-		BasePositionM            [3]float64 `json:"base_position_m"`
-	} `json:"steps"`
+	Steps   []step `json:"steps"`
 	Terrain struct {
 		XM       float64   `json:"x_m"`
 		YM       float64   `json:"y_m"`
@@ -48,39 +37,67 @@ type episode struct {
 	} `json:"terrain"`
 }
 
-func TestGoAgreesWithNumpy(t *testing.T) {
-	for _, name := range []string{"teacher", "student"} {
-		t.Run(name, func(t *testing.T) { follow(t, name) })
+type step struct {
+	YawRad                   float64    `json:"yaw_rad"`
+	Orientation              [4]float64 `json:"orientation"`
+	AngularVelocityRadPerSec [3]float64 `json:"angular_velocity_rad_per_sec"`
+	PositionRad              []float64  `json:"position_rad"`
+	VelocityRadPerSec        []float64  `json:"velocity_rad_per_sec"`
+	Contacts                 []bool     `json:"contacts"`
+	CommandVxMps             float64    `json:"command_vx_mps"`
+	DeltaYawRad              float64    `json:"delta_yaw_rad"`
+	DeltaNextYawRad          float64    `json:"delta_next_yaw_rad"`
+	Flat                     bool       `json:"flat"`
+	BasePositionM            [3]float64 `json:"base_position_m"`
+}
+
+func (e *episode) heightMap() *parkour.HeightMap {
+	return &parkour.HeightMap{
+		XM: e.Terrain.XM, YM: e.Terrain.YM, CellM: e.Terrain.CellM,
+		Rows: e.Terrain.Rows, Columns: e.Terrain.Columns, HeightsM: e.Terrain.HeightsM,
 	}
 }
 
-// follow plays the episode to a policy, through policy.Load, the builder and ONNX Runtime, and compares every value.
-func follow(t *testing.T, name string) {
+func (s step) pose() parkour.Pose {
+	return parkour.Pose{XM: s.BasePositionM[0], YM: s.BasePositionM[1], ZM: s.BasePositionM[2], YawRad: s.YawRad}
+}
+
+func (s step) guidance() parkour.Guidance {
+	return parkour.Guidance{DeltaYawRad: s.DeltaYawRad, DeltaNextYawRad: s.DeltaNextYawRad, Flat: s.Flat}
+}
+
+// copyTo sets the sensor data of o, except the images.
+func (s step) copyTo(o *message.Observation) {
+	o.IMU.Orientation, o.IMU.AngularVelocityRadPerSec = s.Orientation, s.AngularVelocityRadPerSec
+	copy(o.PositionRad, s.PositionRad)
+	copy(o.VelocityRadPerSec, s.VelocityRadPerSec)
+	copy(o.Contacts, s.Contacts)
+}
+
+func TestGolden(t *testing.T) {
+	for _, name := range []string{"teacher", "student"} {
+		t.Run(name, func(t *testing.T) { checkGolden(t, name) })
+	}
+}
+
+// checkGolden runs a policy on the episode and compares every observation, action, target and latent with golden values.
+func checkGolden(t *testing.T, name string) {
 	reference := policytest.Parkour(t)
 	e, images := readEpisode(t, filepath.Join(reference, "golden"))
-	p, graphs := open(t, filepath.Join(reference, name))
+	p, sessions := open(t, filepath.Join(reference, name))
 
-	step := 0
-	b, err := parkour.New(p, graphs,
+	i := 0
+	b, err := parkour.New(p, sessions,
 		parkour.WithScanner(&parkour.MapScanner{
-			Map: &parkour.HeightMap{
-				XM: e.Terrain.XM, YM: e.Terrain.YM, CellM: e.Terrain.CellM,
-				Rows: e.Terrain.Rows, Columns: e.Terrain.Columns, HeightsM: e.Terrain.HeightsM,
-			},
-			Pose: func(*message.Observation) (parkour.Pose, error) {
-				s := e.Steps[step]
-				return parkour.Pose{XM: s.BasePositionM[0], YM: s.BasePositionM[1], ZM: s.BasePositionM[2], YawRad: s.YawRad}, nil
-			},
+			Map:  e.heightMap(),
+			Pose: func(*message.Observation) (parkour.Pose, error) { return e.Steps[i].pose(), nil },
 		}),
-		parkour.WithGuide(func(*message.Observation, message.NavigationCommand) parkour.Guidance {
-			s := e.Steps[step]
-			return parkour.Guidance{DeltaYawRad: s.DeltaYawRad, DeltaNextYawRad: s.DeltaNextYawRad, Flat: s.Flat}
-		}),
+		parkour.WithGuidance(func(*message.Observation, message.NavigationCommand) parkour.Guidance { return e.Steps[i].guidance() }),
 	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	actor := graphs[policy.PolicyGraph].(*onnx.Session)
+	actor := sessions[policy.PolicyGraph].(*onnx.Session)
 	latent := actor.InputOf("scan_latent") // Nil for the teacher.
 	columns := parkour.Size + 12 + 12 + len(latent)
 	golden := readFloats(t, filepath.Join(reference, "golden", name+".f32"), goldenSteps*columns)
@@ -88,20 +105,17 @@ func follow(t *testing.T, name string) {
 	o := message.NewObservation(p.Robot)
 	lastAction, targets := make([]float32, 12), make([]float64, 12)
 	worst := map[string]float64{}
-	for ; step < goldenSteps; step++ {
-		s := e.Steps[step]
-		o.SessionID, o.Sequence = 1, uint64(step+1)
-		o.IMU.Orientation, o.IMU.AngularVelocityRadPerSec = s.Orientation, s.AngularVelocityRadPerSec
-		copy(o.PositionRad, s.PositionRad)
-		copy(o.VelocityRadPerSec, s.VelocityRadPerSec)
-		copy(o.Contacts, s.Contacts)
+	for ; i < goldenSteps; i++ {
+		s := e.Steps[i]
+		o.SessionID, o.Sequence = 1, uint64(i+1)
+		s.copyTo(o)
 		o.Depth.Resize(60, 106)
-		copy(o.Depth.Values, images[step/5*60*106:])
-		if step%5 != 0 {
-			o.Depth.Clear() // Between looks it does not look.
+		copy(o.Depth.Values, images[i/5*60*106:])
+		if i%5 != 0 {
+			o.Depth.Clear() // The builder reads it in every 5th step only.
 		}
 		if err := b.Build(actor.Input(), o, message.NavigationCommand{VxMps: s.CommandVxMps}, lastAction); err != nil {
-			t.Fatalf("step %d: %v", step, err)
+			t.Fatalf("step %d: %v", i, err)
 		}
 		if err := actor.Run(); err != nil {
 			t.Fatal(err)
@@ -109,56 +123,44 @@ func follow(t *testing.T, name string) {
 		p.Targets(targets, actor.Output())
 		copy(lastAction, actor.Output())
 
-		row := golden[step*columns : (step+1)*columns]
-		for _, part := range []struct {
+		row := golden[i*columns : (i+1)*columns]
+		for _, column := range []struct {
 			name string
 			got  []float32
 		}{{"obs", actor.Input()}, {"action", actor.Output()}, {"target", narrow(targets)}, {"scan_latent", latent}} {
-			compare(t, worst, step, part.name, part.got, row[:len(part.got)])
-			row = row[len(part.got):]
+			compare(t, worst, i, column.name, column.got, row[:len(column.got)])
+			row = row[len(column.got):]
 		}
 		if t.Failed() {
-			t.FailNow() // One wrong step makes all that follow wrong.
+			t.FailNow() // All later steps would be wrong as well.
 		}
 	}
-	for _, part := range slices.Sorted(maps.Keys(worst)) {
-		t.Logf("%s: greatest difference %.1e", part, worst[part])
+	for _, name := range slices.Sorted(maps.Keys(worst)) {
+		t.Logf("%s: greatest difference %.1e", name, worst[name])
 	}
 }
 
-func compare(t *testing.T, worst map[string]float64, step int, part string, got, want []float32) {
+func compare(t *testing.T, worst map[string]float64, step int, name string, got, want []float32) {
 	t.Helper()
 	for i := range got {
 		d := math.Abs(float64(got[i]) - float64(want[i]))
-		worst[part] = max(worst[part], d)
-		if !(d <= tolerance) { // Written so that NaN fails.
-			t.Errorf("step %d: %s[%d] = %v, want %v ± %v", step, part, i, got[i], want[i], tolerance)
+		worst[name] = max(worst[name], d)
+		if !(d <= tolerance) { // The negated comparison fails for NaN.
+			t.Errorf("step %d: %s[%d] = %v, want %v ± %v", step, name, i, got[i], want[i], tolerance)
 		}
 	}
 }
 
-// open loads a policy and makes all of its graphs ready.
-func open(t *testing.T, dir string) (*policy.Policy, map[string]parkour.Graph) {
+// open loads the policy in dir and returns it with a session of each graph.
+func open(t *testing.T, dir string) (*policy.Policy, map[string]parkour.Model) {
 	t.Helper()
-	p, err := policy.Load(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	runtime, err := onnx.Open(policytest.Library(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { runtime.Close() })
-	graphs := map[string]parkour.Graph{}
+	p := policytest.Load(t, dir)
+	runtime := onnxtest.Open(t)
+	sessions := map[string]parkour.Model{}
 	for name := range p.Graphs {
-		session, err := runtime.NewSession(p, onnx.WithGraph(name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { session.Close() })
-		graphs[name] = session
+		sessions[name] = onnxtest.NewSession(t, runtime, p, onnx.WithGraph(name))
 	}
-	return p, graphs
+	return p, sessions
 }
 
 func readEpisode(t *testing.T, dir string) (*episode, []float32) {
@@ -201,21 +203,18 @@ func narrow(values []float64) []float32 {
 	return out
 }
 
-// The shapes are those of the documented networks: their parameters are counted.
-func TestTheReferencePoliciesHaveTheDocumentedNetworks(t *testing.T) {
+// The numbers of parameters show that the reference policies have the shapes of the documented networks.
+func TestReferencePolicies_parameters(t *testing.T) {
 	for name, want := range map[string]string{
-		// The actor has 260302 parameters with the encoder of privileged states (3220), which is of use in training only.
+		// The actor has 260302 parameters. Its encoder of privileged parameters (3220) serves training only and is left out.
 		"teacher": fmt.Sprint(map[string]int64{"policy": 260302 - 3220, "estimator": 53*128 + 128 + 128*64 + 64 + 64*9 + 9}),
-		// Without the scan's encoder (27360), in whose place the depth encoder is.
+		// A student's actor has no scan encoder (27360): the depth encoder replaces it.
 		"student": fmt.Sprint(map[string]int64{"policy": 260302 - 3220 - 27360, "estimator": 15753, "depth_encoder": 8882018}),
 	} {
-		p, err := policy.Load(filepath.Join(policytest.Parkour(t), name))
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := policytest.Load(t, filepath.Join(policytest.Parkour(t), name))
 		got := map[string]int64{}
-		for graph, declared := range p.Declared {
-			got[graph] = declared.Parameters
+		for graph, metadata := range p.Metadata {
+			got[graph] = metadata.Parameters
 		}
 		if fmt.Sprint(got) != want {
 			t.Errorf("%s: parameters = %v, want %v", name, got, want)
@@ -223,17 +222,17 @@ func TestTheReferencePoliciesHaveTheDocumentedNetworks(t *testing.T) {
 	}
 }
 
-func TestAStepOfTheReferencePoliciesDoesNotAllocate(t *testing.T) {
+func TestReferencePolicies_noAllocations(t *testing.T) {
 	for _, name := range []string{"teacher", "student"} {
 		t.Run(name, func(t *testing.T) {
-			p, graphs := open(t, filepath.Join(policytest.Parkour(t), name))
-			b, err := parkour.New(p, graphs, parkour.WithScanner(parkour.Flat(0.3)))
+			p, sessions := open(t, filepath.Join(policytest.Parkour(t), name))
+			b, err := parkour.New(p, sessions, parkour.WithScanner(parkour.FlatScanner(0.3)))
 			if err != nil {
 				t.Fatal(err)
 			}
 			o := message.NewObservation(p.Robot)
 			o.Depth.Resize(60, 106)
-			actor, last := graphs[policy.PolicyGraph].(*onnx.Session), make([]float32, 12)
+			actor, last := sessions[policy.PolicyGraph].(*onnx.Session), make([]float32, 12)
 			if n := testing.AllocsPerRun(20, func() {
 				if err := b.Build(actor.Input(), o, message.NavigationCommand{VxMps: 0.5}, last); err != nil {
 					t.Fatal(err)

@@ -14,45 +14,45 @@ import (
 	"krabby.dev/krabby/hal/robot"
 )
 
-// graph is a graph that a test plays.
-type graph struct {
+// fakeModel is a Model for tests. It counts its runs and resets.
+type fakeModel struct {
 	inputs, outputs map[string][]float32
-	run             func(*graph) error
+	run             func(*fakeModel) error
 	runs, resets    int
 }
 
-func (g *graph) InputOf(name string) []float32  { return g.inputs[name] }
-func (g *graph) OutputOf(name string) []float32 { return g.outputs[name] }
-func (g *graph) Reset()                         { g.resets++ }
-func (g *graph) Run() error {
-	g.runs++
-	if g.run != nil {
-		return g.run(g)
+func (m *fakeModel) InputOf(name string) []float32  { return m.inputs[name] }
+func (m *fakeModel) OutputOf(name string) []float32 { return m.outputs[name] }
+func (m *fakeModel) Reset()                         { m.resets++ }
+func (m *fakeModel) Run() error {
+	m.runs++
+	if m.run != nil {
+		return m.run(m)
 	}
 	return nil
 }
 
-// graphs returns the estimator, which answers 1 to 9, and what a student has: its latent is the count of its runs, its
-// yaw pair 0.1 and -0.2.
-func graphs() (all map[string]parkour.Graph, estimator, encoder, actor *graph) {
-	estimator = &graph{
+// models returns the running graphs of a student: the estimator outputs 1 to 9; the depth encoder outputs the number of its
+// runs as the latent, and 0.1 and -0.2 as the yaw angles.
+func models() (all map[string]parkour.Model, estimator, encoder, actor *fakeModel) {
+	estimator = &fakeModel{
 		inputs:  map[string][]float32{"prop": make([]float32, 53)},
 		outputs: map[string][]float32{"priv_explicit": {1, 2, 3, 4, 5, 6, 7, 8, 9}},
 	}
-	encoder = &graph{
+	encoder = &fakeModel{
 		inputs:  map[string][]float32{"prop": make([]float32, 53), "depth": make([]float32, 58*87), "memory_in": make([]float32, 512)},
 		outputs: map[string][]float32{"latent_and_yaw": make([]float32, 34), "memory_out": make([]float32, 512)},
-		run: func(g *graph) error {
-			out := g.outputs["latent_and_yaw"]
+		run: func(m *fakeModel) error {
+			out := m.outputs["latent_and_yaw"]
 			for i := range 32 {
-				out[i] = float32(g.runs)
+				out[i] = float32(m.runs)
 			}
 			out[32], out[33] = 0.1, -0.2
 			return nil
 		},
 	}
-	actor = &graph{inputs: map[string][]float32{"scan_latent": make([]float32, 32)}}
-	return map[string]parkour.Graph{"estimator": estimator, "depth_encoder": encoder, "policy": actor}, estimator, encoder, actor
+	actor = &fakeModel{inputs: map[string][]float32{"scan_latent": make([]float32, 32)}}
+	return map[string]parkour.Model{"estimator": estimator, "depth_encoder": encoder, "policy": actor}, estimator, encoder, actor
 }
 
 // typeMajor is the order of the policy's joints.
@@ -77,7 +77,7 @@ func student() *policy.Policy {
 	return p
 }
 
-// scanner writes its index into each value, plus how often it was asked.
+// scanner writes to each point its index plus half the number of scans.
 type scanner struct {
 	scans int
 	err   error
@@ -96,7 +96,7 @@ func (s *scanner) Scan(dst []float32, _ *message.Observation) error {
 
 func build(t *testing.T, p *policy.Policy, opts ...parkour.Option) *parkour.Builder {
 	t.Helper()
-	all, _, _, _ := graphs()
+	all, _, _, _ := models()
 	b, err := parkour.New(p, all, opts...)
 	if err != nil {
 		t.Fatal(err)
@@ -104,15 +104,15 @@ func build(t *testing.T, p *policy.Policy, opts ...parkour.Option) *parkour.Buil
 	return b
 }
 
-func TestEveryValueIsInItsPlace(t *testing.T) {
-	b := build(t, teacher(), parkour.WithScanner(&scanner{}), parkour.WithGuide(func(*message.Observation, message.NavigationCommand) parkour.Guidance {
+func TestBuild(t *testing.T) {
+	b := build(t, teacher(), parkour.WithScanner(&scanner{}), parkour.WithGuidance(func(*message.Observation, message.NavigationCommand) parkour.Guidance {
 		return parkour.Guidance{DeltaYawRad: 0.3, DeltaNextYawRad: -0.4, Flat: true}
 	}))
 	r := robot.Go2()
 	o := message.NewObservation(r)
 	o.IMU.AngularVelocityRadPerSec = [3]float64{4, 8, -12}
 	o.IMU.Orientation = [4]float64{math.Cos(0.1), math.Sin(0.1), 0, 0} // Rolled by 0.2 rad.
-	// The robot's order is leg-major: the policy's joint i is the robot's legMajor[i].
+	// The robot's joints are in leg-major order, the policy's in type-major order.
 	for i, name := range typeMajor {
 		at := slices.Index(r.JointNames(), name)
 		o.PositionRad[at] = r.DefaultPoseRad[at] + 0.01*float64(i+1)
@@ -151,8 +151,8 @@ func TestEveryValueIsInItsPlace(t *testing.T) {
 	}
 }
 
-// steps plays so many steps in which only the last action's first value varies: the step's number, from 1. It returns
-// the observations.
+// steps builds count observations and returns them. The first value of the last action is the number of the step; the first
+// step has the number first.
 func steps(t *testing.T, b *parkour.Builder, o *message.Observation, first, count int) [][]float32 {
 	t.Helper()
 	var all [][]float32
@@ -168,7 +168,7 @@ func steps(t *testing.T, b *parkour.Builder, o *message.Observation, first, coun
 	return all
 }
 
-// history returns what steps has put into the history: its numbers, the oldest first.
+// history returns the numbers of the steps in the history of an observation from steps, the oldest first.
 func history(obs []float32) []int {
 	var numbers []int
 	for i := range 10 {
@@ -177,8 +177,8 @@ func history(obs []float32) []int {
 	return numbers
 }
 
-func TestAStepIsInTheHistoryAfterItWasUsed(t *testing.T) {
-	b := build(t, teacher(), parkour.WithScanner(parkour.Flat(0.3)), parkour.WithGuide(func(*message.Observation, message.NavigationCommand) parkour.Guidance {
+func TestBuild_history(t *testing.T) {
+	b := build(t, teacher(), parkour.WithScanner(parkour.FlatScanner(0.3)), parkour.WithGuidance(func(*message.Observation, message.NavigationCommand) parkour.Guidance {
 		return parkour.Guidance{DeltaYawRad: 0.3, DeltaNextYawRad: -0.4}
 	}))
 	o := message.NewObservation(robot.Go2())
@@ -207,16 +207,16 @@ func TestAStepIsInTheHistoryAfterItWasUsed(t *testing.T) {
 	}
 	o.SessionID = 2
 	if got, want := history(steps(t, b, o, 20, 1)[0]), slices.Repeat([]int{20}, 10); !slices.Equal(got, want) {
-		t.Errorf("in a new session: history = %v, want %v", got, want)
+		t.Errorf("new session: history = %v, want %v", got, want)
 	}
 }
 
-func TestTheGroundIsScannedInEachFifthStep(t *testing.T) {
+func TestBuild_scanInterval(t *testing.T) {
 	s := &scanner{}
 	b := build(t, teacher(), parkour.WithScanner(s))
 	for i, obs := range steps(t, b, message.NewObservation(robot.Go2()), 1, 11) {
 		if want := 0.5 * float32(i/5+1); obs[53] != want {
-			t.Errorf("step %d: scan begins with %v, want %v", i, obs[53], want)
+			t.Errorf("step %d: first point of the scan = %v, want %v", i, obs[53], want)
 		}
 	}
 	if s.scans != 3 {
@@ -224,8 +224,8 @@ func TestTheGroundIsScannedInEachFifthStep(t *testing.T) {
 	}
 }
 
-func TestSmallCommandsAreZeroAndLargeValuesAreClipped(t *testing.T) {
-	b := build(t, teacher(), parkour.WithScanner(parkour.Flat(0.3)))
+func TestBuild_clipping(t *testing.T) {
+	b := build(t, teacher(), parkour.WithScanner(parkour.FlatScanner(0.3)))
 	o := message.NewObservation(robot.Go2())
 	obs, last := make([]float32, 753), make([]float32, 12)
 	for vx, want := range map[float64]float32{0: 0, 0.2: 0, -0.2: 0, 0.21: 0.21, -0.5: -0.5} {
@@ -233,7 +233,7 @@ func TestSmallCommandsAreZeroAndLargeValuesAreClipped(t *testing.T) {
 			t.Fatal(err)
 		}
 		if obs[10] != want || obs[11] != 1 || obs[12] != 0 {
-			t.Errorf("command %v m/s: obs[10:13] = %v, want %v and terrain", vx, obs[10:13], want)
+			t.Errorf("command %v m/s: obs[10:13] = %v, want %v, 1 and 0", vx, obs[10:13], want)
 		}
 	}
 	o.IMU.AngularVelocityRadPerSec[1], o.VelocityRadPerSec[0], last[5] = -1000, 3000, 1e6
@@ -245,8 +245,8 @@ func TestSmallCommandsAreZeroAndLargeValuesAreClipped(t *testing.T) {
 	}
 }
 
-func TestAStudentLooksInEachFifthStep(t *testing.T) {
-	all, estimator, encoder, actor := graphs()
+func TestBuild_student(t *testing.T) {
+	all, estimator, encoder, actor := models()
 	b, err := parkour.New(student(), all)
 	if err != nil {
 		t.Fatal(err)
@@ -261,20 +261,20 @@ func TestAStudentLooksInEachFifthStep(t *testing.T) {
 			t.Errorf("step %d: angles = %v, want 1.5 times 0.1 and -0.2", i, obs[6:8])
 		}
 		if obs[53] != 0 || obs[184] != 0 {
-			t.Errorf("step %d: scan of %v to %v, want zeros", i, obs[53], obs[184])
+			t.Errorf("step %d: scan from %v to %v, want zeros", i, obs[53], obs[184])
 		}
 	}
 	if encoder.runs != 3 || estimator.runs != 11 {
-		t.Errorf("in 11 steps the encoder ran %d times, the estimator %d; want 3 and 11", encoder.runs, estimator.runs)
+		t.Errorf("%d runs of the encoder and %d of the estimator in 11 steps, want 3 and 11", encoder.runs, estimator.runs)
 	}
 	if latent := actor.inputs["scan_latent"]; latent[0] != 3 || latent[31] != 3 {
-		t.Errorf("latent = %v, want that of the third run", latent)
+		t.Errorf("latent = %v, want that of run 3", latent)
 	}
 	if prop := encoder.inputs["prop"]; prop[6] != 0 || prop[7] != 0 || prop[37] != 11 {
-		t.Errorf("the encoder was told angles %v and a last action of %v, want zeros and 11", prop[6:8], prop[37])
+		t.Errorf("input of the encoder: angles %v, last action %v; want zeros and 11", prop[6:8], prop[37])
 	}
 	if prop := estimator.inputs["prop"]; math.Abs(float64(prop[6])-0.15) > 1e-7 || prop[37] != 11 {
-		t.Errorf("the estimator was told an angle of %v and a last action of %v, want 0.15 and 11", prop[6], prop[37])
+		t.Errorf("input of the estimator: angle %v, last action %v; want 0.15 and 11", prop[6], prop[37])
 	}
 	for i, v := range encoder.inputs["depth"] {
 		if math.Abs(float64(v)-0.25) > 1e-6 {
@@ -282,16 +282,16 @@ func TestAStudentLooksInEachFifthStep(t *testing.T) {
 		}
 	}
 	if encoder.resets != 1 {
-		t.Errorf("%d resets of the encoder, want 1: at the start", encoder.resets)
+		t.Errorf("%d resets of the encoder after the first step, want 1", encoder.resets)
 	}
 	b.Reset()
 	if encoder.resets != 2 {
-		t.Errorf("%d resets of the encoder, want 2", encoder.resets)
+		t.Errorf("%d resets of the encoder after Reset, want 2", encoder.resets)
 	}
 }
 
-func TestAStepThatFailsDoesNotCount(t *testing.T) {
-	all, estimator, encoder, _ := graphs()
+func TestBuild_failedStep(t *testing.T) {
+	all, estimator, encoder, _ := models()
 	b, err := parkour.New(student(), all)
 	if err != nil {
 		t.Fatal(err)
@@ -305,26 +305,26 @@ func TestAStepThatFailsDoesNotCount(t *testing.T) {
 			t.Errorf("error = %v, want %q in it", err, want)
 		}
 	}
-	fails(90, "found no depth image")
+	fails(90, "parkour: depth image not found")
 	o.Depth.Resize(48, 64)
-	fails(91, "depth image of 48x64, expected 60x106 or more")
+	fails(91, "depth image: found 48x64 pixels, expected 60x106 or more")
 	o.Depth.Resize(60, 106)
 	o.MonotonicNs = int64(time.Second)
 	o.Depth.MonotonicNs = o.MonotonicNs - int64(301*time.Millisecond)
-	fails(92, "was 301ms old when the joints were read, expected at most 300ms")
+	fails(92, "found an age of 301ms when the joints were read, expected at most 300ms")
 	o.Depth.MonotonicNs = o.MonotonicNs
 	encode := encoder.run
-	encoder.run = func(*graph) error { return errors.New("no memory") }
-	fails(93, "depth encoder: no memory")
+	encoder.run = func(*fakeModel) error { return errors.New("out of memory") }
+	fails(93, "depth encoder: out of memory")
 	encoder.run = encode
-	estimator.run = func(*graph) error { return errors.New("no idea") }
-	fails(94, "estimator: no idea")
+	estimator.run = func(*fakeModel) error { return errors.New("broken") }
+	fails(94, "estimator: broken")
 	estimator.run = nil
 	if got, want := history(steps(t, b, o, 1, 1)[0]), slices.Repeat([]int{1}, 10); !slices.Equal(got, want) {
 		t.Errorf("history = %v, want %v", got, want)
 	}
-	estimator.run = func(*graph) error { return errors.New("no idea") }
-	fails(95, "estimator: no idea")
+	estimator.run = func(*fakeModel) error { return errors.New("broken") }
+	fails(95, "estimator: broken")
 	estimator.run = nil
 	steps(t, b, o, 2, 1)
 	if got, want := history(steps(t, b, o, 3, 1)[0]), []int{1, 1, 1, 1, 1, 1, 1, 1, 1, 2}; !slices.Equal(got, want) {
@@ -332,8 +332,8 @@ func TestAStepThatFailsDoesNotCount(t *testing.T) {
 	}
 }
 
-func TestCommandsThatThePolicyCannotFollowAreRefused(t *testing.T) {
-	b := build(t, teacher(), parkour.WithScanner(parkour.Flat(0.3)))
+func TestBuild_rejectedCommand(t *testing.T) {
+	b := build(t, teacher(), parkour.WithScanner(parkour.FlatScanner(0.3)))
 	o := message.NewObservation(robot.Go2())
 	for _, tt := range []struct {
 		command message.NavigationCommand
@@ -350,17 +350,17 @@ func TestCommandsThatThePolicyCannotFollowAreRefused(t *testing.T) {
 	}
 }
 
-func TestSlicesOfTheWrongLengthAreRefused(t *testing.T) {
-	b := build(t, teacher(), parkour.WithScanner(parkour.Flat(0.3)))
+func TestBuild_wrongLength(t *testing.T) {
+	b := build(t, teacher(), parkour.WithScanner(parkour.FlatScanner(0.3)))
 	for _, tt := range []struct {
 		dst, positions, velocities, feet, last int
 		want                                   string
 	}{
-		{752, 12, 12, 4, 12, "room for 752 values"},
-		{753, 18, 12, 4, 12, "18 joint positions"},
-		{753, 12, 0, 4, 12, "0 joint velocities"},
-		{753, 12, 12, 0, 12, "0 contacts"},
-		{753, 12, 12, 4, 18, "last action of 18 values"},
+		{752, 12, 12, 4, 12, "parkour: observation buffer: found 752 values, expected 753"},
+		{753, 18, 12, 4, 12, "joint positions: found 18 values, expected 12"},
+		{753, 12, 0, 4, 12, "joint velocities: found 0 values, expected 12"},
+		{753, 12, 12, 0, 12, "contacts: found 0 values, expected 4"},
+		{753, 12, 12, 4, 18, "last action: found 18 values, expected 12"},
 	} {
 		o := &message.Observation{PositionRad: make([]float64, tt.positions), VelocityRadPerSec: make([]float64, tt.velocities), Contacts: make([]bool, tt.feet)}
 		err := b.Build(make([]float32, tt.dst), o, message.NavigationCommand{}, make([]float32, tt.last))
@@ -370,24 +370,25 @@ func TestSlicesOfTheWrongLengthAreRefused(t *testing.T) {
 	}
 }
 
-func TestPoliciesThatDoNotFitAreRefused(t *testing.T) {
+func TestNew_mismatch(t *testing.T) {
+	type modelMap = map[string]parkour.Model
 	for name, test := range map[string]struct {
-		change func(*policy.Policy, map[string]parkour.Graph)
+		change func(*policy.Policy, modelMap)
 		want   string
 	}{
-		"another kind":      {func(p *policy.Policy, _ map[string]parkour.Graph) { p.Observation.Kind = "go1_joystick" }, "observation: found {Kind:go1_joystick"},
-		"another size":      {func(p *policy.Policy, _ map[string]parkour.Graph) { p.Observation.Size = 48 }, "observation: found"},
-		"18 joints":         {func(p *policy.Policy, _ map[string]parkour.Graph) { p.DefaultPoseRad = make([]float64, 18) }, "default_pose_rad: found 18 values, expected 12"},
-		"no feet":           {func(p *policy.Policy, _ map[string]parkour.Graph) { p.Robot.Feet = []string{"FL", "FR"} }, "expected a robot with a foot RL"},
-		"no estimator":      {func(_ *policy.Policy, g map[string]parkour.Graph) { delete(g, "estimator") }, "graphs: found no estimator"},
-		"no encoder":        {func(_ *policy.Policy, g map[string]parkour.Graph) { delete(g, "depth_encoder") }, "graphs: found no depth_encoder"},
-		"no memory":         {func(p *policy.Policy, _ map[string]parkour.Graph) { p.Graphs["depth_encoder"] = policy.Graph{} }, "states: found none, expected its memory"},
-		"a larger image":    {func(_ *policy.Policy, g map[string]parkour.Graph) { g["depth_encoder"].(*graph).inputs["depth"] = nil }, "found an input depth of 0 values, expected 5046"},
-		"no latent":         {func(_ *policy.Policy, g map[string]parkour.Graph) { g["policy"].(*graph).inputs = nil }, "graphs.policy: found an input scan_latent of 0 values, expected 32"},
-		"a teacher, unseen": {func(p *policy.Policy, _ map[string]parkour.Graph) { delete(p.Graphs, "depth_encoder") }, "expected one, or a scanner"},
+		"kind":             {func(p *policy.Policy, _ modelMap) { p.Observation.Kind = "go1_joystick" }, "observation: found {Kind:go1_joystick"},
+		"size":             {func(p *policy.Policy, _ modelMap) { p.Observation.Size = 48 }, "observation: found"},
+		"18 joints":        {func(p *policy.Policy, _ modelMap) { p.DefaultPoseRad = make([]float64, 18) }, "default_pose_rad: found 18 values, expected 12"},
+		"no hind feet":     {func(p *policy.Policy, _ modelMap) { p.Robot.Feet = []string{"FL", "FR"} }, `robot: foot "RL" of go2 not found in ["FL" "FR"]`},
+		"no estimator":     {func(_ *policy.Policy, m modelMap) { delete(m, "estimator") }, `graphs: "estimator" not found`},
+		"no depth encoder": {func(_ *policy.Policy, m modelMap) { delete(m, "depth_encoder") }, `graphs: "depth_encoder" not found`},
+		"no state":         {func(p *policy.Policy, _ modelMap) { p.Graphs["depth_encoder"] = policy.Graph{} }, "graphs.depth_encoder.states: found 0 states, expected 1 or more"},
+		"image size":       {func(_ *policy.Policy, m modelMap) { m["depth_encoder"].(*fakeModel).inputs["depth"] = nil }, "found an input depth of 0 values, expected 5046"},
+		"no latent":        {func(_ *policy.Policy, m modelMap) { m["policy"].(*fakeModel).inputs = nil }, "graphs.policy: found an input scan_latent of 0 values, expected 32"},
+		"no scanner":       {func(p *policy.Policy, _ modelMap) { delete(p.Graphs, "depth_encoder") }, `graphs: "depth_encoder" not found: a teacher needs a scanner`},
 	} {
 		p := student()
-		all, _, _, _ := graphs()
+		all, _, _, _ := models()
 		test.change(p, all)
 		_, err := parkour.New(p, all)
 		if _, ok := errors.AsType[*policy.Error](err); !ok || !strings.Contains(err.Error(), test.want) {
@@ -412,8 +413,8 @@ func TestRollPitchYaw(t *testing.T) {
 		{"rolled", turn(0, -0.7), [3]float64{-0.7, 0, 0}},
 		{"nose down", turn(1, 0.5), [3]float64{0, 0.5, 0}},
 		{"turned left", turn(2, 2.5), [3]float64{0, 0, 2.5}},
-		{"the other sign", [4]float64{-h, 0, 0, -h}, [3]float64{0, 0, math.Pi / 2}},
-		{"not quite a unit quaternion", [4]float64{2 * math.Cos(0.25), 0, 2 * math.Sin(0.25), 0}, [3]float64{0, 0.5, 0}},
+		{"negative quaternion", [4]float64{-h, 0, 0, -h}, [3]float64{0, 0, math.Pi / 2}},
+		{"norm of 2", [4]float64{2 * math.Cos(0.25), 0, 2 * math.Sin(0.25), 0}, [3]float64{0, 0.5, 0}},
 		{"straight down", [4]float64{h, 0, h, 0}, [3]float64{0, math.Pi / 2, 0}},
 	} {
 		roll, pitch, yaw := parkour.RollPitchYaw(tt.q)

@@ -11,11 +11,11 @@ import (
 	"krabby.dev/krabby/hal/robot"
 )
 
-// at returns the index of a point of the scan.
-func at(column, row int) int { return row*12 + column }
+// pointIndex returns the index of a point of the scan.
+func pointIndex(column, row int) int { return row*12 + column }
 
-func TestTheScanIsAGridAheadThatTurnsWithTheBase(t *testing.T) {
-	// The ground rises by 0.1 m for each m along x, and by 0.01 m along y.
+func TestMapScanner(t *testing.T) {
+	// The ground rises by 0.1 m per m along x and by 0.01 m per m along y.
 	ramp := &parkour.HeightMap{XM: -10, YM: -10, CellM: 10, Rows: 3, Columns: 3}
 	for i := range 9 {
 		ramp.HeightsM = append(ramp.HeightsM, 0.1*(float64(i%3)*10-10)+0.01*(float64(i/3)*10-10))
@@ -23,32 +23,32 @@ func TestTheScanIsAGridAheadThatTurnsWithTheBase(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		pose parkour.Pose
-		// The ground's height below points of the grid, from where they are.
+		// Heights of the ground at points of the grid, calculated from their positions.
 		first, ahead, left float64
 	}{
-		{"at the origin", parkour.Pose{ZM: 0.4}, -0.045 - 0.0075, 0.12 - 0.0075, -0.045 + 0.0075},
-		{"two m along x", parkour.Pose{XM: 2, ZM: 0.4}, 0.155 - 0.0075, 0.32 - 0.0075, 0.155 + 0.0075},
-		{"turned to the left by 90°", parkour.Pose{ZM: 0.4, YawRad: math.Pi / 2}, 0.075 - 0.0045, 0.075 + 0.012, -0.075 - 0.0045},
+		{"origin", parkour.Pose{ZM: 0.4}, -0.045 - 0.0075, 0.12 - 0.0075, -0.045 + 0.0075},
+		{"2 m along x", parkour.Pose{XM: 2, ZM: 0.4}, 0.155 - 0.0075, 0.32 - 0.0075, 0.155 + 0.0075},
+		{"yaw of 90°", parkour.Pose{ZM: 0.4, YawRad: math.Pi / 2}, 0.075 - 0.0045, 0.075 + 0.012, -0.075 - 0.0045},
 	} {
 		s := &parkour.MapScanner{Map: ramp, Pose: func(*message.Observation) (parkour.Pose, error) { return tt.pose, nil }}
 		got := make([]float32, parkour.ScanSize)
 		if err := s.Scan(got, nil); err != nil {
 			t.Fatal(err)
 		}
-		for what, point := range map[string]struct {
+		for name, point := range map[string]struct {
 			i      int
 			ground float64
-		}{"the first point": {at(0, 0), tt.first}, "the point most ahead": {at(11, 0), tt.ahead}, "the point most to the left": {at(0, 10), tt.left}} {
+		}{"first point": {pointIndex(0, 0), tt.first}, "last column": {pointIndex(11, 0), tt.ahead}, "last row": {pointIndex(0, 10), tt.left}} {
 			if want := tt.pose.ZM - point.ground - 0.3; math.Abs(float64(got[point.i])-want) > 1e-6 {
-				t.Errorf("%s: %s = %v, want %v", tt.name, what, got[point.i], want)
+				t.Errorf("%s: %s = %v, want %v", tt.name, name, got[point.i], want)
 			}
 		}
 	}
 }
 
-func TestTheScanIsClippedToAMetre(t *testing.T) {
+func TestFlatScanner(t *testing.T) {
 	got := make([]float32, parkour.ScanSize)
-	for height, want := range map[parkour.Flat]float32{0.3: 0, 0.35: 0.05, 2: 1, -2: -1} {
+	for height, want := range map[parkour.FlatScanner]float32{0.3: 0, 0.35: 0.05, 2: 1, -2: -1} {
 		if err := height.Scan(got, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +58,7 @@ func TestTheScanIsClippedToAMetre(t *testing.T) {
 	}
 }
 
-func TestBeyondTheBorderOfAMapItIsAsAtTheBorder(t *testing.T) {
+func TestHeightMapAt(t *testing.T) {
 	m := &parkour.HeightMap{XM: 1, YM: 2, CellM: 0.5, Rows: 2, Columns: 3, HeightsM: []float64{1, 2, 3, 5, 6, 7}}
 	for point, want := range map[[2]float64]float64{
 		{1, 2}: 1, {2, 2.5}: 7, {1.25, 2}: 1.5, {1.25, 2.25}: 3.5, {-9, 2}: 1, {9, 2}: 3, {9, 9}: 7, {1.5, -9}: 2, {1.5, 2.25}: 4,
@@ -69,16 +69,16 @@ func TestBeyondTheBorderOfAMapItIsAsAtTheBorder(t *testing.T) {
 	}
 }
 
-func TestMapsAndPosesThatAreNoneAreErrors(t *testing.T) {
+func TestMapScanner_error(t *testing.T) {
 	pose := func(*message.Observation) (parkour.Pose, error) { return parkour.Pose{}, nil }
 	lost := func(*message.Observation) (parkour.Pose, error) { return parkour.Pose{}, errors.New("lost") }
-	good := parkour.HeightMap{CellM: 1, Rows: 2, Columns: 2, HeightsM: make([]float64, 4)}
-	short, flat := good, good
+	valid := parkour.HeightMap{CellM: 1, Rows: 2, Columns: 2, HeightsM: make([]float64, 4)}
+	short, flat := valid, valid
 	short.HeightsM, flat.CellM = make([]float64, 3), 0
 	for want, s := range map[string]*parkour.MapScanner{
-		"lost":               {Map: &good, Pose: lost},
-		"with 3 heights":     {Map: &short, Pose: pose},
-		"with cells of 0 m:": {Map: &flat, Pose: pose},
+		"lost": {Map: &valid, Pose: lost},
+		"height map: found 3 heights, expected 4": {Map: &short, Pose: pose},
+		"height map: found cells of 0 m":          {Map: &flat, Pose: pose},
 	} {
 		if err := s.Scan(make([]float32, parkour.ScanSize), nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error = %v, want %q in it", err, want)
@@ -86,8 +86,8 @@ func TestMapsAndPosesThatAreNoneAreErrors(t *testing.T) {
 	}
 }
 
-// look renders what a camera of 87° sees of a ground, by following its rays in small steps.
-func look(o *message.Observation, c parkour.Camera, heightM float64, ground func(x, y float64) float64) {
+// render sets the depth image of o to that of a camera above the ground, by ray marching.
+func render(o *message.Observation, c parkour.Camera, heightM float64, ground func(x, y float64) float64) {
 	roll, pitch, _ := parkour.RollPitchYaw(o.IMU.Orientation)
 	level := func(v [3]float64) [3]float64 {
 		v[1], v[2] = math.Cos(roll)*v[1]-math.Sin(roll)*v[2], math.Sin(roll)*v[1]+math.Cos(roll)*v[2]
@@ -113,22 +113,22 @@ func look(o *message.Observation, c parkour.Camera, heightM float64, ground func
 	}
 }
 
-func TestTheGroundIsScannedFromADepthImage(t *testing.T) {
+func TestDepthScanner(t *testing.T) {
 	camera := parkour.Camera{PositionM: [3]float64{0.3, 0, 0.05}, PitchRad: 0.6, HorizontalFOVRad: 87 * math.Pi / 180}
-	step := func(x, y float64) float64 { // A step up, 0.2 m high, 0.75 m ahead.
+	step := func(x, y float64) float64 { // A step of 0.2 m, 0.75 m ahead.
 		if x > 0.75 {
 			return 0.2
 		}
 		return 0
 	}
 	for name, q := range map[string][4]float64{
-		"level":    {1, 0, 0, 0},
-		"inclined": {math.Cos(0.05), math.Sin(0.05), 0, 0},
-		"nose up":  {math.Cos(0.05), 0, -math.Sin(0.05), 0},
+		"level":   {1, 0, 0, 0},
+		"rolled":  {math.Cos(0.05), math.Sin(0.05), 0, 0},
+		"nose up": {math.Cos(0.05), 0, -math.Sin(0.05), 0},
 	} {
 		o := message.NewObservation(robot.Go2())
 		o.IMU.Orientation = q
-		look(o, camera, 0.35, step)
+		render(o, camera, 0.35, step)
 		got := make([]float32, parkour.ScanSize)
 		s := &parkour.DepthScanner{Camera: camera}
 		if err := s.Scan(got, o); err != nil {
@@ -142,32 +142,32 @@ func TestTheGroundIsScannedFromADepthImage(t *testing.T) {
 				case x > 0.8:
 					want = -0.15
 				case x > 0.65:
-					continue // The cell has the edge in it.
+					continue // The cell contains the edge.
 				}
-				if math.Abs(float64(got[at(column, row)])-want) > 0.02 {
-					t.Errorf("%s: %.2f m ahead, row %d: scan = %v, want %v", name, x, row, got[at(column, row)], want)
+				if math.Abs(float64(got[pointIndex(column, row)])-want) > 0.02 {
+					t.Errorf("%s: %.2f m ahead, row %d: scan = %v, want %v", name, x, row, got[pointIndex(column, row)], want)
 				}
 			}
 		}
 	}
 }
 
-func TestADepthImageWithoutGroundIsAnError(t *testing.T) {
+func TestDepthScanner_error(t *testing.T) {
 	o := message.NewObservation(robot.Go2())
 	s := &parkour.DepthScanner{Camera: parkour.Camera{HorizontalFOVRad: 1.5}}
 	got := make([]float32, parkour.ScanSize)
-	if err := s.Scan(got, o); err == nil || !strings.Contains(err.Error(), "found no depth image") {
+	if err := s.Scan(got, o); err == nil || !strings.Contains(err.Error(), "depth image not found") {
 		t.Errorf("no image: error = %v", err)
 	}
 	o.Depth.Resize(60, 106)
 	for i := range o.Depth.Values {
 		o.Depth.Values[i] = []float32{float32(math.NaN()), float32(math.Inf(1)), 0, 9}[i%4]
 	}
-	if err := s.Scan(got, o); err == nil || !strings.Contains(err.Error(), "found no ground") {
-		t.Errorf("an image of what cannot be measured: error = %v", err)
+	if err := s.Scan(got, o); err == nil || !strings.Contains(err.Error(), "ground not found in the depth image") {
+		t.Errorf("unmeasured and distant pixels: error = %v", err)
 	}
 	s.Camera.HorizontalFOVRad = 0
-	if err := s.Scan(got, o); err == nil || !strings.Contains(err.Error(), "field of view of 0 rad") {
-		t.Errorf("a camera that sees nothing: error = %v", err)
+	if err := s.Scan(got, o); err == nil || !strings.Contains(err.Error(), "found a field of view of 0 rad") {
+		t.Errorf("no field of view: error = %v", err)
 	}
 }

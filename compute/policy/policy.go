@@ -1,6 +1,6 @@
-// Package policy loads trained policies. A policy is a folder with an ONNX model, policy.onnx, or several, and a
-// manifest, manifest.json, that says which robot it drives, what its numbers mean and what its files' checksums are.
-// Nothing in the folder is executed or trusted before it is checked.
+// Package policy loads and verifies trained policies. A policy is a directory with one or more ONNX models and a manifest,
+// manifest.json: it names the robot that the policy drives, defines the units and the order of inputs and outputs, and has
+// the SHA-256 of each file. docs/policies.md specifies the format. Loading a policy executes nothing in the directory.
 //
 // It must never import inference engines, observation builders or transport.
 package policy
@@ -16,76 +16,81 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"krabby.dev/krabby/compute/policy/graph"
 	"krabby.dev/krabby/hal/robot"
 )
 
 const (
-	// ManifestFile and ModelFile are the names of the files of a policy's folder.
+	// ManifestFile is the name of the manifest in a policy directory.
 	ManifestFile = "manifest.json"
-	ModelFile    = "policy.onnx"
+	// ModelFile is the name of the file of PolicyGraph.
+	ModelFile = "policy.onnx"
 
 	maxManifestBytes = 1 << 20
 	maxFileBytes     = 256 << 20
 )
 
-// Error says which file of a policy, and which field if it is the manifest, is wrong, what was found and what was
-// expected. It is a single line.
+// Error reports a file of a policy that is wrong, missing or unreadable. Its text is one line.
 type Error struct {
-	File     string
-	Field    string // Empty where the file as a whole is wrong.
+	// File is the path of the file.
+	File string
+	// Field is the path of a field of the manifest, for example graphs.policy.inputs[0].shape, or a property of a model. It
+	// is empty where the error concerns the whole file.
+	Field string
+	// Found and Expected describe a wrong value.
 	Found    string
 	Expected string
-	// Err is the cause where there is one, for example fs.ErrNotExist.
+	// Err is set in place of Found and Expected where something is missing or unreadable, for example to fs.ErrNotExist.
 	Err error
 }
 
+// Error returns "policy: FILE: FIELD: found FOUND, expected EXPECTED", or ERR in place of found and expected.
 func (e *Error) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "policy: %s: ", e.File)
+	place := e.File
 	if e.Field != "" {
-		fmt.Fprintf(&b, "%s: ", e.Field)
+		place += ": " + e.Field
 	}
-	fmt.Fprintf(&b, "found %s, expected %s", e.Found, e.Expected)
-	return b.String()
+	if e.Err != nil {
+		return fmt.Sprintf("policy: %s: %v", place, e.Err)
+	}
+	return fmt.Sprintf("policy: %s: found %s, expected %s", place, e.Found, e.Expected)
 }
 
-// Unwrap returns the cause.
+// Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Policy is a policy that has been checked.
+// Policy is a verified policy.
 type Policy struct {
 	Manifest
 	// Robot is the robot that the manifest names.
 	Robot *robot.Robot
-	// Dir is the folder that it was loaded from.
+	// Dir is the directory that the policy was loaded from.
 	Dir string
-	// Models has the content of the file of each graph, by the name of the graph, and Declared what it declares. These are
-	// the very bytes that were checked.
-	Models   map[string][]byte
-	Declared map[string]*graph.Model
+	// Models maps the name of each graph to the content of its ONNX file: the bytes that were verified.
+	Models map[string][]byte
+	// Metadata maps the name of each graph to what its ONNX file declares.
+	Metadata map[string]*graph.Metadata
 
-	joints robot.Map
-	held   []held
+	joints robot.JointIndices
+	held   []heldJoint
 }
 
-// held is a joint that the policy does not drive.
-type held struct {
-	joint       int
+// heldJoint is a joint of the robot that the policy does not drive.
+type heldJoint struct {
+	joint       int // Index among the robot's joints.
 	positionRad float64
 }
 
-// Load reads and checks the policy in dir, which may also be the path of its manifest: the manifest, the checksum of every
-// file, and that each model declares the inputs and outputs of the manifest and has all of its weights in its file. The
-// error is an *Error.
+// Load reads the policy in dir and verifies it: all fields of the manifest, the SHA-256 of every file, and that each model
+// declares the inputs and outputs of the manifest and contains all of its weights. dir may also be the path of the
+// manifest. The error is an *Error.
 func Load(dir string) (*Policy, error) {
 	if filepath.Base(dir) == ManifestFile {
 		dir = filepath.Dir(dir)
 	}
 	manifestPath := filepath.Join(dir, ManifestFile)
-	content, err := read(manifestPath, maxManifestBytes)
+	content, err := readFile(manifestPath, maxManifestBytes)
 	if err != nil {
 		return nil, err
 	}
@@ -93,75 +98,85 @@ func Load(dir string) (*Policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Policy{Manifest: *m, Dir: dir, Models: map[string][]byte{}, Declared: map[string]*graph.Model{}}
-	if p.Robot, p.joints, err = m.validate(manifestPath); err != nil {
+	p := &Policy{Manifest: *m, Dir: dir}
+	if p.Robot, p.joints, err = (validator{m, manifestPath}).validate(); err != nil {
 		return nil, err
 	}
 	for i, joint := range p.Robot.Joints {
-		if positionRad, ok := m.OtherJointsRad[joint.Name]; ok {
-			p.held = append(p.held, held{i, positionRad})
+		if positionRad, ok := m.HeldJointsRad[joint.Name]; ok {
+			p.held = append(p.held, heldJoint{i, positionRad})
 		}
 	}
-	contents := map[string][]byte{}
-	for _, name := range slices.Sorted(maps.Keys(m.Files)) {
-		path := filepath.Join(dir, name)
-		content, err := read(path, maxFileBytes)
-		if err != nil {
-			return nil, err
-		}
-		sum := sha256.Sum256(content)
-		if found := hex.EncodeToString(sum[:]); found != m.Files[name] {
-			return nil, &Error{File: path, Field: "sha256", Found: found, Expected: m.Files[name]}
-		}
-		contents[name] = content
-	}
-	for _, name := range slices.Sorted(maps.Keys(m.Graphs)) {
-		g := m.Graphs[name]
-		p.Models[name] = contents[g.File]
-		if p.Declared[name], err = check(filepath.Join(dir, g.File), contents[g.File], g); err != nil {
-			return nil, err
-		}
+	if err := p.loadModels(); err != nil {
+		return nil, err
 	}
 	return p, nil
 }
 
-// check compares what a model declares with what the manifest says of it.
-func check(path string, content []byte, g Graph) (*graph.Model, error) {
-	model, err := graph.Parse(content)
-	if err != nil {
-		return nil, &Error{File: path, Found: "no ONNX model (" + err.Error() + ")", Expected: "an ONNX model", Err: err}
+// loadModels reads and verifies all files of the manifest.
+func (p *Policy) loadModels() error {
+	contents := map[string][]byte{}
+	for _, name := range slices.Sorted(maps.Keys(p.Files)) {
+		path := filepath.Join(p.Dir, name)
+		content, err := readFile(path, maxFileBytes)
+		if err != nil {
+			return err
+		}
+		sum := sha256.Sum256(content)
+		if found := hex.EncodeToString(sum[:]); found != p.Files[name] {
+			return &Error{File: path, Field: "sha256", Found: found, Expected: p.Files[name]}
+		}
+		contents[name] = content
 	}
-	if len(model.External) > 0 {
-		return nil, &Error{File: path, Field: "external data", Found: fmt.Sprintf("weights in %q", model.External), Expected: "all weights in the file itself"}
+	p.Models, p.Metadata = map[string][]byte{}, map[string]*graph.Metadata{}
+	for _, name := range slices.Sorted(maps.Keys(p.Graphs)) {
+		g := p.Graphs[name]
+		metadata, err := parseModel(filepath.Join(p.Dir, g.File), contents[g.File], g)
+		if err != nil {
+			return err
+		}
+		p.Models[name], p.Metadata[name] = contents[g.File], metadata
+	}
+	return nil
+}
+
+// parseModel returns the metadata of an ONNX file after comparing it with the manifest.
+func parseModel(path string, content []byte, g Graph) (*graph.Metadata, error) {
+	metadata, err := graph.Parse(content)
+	if err != nil {
+		return nil, &Error{File: path, Err: fmt.Errorf("invalid ONNX model: %w", err)}
+	}
+	if len(metadata.ExternalData) > 0 {
+		return nil, &Error{File: path, Field: "external data", Found: fmt.Sprintf("weights in %q", metadata.ExternalData), Expected: "all weights in the model file"}
 	}
 	for _, side := range []struct {
 		field    string
 		found    []graph.Tensor
 		expected []Tensor
-	}{{"model inputs", model.Inputs, g.Inputs}, {"model outputs", model.Outputs, g.Outputs}} {
-		if !slices.EqualFunc(side.found, side.expected, declares) {
-			return nil, &Error{File: path, Field: side.field, Found: fmt.Sprint(side.found), Expected: describe(side.expected)}
+	}{{"model inputs", metadata.Inputs, g.Inputs}, {"model outputs", metadata.Outputs, g.Outputs}} {
+		if !slices.EqualFunc(side.found, side.expected, accepts) {
+			return nil, &Error{File: path, Field: side.field, Found: fmt.Sprint(side.found), Expected: fmt.Sprint(declarations(side.expected))}
 		}
 	}
-	return model, nil
+	return metadata, nil
 }
 
-// declares says whether a model's declaration takes a tensor of the manifest: dimensions may be left open.
-func declares(found graph.Tensor, expected Tensor) bool {
-	return found.Name == expected.Name && found.Type == "float" &&
-		slices.EqualFunc(found.Shape, expected.Shape, func(d, want int64) bool { return d < 0 || d == want })
+// accepts reports whether the input or output that a model declares is the tensor of the manifest.
+func accepts(declared graph.Tensor, t Tensor) bool {
+	return declared.Name == t.Name && declared.Type == graph.Float32 && t.Fits(declared.Shape)
 }
 
-func describe(tensors []Tensor) string {
+// declarations returns tensors of a manifest as a model declares them.
+func declarations(tensors []Tensor) []graph.Tensor {
 	all := make([]graph.Tensor, len(tensors))
 	for i, t := range tensors {
-		all[i] = graph.Tensor{Name: t.Name, Type: "float", Shape: t.Shape}
+		all[i] = graph.Tensor{Name: t.Name, Type: graph.Float32, Shape: t.Shape}
 	}
-	return fmt.Sprint(all)
+	return all
 }
 
-// JointNames returns the names of the policy's joints, in its order. A policy that was made by hand and names no joints has
-// the robot's.
+// JointNames returns the names of the policy's joints, in the order of its actions. It returns the robot's joints where
+// JointOrder is empty, which Load rejects.
 func (p *Policy) JointNames() []string {
 	if len(p.JointOrder) > 0 {
 		return p.JointOrder
@@ -169,71 +184,79 @@ func (p *Policy) JointNames() []string {
 	return p.Robot.JointNames()
 }
 
-// Joints returns where the policy's joints are: Joints()[i] is the index among the robot's joints of the policy's joint i.
-func (p *Policy) Joints() robot.Map {
+// JointMap returns the index among the robot's joints of each joint of the policy: JointMap()[i] is the robot's index of
+// the joint that action i moves.
+func (p *Policy) JointMap() robot.JointIndices {
 	if p.joints != nil {
 		return p.joints
 	}
 	order, names := p.JointNames(), p.Robot.JointNames()
-	joints := make(robot.Map, len(order))
+	joints := make(robot.JointIndices, len(order))
 	for i, name := range order {
 		joints[i] = slices.Index(names, name)
 	}
 	return joints
 }
 
-// Targets turns an action into joint positions in rad. dst has one value for each of the robot's joints, in the robot's
-// order, action one for each of the policy's: clipped, scaled and added to the default pose. Joints that are not the
-// policy's get the position where they are held. The joints' limits are not applied. It does not allocate.
+// Targets converts an action to joint positions:
+//
+//	target = default pose + scale * clip(action)
+//
+// action has one value for each joint of the policy, in its order. dst has one position in rad for each joint of the
+// robot, in the robot's order; joints that the policy does not drive get their positions of HeldJointsRad. Joint limits
+// are not applied. Targets does not allocate.
 func (p *Policy) Targets(dst []float64, action []float32) {
 	for i, a := range action {
 		value := float64(a)
 		if p.ActionClip > 0 {
 			value = min(max(value, -p.ActionClip), p.ActionClip)
 		}
-		at := i
+		joint := i
 		if p.joints != nil {
-			at = p.joints[i]
+			joint = p.joints[i]
 		}
-		dst[at] = p.DefaultPoseRad[i] + p.ActionScale*value
+		dst[joint] = p.DefaultPoseRad[i] + p.ActionScale*value
 	}
 	for _, h := range p.held {
 		dst[h.joint] = h.positionRad
 	}
 }
 
-// read returns the content of a regular file of at most maxBytes, and more than none.
-func read(path string, maxBytes int64) ([]byte, error) {
-	const expected = "a readable file"
-	info, err := os.Stat(path) // Before opening it: opening a pipe would block.
+// readFile returns the content of a regular file of 1 to maxBytes bytes.
+func readFile(path string, maxBytes int64) ([]byte, error) {
+	info, err := os.Stat(path) // Before os.Open, which would block on a pipe.
 	if err != nil {
-		found := "an error (" + err.Error() + ")"
-		if errors.Is(err, fs.ErrNotExist) {
-			found = "no such file"
-		}
-		return nil, &Error{File: path, Found: found, Expected: expected, Err: err}
+		return nil, readError(path, err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, &Error{File: path, Found: "something that is not a regular file", Expected: expected}
-	}
-	if info.Size() > maxBytes { // Before reading what would fill the memory.
-		return nil, &Error{File: path, Found: fmt.Sprintf("%d bytes", info.Size()), Expected: fmt.Sprintf("1 to %d bytes", maxBytes)}
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, &Error{File: path, Found: "an error (" + err.Error() + ")", Expected: expected, Err: err}
-	}
-	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
-	if err != nil {
-		return nil, &Error{File: path, Found: "an error (" + err.Error() + ")", Expected: expected, Err: err}
-	}
-	if n := int64(len(content)); n == 0 || n > maxBytes {
-		found := "an empty file"
-		if n > 0 {
-			found = fmt.Sprintf("more than %d bytes", maxBytes)
+		found := "a file of mode " + info.Mode().String()
+		if info.IsDir() {
+			found = "a directory"
 		}
-		return nil, &Error{File: path, Found: found, Expected: fmt.Sprintf("1 to %d bytes", maxBytes)}
+		return nil, &Error{File: path, Found: found, Expected: "a regular file"}
+	}
+	size, content := info.Size(), []byte(nil)
+	if size <= maxBytes { // A larger file does not get into memory.
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, readError(path, err)
+		}
+		defer f.Close()
+		if content, err = io.ReadAll(io.LimitReader(f, maxBytes+1)); err != nil {
+			return nil, readError(path, err)
+		}
+		size = int64(len(content))
+	}
+	if size < 1 || size > maxBytes {
+		return nil, &Error{File: path, Found: fmt.Sprintf("%d bytes", size), Expected: fmt.Sprintf("1 to %d bytes", maxBytes)}
 	}
 	return content, nil
+}
+
+// readError returns an *Error for err, which an operation on the file at path returned.
+func readError(path string, err error) error {
+	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
+		err = pathError.Err // Error.File has the path.
+	}
+	return &Error{File: path, Err: err}
 }

@@ -7,14 +7,14 @@ import (
 	"krabby.dev/krabby/hal/robot"
 )
 
-// MaxRecordedBytes is how much memory a Recorder takes at most, and as much again when it writes: an hour and three quarters
-// of a policy of 48 values at 50 Hz, 13 minutes of one of 753.
+// MaxRecordedBytes is the largest memory of a Recorder; Write needs as much again. It is enough for 105 minutes of a policy with
+// an observation of 48 values at 50 Hz, and for 13 minutes with one of 753 values.
 const MaxRecordedBytes = 128 << 20
 
-// chunkSteps is how many steps a Recorder makes room for at a time. To grow a slice would copy all before it, in the loop.
+// chunkSteps is the number of steps that a Recorder allocates at a time. Growing one slice would copy it within the loop.
 const chunkSteps = 512
 
-// Recorder collects the steps of a loop. It belongs to the goroutine of the loop, and to another once that has ended.
+// Recorder collects the steps of a control loop. Only the goroutine of the loop may use it until the loop ends.
 type Recorder struct {
 	robot     *robot.Robot
 	inputs    int
@@ -25,31 +25,31 @@ type Recorder struct {
 	dropped   int
 	sessionID uint64
 	timeNs    int64 // Of the last step.
-	offsetNs  int64 // Added to the times of this session, so that they go on where those of the last one ended.
-	velocity  bool  // The base's velocity was known in each step.
+	offsetNs  int64 // Added to the times of this session, so that they continue those of the previous one.
+	velocity  bool  // The base velocity was known in every step.
 }
 
-// chunk has some of the steps.
+// chunk holds the values of some steps.
 type chunk struct {
 	timeNs []int64
 	starts []bool
 	rows   []float32
 }
 
-// NewRecorder returns a recorder for a policy of so many inputs and actions on r.
+// NewRecorder returns a recorder for a policy on r, with the number of its inputs and actions.
 func NewRecorder(r *robot.Robot, inputs, actions int) *Recorder {
 	rec := &Recorder{robot: r, inputs: inputs, actions: actions, velocity: true}
 	rec.maxSteps = MaxRecordedBytes / (4*rec.width() + 9)
 	return rec
 }
 
-// width is the number of values of a step.
+// width returns the number of values per step.
 func (r *Recorder) width() int {
 	return 2*len(r.robot.Joints) + 4 + 3 + 3 + 3 + len(r.robot.Feet) + 3 + r.inputs + r.actions
 }
 
-// Step adds a step: o is what the policy's input was built of and action its output, neither of which it keeps. Once there
-// is no more room it drops them.
+// Step adds a step: the policy's input was built from o and command, and action is its output. Step copies all values. It drops
+// the step if the recorder is full.
 func (r *Recorder) Step(o *message.Observation, command message.NavigationCommand, input, action []float32) {
 	if r.steps == r.maxSteps {
 		r.dropped++
@@ -91,18 +91,18 @@ func (r *Recorder) Step(o *message.Observation, command message.NavigationComman
 	r.steps++
 }
 
-// Steps returns how many steps there are, and how many there was no room for.
+// Steps returns the numbers of recorded and of dropped steps.
 func (r *Recorder) Steps() (recorded, dropped int) { return r.steps, r.dropped }
 
-// Write writes what was recorded to a file, as [Rollout.Write] does. What nobody knew in some step is left out.
+// Write writes the recorded steps to a file, as [Rollout.Write] does.
 func (r *Recorder) Write(path string) error {
 	if r.steps == 0 {
-		return fmt.Errorf("rollout: writing %s: found no step in which the policy acted, expected one or more", path)
+		return fmt.Errorf("rollout: writing %s: no steps recorded", path)
 	}
 	return r.Rollout().Write(path)
 }
 
-// Rollout returns what was recorded, at least one step.
+// Rollout returns the recorded steps, at least one. It leaves out the base velocity if it was unknown in a step.
 func (r *Recorder) Rollout() *Rollout {
 	out := &Rollout{JointNames: r.robot.JointNames(), FootNames: r.robot.Feet}
 	joints := len(r.robot.Joints)

@@ -11,18 +11,18 @@ import (
 	"krabby.dev/krabby/hal/robot"
 )
 
-func TestASliceIsThoseSteps(t *testing.T) {
+func TestRollout_Slice(t *testing.T) {
 	recorded := sample()
 	s := recorded.Slice(2, 4)
 	if s.Steps() != 2 || s.Observation.Row(0)[0] != recorded.Observation.Row(2)[0] || len(s.Action.Values) != 2 || !slices.Equal(s.EpisodeStart, []bool{false, true}) {
 		t.Errorf("slice = %+v", s)
 	}
-	if s.Starts(0) || !s.Starts(1) || (&Rollout{TimeS: []float64{0}}).Starts(0) {
-		t.Error("Starts does not say what episode_start does")
+	if s.StartsEpisode(0) || !s.StartsEpisode(1) || (&Rollout{TimeS: []float64{0}}).StartsEpisode(0) {
+		t.Error("StartsEpisode differs from EpisodeStart")
 	}
 }
 
-// sample has four steps of two episodes.
+// sample returns a rollout of four steps in two episodes.
 func sample() *Rollout {
 	g := robot.Go1()
 	rec := NewRecorder(g, 1, 1)
@@ -34,7 +34,7 @@ func sample() *Rollout {
 	return rec.Rollout()
 }
 
-// step is an observation of a robot, of which every value differs.
+// step returns an observation whose values depend on n.
 func step(r *robot.Robot, n int) *message.Observation {
 	o := message.NewObservation(r)
 	o.SessionID, o.MonotonicNs, o.BaseVelocityKnown = 1, int64(20_000_000*(n+5)), true
@@ -45,13 +45,13 @@ func step(r *robot.Robot, n int) *message.Observation {
 	return o
 }
 
-func TestARecorderWritesWhatPassed(t *testing.T) {
+func TestRecorder(t *testing.T) {
 	g := robot.Go1()
 	rec := NewRecorder(g, 2, 3)
 	const steps = chunkSteps + 3
 	for n := range steps {
 		o := step(g, n)
-		if n >= 4 { // Another life of the server, whose clock begins anew.
+		if n >= 4 { // Another session of the server, with a new clock.
 			o.SessionID, o.MonotonicNs = 2, int64(20_000_000*(n-4))
 		}
 		rec.Step(o, message.NavigationCommand{VxMps: 1, YawRateRadPerSec: 0.5}, []float32{float32(n), 1}, []float32{2, 3, float32(-n)})
@@ -79,18 +79,18 @@ func TestARecorderWritesWhatPassed(t *testing.T) {
 			t.Errorf("%s = %v, want %v", name, pair[0], pair[1])
 		}
 	}
-	if !r.Starts(0) || r.Starts(3) || !r.Starts(4) || r.Starts(5) {
+	if !r.StartsEpisode(0) || r.StartsEpisode(3) || !r.StartsEpisode(4) || r.StartsEpisode(5) {
 		t.Errorf("episodes start at %v, want 0 and 4", r.EpisodeStart[:6])
 	}
 	if math.Abs(r.TimeS[3]-0.06) > 1e-9 || math.Abs(r.TimeS[5]-r.TimeS[4]-0.02) > 1e-9 {
-		t.Errorf("times = %v, want steps of 20 ms that go on in the next session", r.TimeS[:6])
+		t.Errorf("times = %v, want steps of 20 ms across sessions", r.TimeS[:6])
 	}
 	if !slices.Equal(r.JointNames, g.JointNames()) || !slices.Equal(r.FootNames, g.Feet) {
 		t.Errorf("names = %q, %q", r.JointNames, r.FootNames)
 	}
 }
 
-func TestABaseVelocityThatIsNotKnownIsLeftOut(t *testing.T) {
+func TestRecorder_unknownBaseVelocity(t *testing.T) {
 	g := robot.Go1()
 	rec := NewRecorder(g, 1, 1)
 	for n := range 3 {
@@ -103,7 +103,7 @@ func TestABaseVelocityThatIsNotKnownIsLeftOut(t *testing.T) {
 	}
 }
 
-func TestARecorderThatIsFullDropsAndCounts(t *testing.T) {
+func TestRecorder_full(t *testing.T) {
 	g := robot.Go1()
 	rec := NewRecorder(g, 1, 1)
 	rec.maxSteps = 2
@@ -118,13 +118,13 @@ func TestARecorderThatIsFullDropsAndCounts(t *testing.T) {
 	}
 	full := NewRecorder(g, 753, 12)
 	if bytes := full.maxSteps * 4 * full.width(); bytes > MaxRecordedBytes || bytes < MaxRecordedBytes*9/10 {
-		t.Errorf("%d steps of %d bytes, want almost %d together", full.maxSteps, bytes, MaxRecordedBytes)
+		t.Errorf("%d steps take %d bytes, want almost %d", full.maxSteps, bytes, MaxRecordedBytes)
 	}
 }
 
-func TestARecordingOfNothingIsRefused(t *testing.T) {
+func TestRecorder_Write_noSteps(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "r.npz")
-	if err := NewRecorder(robot.Go1(), 1, 1).Write(path); err == nil || !strings.Contains(err.Error(), "found no step in which the policy acted") {
+	if err := NewRecorder(robot.Go1(), 1, 1).Write(path); err == nil || !strings.Contains(err.Error(), "no steps recorded") {
 		t.Errorf("Write = %v", err)
 	}
 }

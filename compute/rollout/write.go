@@ -7,14 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
 	"strings"
 )
 
-// Write writes the file, with float64 times and float32 for all else, as numpy.savez does. It appears whole or not at all:
-// it is written beside path and then moved there. The error is an *Error where r does not hold what Check demands.
+// Write writes r to a file as numpy.savez does, with float64 times and float32 for all other numbers. It is atomic: it writes a
+// temporary file in the same directory and renames it. The error is an *Error if Check rejects r.
 func (r *Rollout) Write(path string) (err error) {
 	if err := r.Check(path); err != nil {
 		return err
@@ -40,76 +41,51 @@ func (r *Rollout) Write(path string) (err error) {
 	return out.Close()
 }
 
-// CheckPath says whether Write could write there: better before a run than after it.
+// CheckPath returns an *Error if Write cannot write to path, so that a program can report it before a run.
 func CheckPath(path string) error {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return &Error{File: path, Found: "something that is not a regular file", Expected: "a file to write to"}
+		return &Error{File: path, Problem: "not a regular file"}
 	}
 	probe, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".part-*")
 	if err != nil {
-		return &Error{File: path, Found: "an error (" + err.Error() + ")", Expected: "a file to write to", Err: err}
+		return PathError(path, err)
 	}
 	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
-// Encode writes what the file has, unchecked.
+// PathError returns the *Error for an error of package os about a file.
+func PathError(path string, err error) *Error {
+	problem := err
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		problem = e.Err
+	}
+	return &Error{File: path, Problem: problem.Error(), Err: err}
+}
+
+// Encode writes the content of the file, without Check.
 func (r *Rollout) Encode(w io.Writer) error {
-	z := zip.NewWriter(w)
-	write := func(name, kind string, shape []int, content func(*bufio.Writer)) error {
-		// Stored, as savez does: numbers of sensors hardly shrink.
-		entry, err := z.CreateHeader(&zip.FileHeader{Name: name + ".npy", Method: zip.Store})
-		if err != nil {
-			return err
-		}
-		b := bufio.NewWriterSize(entry, 1<<16)
-		writeHeader(b, kind, shape)
-		content(b)
-		return b.Flush() // A bufio.Writer remembers its first error.
-	}
-	text := func(name string, names []string) error {
-		longest := 1
-		for _, n := range names {
-			longest = max(longest, len([]rune(n)))
-		}
-		return write(name, fmt.Sprintf("<U%d", longest), []int{len(names)}, func(b *bufio.Writer) {
-			for _, n := range names {
-				runes := make([]rune, longest)
-				copy(runes, []rune(n))
-				for _, c := range runes {
-					_, _ = b.Write(binary.LittleEndian.AppendUint32(b.AvailableBuffer(), uint32(c)))
-				}
-			}
-		})
-	}
-	if err := text("joint_names", r.JointNames); err != nil {
-		return err
-	}
+	e := &encoder{zip: zip.NewWriter(w)}
+	e.text("joint_names", r.JointNames)
 	if len(r.FootNames) > 0 {
-		if err := text("foot_names", r.FootNames); err != nil {
-			return err
-		}
+		e.text("foot_names", r.FootNames)
 	}
-	if err := write("time_s", "<f8", []int{r.Steps()}, func(b *bufio.Writer) {
+	e.array("time_s", "<f8", []int{r.Steps()}, func(b *bufio.Writer) {
 		for _, v := range r.TimeS {
 			_, _ = b.Write(binary.LittleEndian.AppendUint64(b.AvailableBuffer(), math.Float64bits(v)))
 		}
-	}); err != nil {
-		return err
-	}
+	})
 	for _, f := range r.Fields() {
 		if !f.Array.Present() {
 			continue
 		}
-		if err := write(f.Name, "<f4", []int{r.Steps(), f.Array.Columns}, func(b *bufio.Writer) {
+		e.array(f.Name, "<f4", []int{r.Steps(), f.Array.Columns}, func(b *bufio.Writer) {
 			for _, v := range f.Array.Values {
 				_, _ = b.Write(binary.LittleEndian.AppendUint32(b.AvailableBuffer(), math.Float32bits(v)))
 			}
-		}); err != nil {
-			return err
-		}
+		})
 	}
 	if r.EpisodeStart != nil {
-		if err := write("episode_start", "|b1", []int{r.Steps()}, func(b *bufio.Writer) {
+		e.array("episode_start", "|b1", []int{r.Steps()}, func(b *bufio.Writer) {
 			for _, v := range r.EpisodeStart {
 				start := byte(0)
 				if v {
@@ -117,15 +93,56 @@ func (r *Rollout) Encode(w io.Writer) error {
 				}
 				_ = b.WriteByte(start)
 			}
-		}); err != nil {
-			return err
-		}
+		})
 	}
-	return z.Close()
+	if e.err != nil {
+		return e.err
+	}
+	return e.zip.Close()
 }
 
-// writeHeader writes what stands before the numbers of an array, in version 1 of the format. The library that reads arrays
-// would write them too, but takes seconds for what a loop does in none, and would make every robot's program 3 MB larger.
+// encoder writes arrays until one fails.
+type encoder struct {
+	zip *zip.Writer
+	err error
+}
+
+// array writes an array of a numpy type.
+func (e *encoder) array(name, kind string, shape []int, content func(*bufio.Writer)) {
+	if e.err != nil {
+		return
+	}
+	// Uncompressed, as savez does: compression hardly shrinks sensor values.
+	entry, err := e.zip.CreateHeader(&zip.FileHeader{Name: name + ".npy", Method: zip.Store})
+	if err != nil {
+		e.err = err
+		return
+	}
+	b := bufio.NewWriterSize(entry, 1<<16)
+	writeHeader(b, kind, shape)
+	content(b)
+	e.err = b.Flush() // It returns the first error of all writes.
+}
+
+// text writes an array of text.
+func (e *encoder) text(name string, names []string) {
+	longest := 1
+	for _, n := range names {
+		longest = max(longest, len([]rune(n)))
+	}
+	e.array(name, fmt.Sprintf("<U%d", longest), []int{len(names)}, func(b *bufio.Writer) {
+		for _, n := range names {
+			runes := make([]rune, longest)
+			copy(runes, []rune(n))
+			for _, c := range runes {
+				_, _ = b.Write(binary.LittleEndian.AppendUint32(b.AvailableBuffer(), uint32(c)))
+			}
+		}
+	})
+}
+
+// writeHeader writes the header of an array, in version 1 of the format. The library of package npz can write arrays too, but it
+// takes seconds where this loop takes almost no time, and makes every robot program 3 MB larger.
 func writeHeader(b *bufio.Writer, kind string, shape []int) {
 	dimensions := ""
 	for _, d := range shape {

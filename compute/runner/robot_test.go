@@ -12,6 +12,7 @@ import (
 
 	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/compute/runner"
+	"krabby.dev/krabby/hal/backend/backendtest"
 	"krabby.dev/krabby/hal/bus"
 	"krabby.dev/krabby/hal/client"
 	"krabby.dev/krabby/hal/clock"
@@ -22,8 +23,7 @@ import (
 	"krabby.dev/krabby/hal/synthetic"
 )
 
-// robotRig is a policy's loop at a robot's server with its safety gate, through the bus, on one simulated clock. The test
-// plays the builder and the model.
+// robotRig is the loop of a policy with a robot's server, safety gate and bus on one simulated clock, and a fake builder and model.
 type robotRig struct {
 	now                     clock.Simulated
 	hal                     *server.Server
@@ -31,24 +31,24 @@ type robotRig struct {
 	loop                    *runner.Runner
 	halPeriod, policyPeriod time.Duration
 
-	written message.JointCommand // The last write of the gate.
-	targets []float64            // Of the first joint, one a write.
+	written message.JointCommand // The last write.
+	targets []float64            // Of the first joint, one per write.
 
-	lag    time.Duration // Of the way from the robot to the policy.
+	lag    time.Duration // The delay from the robot to the policy.
 	build  func() error
 	infer  func() error
 	built  []buildCall
 	action [12]float32
-	steps  float32 // The model's memory: steps since it last forgot.
+	steps  float32 // The model's state: steps since its reset.
 }
 
-// buildCall is what a builder was given.
+// buildCall has the arguments of a call of Build.
 type buildCall struct {
 	madeNs     int64 // When the observation was made.
 	lastAction float32
 }
 
-const robotPeriodsHz = 2000 // What the rates of these tests, and a quarter of their periods, are whole parts of.
+const robotPeriodsHz = 2000 // A multiple of the rates of these tests, and of four times each.
 
 func newRobotRig(t testing.TB, halHz, policyHz float64) *robotRig {
 	t.Helper()
@@ -64,7 +64,7 @@ func newRobotRig(t testing.TB, halHz, policyHz float64) *robotRig {
 	fatal(t, err)
 	in, err := b.NewReceiver("inproc://commands")
 	fatal(t, err)
-	r.hal, err = server.New(g, &tapped{synthetic.New(g, r.halPeriod), r}, out, in,
+	r.hal, err = server.New(g, backendtest.Active(t, &tapped{synthetic.New(g, r.halPeriod), r}), out, in,
 		server.WithRate(halHz), server.WithClock(&r.now), server.WithSession(1))
 	fatal(t, err)
 	subscriber, err := b.NewSubscriber("inproc://observation")
@@ -86,7 +86,7 @@ func fatal(t testing.TB, err error) {
 	}
 }
 
-// tapped is a backend of which the rig sees the writes.
+// tapped is a backend that records writes in the rig.
 type tapped struct {
 	*synthetic.Backend
 	rig *robotRig
@@ -98,7 +98,7 @@ func (b *tapped) Write(ctx context.Context, c *message.JointCommand) error {
 	return b.Backend.Write(ctx, c)
 }
 
-// laggingLink is a client on a way that takes time.
+// laggingLink is a client with a delay.
 type laggingLink struct {
 	*client.Client
 	rig *robotRig
@@ -109,7 +109,7 @@ func (l laggingLink) Poll(o *message.Observation) (time.Duration, error) {
 	return age + l.rig.lag, err
 }
 
-// Build is that of the rig as builder.
+// Build records the call.
 func (r *robotRig) Build(dst []float32, o *message.Observation, _ message.NavigationCommand, lastAction []float32) error {
 	if r.build != nil {
 		if err := r.build(); err != nil {
@@ -120,7 +120,10 @@ func (r *robotRig) Build(dst []float32, o *message.Observation, _ message.Naviga
 	return nil
 }
 
-// model is the rig as model: its action says how many steps it remembers.
+// Reset does nothing: the rig's builder has no state.
+func (r *robotRig) Reset() {}
+
+// model is the rig as a model: its action is the number of steps since its reset.
 type model struct {
 	*robotRig
 	input []float32
@@ -138,32 +141,32 @@ func (m model) Run() error {
 	return nil
 }
 
-// pass lets so much time pass, with a turn of each loop at each of its deadlines. The policy's lie a quarter of the
-// server's period after those of the server, as in the programs.
+// pass advances the time, with a step of each loop at each of its deadlines. The policy's deadlines lie a quarter of the server's period
+// after the server's, as in the programs.
 func (r *robotRig) pass(t testing.TB, d time.Duration) {
 	const step = time.Second / robotPeriodsHz
 	for end := r.now.NowNs() + int64(d); r.now.NowNs() < end; r.now.Advance(step) {
 		now := time.Duration(r.now.NowNs())
 		if now%r.halPeriod == 0 {
-			r.hal.Turn(t.Context())
+			r.hal.Step(t.Context())
 		}
 		if now >= r.halPeriod/4 && (now-r.halPeriod/4)%r.policyPeriod == 0 {
-			r.loop.Turn()
+			r.loop.Step()
 		}
 	}
 }
 
-func TestThePolicyKeepsItsRateWhateverTheRateOfTheRobot(t *testing.T) {
+func TestStep_rateIndependentOfServer(t *testing.T) {
 	const run = 2 * time.Second
 	for _, tt := range []struct {
 		halHz, policyHz float64
 		actions, notNew uint64
-		period          time.Duration // Between the observations that are acted on.
+		period          time.Duration // Between the observations that lead to actions.
 	}{
 		{halHz: 50, policyHz: 50, actions: 100, period: 20 * time.Millisecond},
 		{halHz: 100, policyHz: 50, actions: 100, period: 20 * time.Millisecond},
 		{halHz: 500, policyHz: 50, actions: 100, period: 20 * time.Millisecond},
-		// A policy that is too fast acts at the rate of the robot: nothing new is no error, and no action.
+		// A policy faster than the robot acts at the robot's rate: a step without a new observation is skipped.
 		{halHz: 50, policyHz: 100, actions: 100, notNew: 100, period: 20 * time.Millisecond},
 		{halHz: 100, policyHz: 500, actions: 200, notNew: 799, period: 10 * time.Millisecond},
 	} {
@@ -171,14 +174,14 @@ func TestThePolicyKeepsItsRateWhateverTheRateOfTheRobot(t *testing.T) {
 			r := newRobotRig(t, tt.halHz, tt.policyHz)
 			r.pass(t, run)
 			st := r.loop.Stats()
-			want := map[runner.Cause]uint64{}
+			want := map[runner.SkipReason]uint64{}
 			if tt.notNew > 0 {
 				want[runner.NotNew] = tt.notNew
 			}
-			if st.Actions != tt.actions || !reflect.DeepEqual(st.NoAction, want) || st.Ticks != tt.actions+tt.notNew {
-				t.Errorf("%d ticks, %d actions, no action %v; want %d, %d and %v", st.Ticks, st.Actions, st.NoAction, tt.actions+tt.notNew, tt.actions, want)
+			if st.Actions != tt.actions || !reflect.DeepEqual(st.Skipped, want) || st.Steps != tt.actions+tt.notNew {
+				t.Errorf("%d ticks, %d actions, no action %v; want %d, %d and %v", st.Steps, st.Actions, st.Skipped, tt.actions+tt.notNew, tt.actions, want)
 			}
-			// What builders keep, such as the last action and the history of parkour, goes on once an action.
+			// The state of builders, such as the last action and the history of parkour, advances once per action.
 			if uint64(len(r.built)) != tt.actions {
 				t.Errorf("%d inputs built, want %d", len(r.built), tt.actions)
 			}
@@ -189,18 +192,18 @@ func TestThePolicyKeepsItsRateWhateverTheRateOfTheRobot(t *testing.T) {
 				}
 			}
 			skipped := uint64(run/r.halPeriod) - uint64(run/tt.period)
-			if c := r.client.Stats(); c.Observations != tt.actions || c.Sent != tt.actions || c.Skipped > skipped || c.Skipped+tt.actions < skipped || len(c.Refused) != 0 {
+			if c := r.client.Stats(); c.Observations != tt.actions || c.Sent != tt.actions || c.Skipped > skipped || c.Skipped+tt.actions < skipped || len(c.Rejected) != 0 {
 				t.Errorf("client = %+v, want %d observations read and answered, and about %d skipped", c, tt.actions, skipped)
 			}
-			// The last command comes after the server's last turn where the two are as fast.
-			if s := r.hal.Stats(); s.Applied+1 < tt.actions || len(s.Refused) != 0 || s.Holds != 0 || s.Safety.State != safety.Active.String() {
+			// With equal rates the last command follows the server's last step.
+			if s := r.hal.Stats(); s.Applied+1 < tt.actions || len(s.Rejected) != 0 || s.Holds != 0 || s.Safety.State != safety.Active.String() {
 				t.Errorf("server = %+v, want every command applied, and no hold", s)
 			}
 		})
 	}
 }
 
-func TestARunInSimulatedTimeIsLikeTheOther(t *testing.T) {
+func TestStep_deterministicInSimulatedTime(t *testing.T) {
 	one, other := newRobotRig(t, 500, 50), newRobotRig(t, 500, 50)
 	one.pass(t, time.Second)
 	other.pass(t, time.Second)
@@ -209,13 +212,13 @@ func TestARunInSimulatedTimeIsLikeTheOther(t *testing.T) {
 	}
 }
 
-func TestAFaultOfThePolicyEndsInTheSafeStateAndTheLoopGoesOn(t *testing.T) {
+func TestStep_policyFaultLeadsToSafeState(t *testing.T) {
 	broken := errors.New("broken")
 	for _, tt := range []struct {
 		name    string
-		cause   runner.Cause
+		cause   runner.SkipReason
 		set     func(*robotRig)
-		forgets bool // The policy begins anew afterwards.
+		forgets bool // The policy is reset afterwards.
 	}{
 		{"stale observations", runner.Stale, func(r *robotRig) { r.lag = 101 * time.Millisecond }, false},
 		{"a panic of the model", runner.Panicked, func(r *robotRig) { r.infer = func() error { panic("oops") } }, true},
@@ -258,8 +261,8 @@ func TestAFaultOfThePolicyEndsInTheSafeStateAndTheLoopGoesOn(t *testing.T) {
 			if got := r.client.Stats().Sent; got != sent {
 				t.Errorf("%d commands sent meanwhile, want none", got-sent)
 			}
-			if st := r.loop.Stats(); st.Ticks != 100 || !reflect.DeepEqual(st.NoAction, map[runner.Cause]uint64{tt.cause: 50}) {
-				t.Errorf("%d ticks, no action %v; want 100, half of them %s", st.Ticks, st.NoAction, tt.cause)
+			if st := r.loop.Stats(); st.Steps != 100 || !reflect.DeepEqual(st.Skipped, map[runner.SkipReason]uint64{tt.cause: 50}) {
+				t.Errorf("%d ticks, no action %v; want 100, half of them %s", st.Steps, st.Skipped, tt.cause)
 			}
 
 			r.lag, r.build, r.infer, r.action, r.built = 0, nil, nil, [12]float32{}, nil
@@ -279,22 +282,22 @@ func TestAFaultOfThePolicyEndsInTheSafeStateAndTheLoopGoesOn(t *testing.T) {
 	}
 }
 
-func TestATurnOfBothSidesDoesNotAllocate(t *testing.T) {
+func TestStep_serverAndRunnerDoNotAllocate(t *testing.T) {
 	r := newRobotRig(t, 50, 50)
 	r.built, r.targets = make([]buildCall, 0, 1000), make([]float64, 0, 1000)
 	ctx := t.Context()
-	turn := func() {
-		r.hal.Turn(ctx)
-		r.loop.Turn()
+	step := func() {
+		r.hal.Step(ctx)
+		r.loop.Step()
 		r.now.Advance(r.halPeriod)
 	}
-	for range 10 { // Memory is had when it is first needed.
-		turn()
+	for range 10 { // Memory is allocated at its first use.
+		step()
 	}
-	if n := testing.AllocsPerRun(200, turn); n != 0 {
-		t.Errorf("%v allocations a turn of server, bus, client and loop, want 0", n)
+	if n := testing.AllocsPerRun(200, step); n != 0 {
+		t.Errorf("%v allocations per step of server, bus, client and loop, want 0", n)
 	}
-	if st := r.loop.Stats(); st.Actions != st.Ticks {
-		t.Errorf("%d actions in %d ticks, want one each", st.Actions, st.Ticks)
+	if st := r.loop.Stats(); st.Actions != st.Steps {
+		t.Errorf("%d actions in %d ticks, want one each", st.Actions, st.Steps)
 	}
 }

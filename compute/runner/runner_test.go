@@ -25,11 +25,11 @@ import (
 	"krabby.dev/krabby/hal/wire"
 )
 
-// rig is a loop whose surroundings a test plays: it is the link, the builder and the model.
+// rig is a loop with a fake link, builder and model.
 type rig struct {
 	runner *Runner
 
-	fresh   bool // An observation is there to be polled.
+	fresh   bool // A new observation is available.
 	session uint64
 	age     time.Duration
 	pollErr error
@@ -49,7 +49,7 @@ func (r *rig) Poll(o *message.Observation) (time.Duration, error) {
 		return 0, r.pollErr
 	}
 	if !r.fresh {
-		return 0, client.ErrNone
+		return 0, client.ErrNoObservation
 	}
 	r.fresh = false
 	o.Sequence++
@@ -93,7 +93,7 @@ func testPolicy() *policy.Policy {
 	}
 }
 
-// play makes a loop in a bubble of virtual time. Its first tick has been, without an observation, when test begins.
+// play runs test with a loop in a bubble of virtual time, after a first step without an observation.
 func play(t *testing.T, test func(t *testing.T, r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
@@ -112,31 +112,31 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-// run runs the loop itself, by the time of the bubble.
+// run runs the loop by the time of the bubble.
 func (r *rig) run(ctx context.Context) {
 	r.runner.run(ctx, clock.NewPacer(20*time.Millisecond, clock.WithSleep(func(until time.Time) { time.Sleep(time.Until(until)) })))
 }
 
-// tick makes one tick pass, with a new observation.
+// tick runs one step with a new observation.
 func (r *rig) tick() {
 	r.fresh = true
 	r.wait(1)
 }
 
-// wait makes so many ticks pass, 20 ms apart.
+// wait runs n steps, 20 ms apart.
 func (r *rig) wait(ticks int) {
 	for range ticks {
-		r.runner.tick(0)
+		r.runner.step(0)
 		time.Sleep(20 * time.Millisecond)
 	}
 }
 
-func TestOneObservationLeadsToOneAction(t *testing.T) {
+func TestStep_oneActionPerObservation(t *testing.T) {
 	play(t, func(t *testing.T, r *rig) {
 		for i := range 10 {
 			r.output[0] = float32(i) / 100
 			r.tick()
-			r.wait(1) // Nothing new at this tick.
+			r.wait(1) // No new observation.
 		}
 		if len(r.sent) != 10 {
 			t.Fatalf("%d commands for 10 observations", len(r.sent))
@@ -150,8 +150,8 @@ func TestOneObservationLeadsToOneAction(t *testing.T) {
 			}
 		}
 		st := r.runner.Stats()
-		want := map[Cause]uint64{NoObservation: 1, NotNew: 10}
-		if st.Ticks != 21 || st.ObservationsRead != 10 || st.Actions != 10 || !maps.Equal(st.NoAction, want) || st.MissedDeadlines != 0 {
+		want := map[SkipReason]uint64{NoObservation: 1, NotNew: 10}
+		if st.Steps != 21 || st.ObservationsRead != 10 || st.Actions != 10 || !maps.Equal(st.Skipped, want) || st.MissedDeadlines != 0 {
 			t.Errorf("stats = %+v, want 21 ticks, 10 observations, 10 actions, no action %v", st, want)
 		}
 		if st.Action.Distinct != 10 || !st.Action.Finite || st.Action.Min != 0 || st.Action.Max != 0.09 || st.Action.First[0] != 0 || st.Action.Last[0] != 0.09 {
@@ -163,16 +163,16 @@ func TestOneObservationLeadsToOneAction(t *testing.T) {
 	})
 }
 
-func TestWhatIsWrongLeadsToNoActionAndIsCounted(t *testing.T) {
+func TestStep_skipReasons(t *testing.T) {
 	broken := errors.New("broken")
 	tests := []struct {
-		cause Cause
+		cause SkipReason
 		set   func(*rig)
 		unset func(*rig)
-		read  uint64 // Observations read that led to nothing.
+		read  uint64 // Observations read without an action.
 	}{
-		{Malformed, func(r *rig) { r.pollErr = wire.Checksum }, func(r *rig) { r.pollErr = nil }, 0},
-		{Malformed, func(r *rig) { r.pollErr = client.ErrOld }, func(r *rig) { r.pollErr = nil }, 0},
+		{Malformed, func(r *rig) { r.pollErr = wire.RejectChecksum }, func(r *rig) { r.pollErr = nil }, 0},
+		{Malformed, func(r *rig) { r.pollErr = client.ErrOutdated }, func(r *rig) { r.pollErr = nil }, 0},
 		{Invalid, func(r *rig) { r.pollErr = &message.FieldError{} }, func(r *rig) { r.pollErr = nil }, 0},
 		{UnknownTime, func(r *rig) { r.pollErr = fmt.Errorf("%w: not yet", client.ErrClock) }, func(r *rig) { r.pollErr = nil }, 0},
 		{UnknownTime, func(r *rig) { r.sendErr = fmt.Errorf("%w: no longer", client.ErrClock) }, func(r *rig) { r.sendErr = nil }, 1},
@@ -201,8 +201,8 @@ func TestWhatIsWrongLeadsToNoActionAndIsCounted(t *testing.T) {
 					t.Errorf("%d commands sent once all is well, want 1", len(r.sent))
 				}
 				st := r.runner.Stats()
-				want := map[Cause]uint64{NoObservation: 1, tt.cause: 1}
-				if !maps.Equal(st.NoAction, want) || st.ObservationsRead != tt.read+1 || st.Actions != 1 {
+				want := map[SkipReason]uint64{NoObservation: 1, tt.cause: 1}
+				if !maps.Equal(st.Skipped, want) || st.ObservationsRead != tt.read+1 || st.Actions != 1 {
 					t.Errorf("stats = %+v, want no action %v, %d observations read, 1 action", st, want, tt.read+1)
 				}
 				if finite := tt.cause != NotFinite; st.Action.Finite != finite {
@@ -213,7 +213,7 @@ func TestWhatIsWrongLeadsToNoActionAndIsCounted(t *testing.T) {
 	}
 }
 
-func TestTargetsAreClippedToTheJoints(t *testing.T) {
+func TestStep_targetsClipped(t *testing.T) {
 	play(t, func(t *testing.T, r *rig) {
 		r.output[0], r.output[2] = 100, -100
 		r.tick()
@@ -226,7 +226,7 @@ func TestTargetsAreClippedToTheJoints(t *testing.T) {
 	})
 }
 
-func TestTheLastActionIsThatWhichWasSentInThisSession(t *testing.T) {
+func TestStep_lastActionOfSession(t *testing.T) {
 	play(t, func(t *testing.T, r *rig) {
 		r.output[0] = 1
 		r.tick()
@@ -250,7 +250,7 @@ func TestTheLastActionIsThatWhichWasSentInThisSession(t *testing.T) {
 	})
 }
 
-func TestWhatThePolicyRemembersIsForgottenAfterItsFault(t *testing.T) {
+func TestStep_resetAfterFault(t *testing.T) {
 	broken := errors.New("broken")
 	tests := []struct {
 		name    string
@@ -290,14 +290,14 @@ func TestWhatThePolicyRemembersIsForgottenAfterItsFault(t *testing.T) {
 	}
 }
 
-func TestAPolicyThatAlwaysPanicsNeverActs(t *testing.T) {
+func TestStep_alwaysPanicking(t *testing.T) {
 	play(t, func(t *testing.T, r *rig) {
 		r.infer = func() error { panic("oops") }
 		for range 100 {
 			r.tick()
 		}
 		st := r.runner.Stats()
-		if len(r.sent) != 0 || st.NoAction[Panicked] != 100 || st.Ticks != 101 {
+		if len(r.sent) != 0 || st.Skipped[Panicked] != 100 || st.Steps != 101 {
 			t.Errorf("%d commands, stats %+v; want none and 100 panics", len(r.sent), st)
 		}
 		if r.resets != 200 {
@@ -306,7 +306,7 @@ func TestAPolicyThatAlwaysPanicsNeverActs(t *testing.T) {
 	})
 }
 
-func TestMissedDeadlinesAreLoggedOnceASecondWithTheirNumber(t *testing.T) {
+func TestRun_missedDeadlinesLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		var log bytes.Buffer
@@ -315,7 +315,7 @@ func TestMissedDeadlinesAreLoggedOnceASecondWithTheirNumber(t *testing.T) {
 		slow := 0
 		r.runner.link = pollFunc{r, func() {
 			r.fresh = true
-			if slow++; slow <= 75 { // For 75 ticks, which take 3 s, each is late by its own and one more deadline.
+			if slow++; slow <= 75 { // For 75 steps, which take 3 s: each misses its own and one more deadline.
 				time.Sleep(41 * time.Millisecond)
 			}
 		}}
@@ -340,7 +340,7 @@ func TestMissedDeadlinesAreLoggedOnceASecondWithTheirNumber(t *testing.T) {
 	})
 }
 
-// pollFunc is a rig's link that does something at each poll.
+// pollFunc is a link that calls a function at each poll.
 type pollFunc struct {
 	*rig
 	do func()
@@ -351,19 +351,19 @@ func (p pollFunc) Poll(o *message.Observation) (time.Duration, error) {
 	return p.rig.Poll(o)
 }
 
-func TestTheLoopRunsByTheWallClockUntilItsContextIsDone(t *testing.T) {
+func TestRun_untilContextDone(t *testing.T) {
 	r := newRig(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	start := time.Now()
 	r.runner.Run(ctx)
-	// A busy machine may make fewer ticks, but none may make more.
-	if st, most := r.runner.Stats(), uint64(time.Since(start)/(20*time.Millisecond))+1; st.Ticks == 0 || st.Ticks > most {
-		t.Errorf("%d ticks, want 1 to %d", st.Ticks, most)
+	// A busy machine runs fewer steps, never more.
+	if st, most := r.runner.Stats(), uint64(time.Since(start)/(20*time.Millisecond))+1; st.Steps == 0 || st.Steps > most {
+		t.Errorf("%d ticks, want 1 to %d", st.Steps, most)
 	}
 }
 
-func TestTheLoopKeepsItsDeadlines(t *testing.T) {
+func TestRun_keepsDeadlines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.fresh = true
@@ -375,8 +375,8 @@ func TestTheLoopKeepsItsDeadlines(t *testing.T) {
 		if st.MissedDeadlines != 1 {
 			t.Errorf("%d missed deadlines, want 1", st.MissedDeadlines)
 		}
-		if st.Ticks != 50 || math.Abs(st.RateHz-50) > 1e-9 {
-			t.Errorf("%d ticks at %v Hz in 990 ms, want 50 at 50", st.Ticks, st.RateHz)
+		if st.Steps != 50 || math.Abs(st.RateHz-50) > 1e-9 {
+			t.Errorf("%d ticks at %v Hz in 990 ms, want 50 at 50", st.Steps, st.RateHz)
 		}
 		if got := st.StepLatency.P50; math.Abs(got-25000) > 25 {
 			t.Errorf("median step latency = %v µs, want 25000", got)
@@ -384,13 +384,13 @@ func TestTheLoopKeepsItsDeadlines(t *testing.T) {
 	})
 }
 
-func TestStatsAreReadableAsJSON(t *testing.T) {
+func TestStats_json(t *testing.T) {
 	play(t, func(t *testing.T, r *rig) {
 		content, err := json.Marshal(r.runner.Stats())
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, want := range []string{`"ticks":1`, `"no_action":{"no_observation":1}`, `"step_latency_us":{"p50":0,`, `"first":[]`, `"rate_measured_hz":0`} {
+		for _, want := range []string{`"steps":1`, `"skipped":{"no_observation":1}`, `"step_latency_us":{"p50":0,`, `"first":[]`, `"rate_measured_hz":0`} {
 			if !strings.Contains(string(content), want) {
 				t.Errorf("JSON = %s, want %s in it", content, want)
 			}
@@ -398,7 +398,7 @@ func TestStatsAreReadableAsJSON(t *testing.T) {
 	})
 }
 
-func TestAStepDoesNotAllocate(t *testing.T) {
+func TestStep_doesNotAllocate(t *testing.T) {
 	r := &rig{session: 1, input: make([]float32, 48), output: make([]float32, 12)}
 	loop, err := New(testPolicy(), r, builderFunc(func([]float32) {}), r)
 	if err != nil {
@@ -407,16 +407,16 @@ func TestAStepDoesNotAllocate(t *testing.T) {
 	loop.link = quietLink{r}
 	if n := testing.AllocsPerRun(100, func() {
 		r.fresh = true
-		loop.tick(0)
+		loop.step(0)
 	}); n != 0 {
 		t.Errorf("%v allocations a tick, want 0", n)
 	}
-	if st := loop.Stats(); st.Actions == 0 || st.Actions != st.Ticks {
-		t.Errorf("%d actions in %d ticks, want one each", st.Actions, st.Ticks)
+	if st := loop.Stats(); st.Actions == 0 || st.Actions != st.Steps {
+		t.Errorf("%d actions in %d ticks, want one each", st.Actions, st.Steps)
 	}
 }
 
-// quietLink is a rig's link that keeps nothing.
+// quietLink is a link that stores nothing.
 type quietLink struct{ *rig }
 
 func (quietLink) Send(*message.JointCommand) error { return nil }
@@ -428,7 +428,9 @@ func (f builderFunc) Build(dst []float32, _ *message.Observation, _ message.Navi
 	return nil
 }
 
-func TestPartsThatDoNotFitAreRefused(t *testing.T) {
+func (builderFunc) Reset() {}
+
+func TestNew_invalid(t *testing.T) {
 	tests := []struct {
 		name          string
 		input, output int
@@ -453,7 +455,7 @@ func TestPartsThatDoNotFitAreRefused(t *testing.T) {
 	}
 }
 
-func TestATurnIsOneStep(t *testing.T) {
+func TestStep(t *testing.T) {
 	r := newRig(t)
 	r.output[0] = 0.1
 	for want := range 3 {
@@ -461,11 +463,11 @@ func TestATurnIsOneStep(t *testing.T) {
 			t.Errorf("%d actions and %d commands after %d turns", got, len(r.sent), want)
 		}
 		r.fresh = true
-		r.runner.Turn()
+		r.runner.Step()
 	}
 }
 
-func TestAnObserverIsToldOfActionsOnly(t *testing.T) {
+func TestWithObserver_actionsOnly(t *testing.T) {
 	r := newRig(t)
 	var told [][]float32 // Input, action, and the last action as Build got it.
 	WithObserver(func(o *message.Observation, command message.NavigationCommand, input, action []float32) {
@@ -478,7 +480,7 @@ func TestAnObserverIsToldOfActionsOnly(t *testing.T) {
 	for step, fault := range []error{nil, errors.New("full"), nil} {
 		r.fresh, r.sendErr = true, fault
 		r.input[0], r.output[0] = float32(step), float32(10+step)
-		r.runner.Turn()
+		r.runner.Step()
 	}
 	if want := [][]float32{{0, 10, 0}, {2, 12, 10}}; !reflect.DeepEqual(told, want) {
 		t.Errorf("told of %v, want %v: a command that was not sent is no action", told, want)

@@ -8,25 +8,25 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Stats is what a loop recorded. Ticks = Actions + the sum of NoAction.
+// Stats are the counters of a loop. Steps = Actions + the sum of Skipped.
 type Stats struct {
-	// RateHz is the measured rate of ticks, in Hz; 0 before the second tick.
+	// RateHz is the measured rate of steps, in Hz; 0 before the second step.
 	RateHz float64 `json:"rate_measured_hz"`
-	// Ticks counts turns of the loop.
-	Ticks uint64 `json:"ticks"`
-	// ObservationsRead counts the ticks at which a valid observation was read.
+	// Steps counts steps of the loop.
+	Steps uint64 `json:"steps"`
+	// ObservationsRead counts the steps at which a valid observation was read.
 	ObservationsRead uint64 `json:"observations_read"`
-	// Actions counts the ticks that led to a command.
+	// Actions counts the steps that led to a command.
 	Actions uint64 `json:"actions"`
-	// NoAction counts the other ticks by cause.
-	NoAction map[Cause]uint64 `json:"no_action"`
-	// Clipped counts commands that had to be clipped to the joints' limits.
+	// Skipped counts the other steps by reason.
+	Skipped map[SkipReason]uint64 `json:"skipped"`
+	// Clipped counts commands that were clipped to the joints' limits.
 	Clipped uint64 `json:"clipped"`
-	// MissedDeadlines counts deadlines that the loop did not keep.
+	// MissedDeadlines counts deadlines that the loop missed.
 	MissedDeadlines uint64 `json:"missed_deadlines"`
-	// StepLatency is the time from waking up to having sent the command, over ticks with an action.
+	// StepLatency is the time from the wake-up to the sent command, over steps with an action.
 	StepLatency Quantiles `json:"step_latency_us"`
-	// ObservationAge is the age of observations when they were read.
+	// ObservationAge is the age of observations when the loop read them.
 	ObservationAge Quantiles `json:"observation_age_us"`
 	// Action summarises the policy's output.
 	Action ActionSummary `json:"action"`
@@ -41,23 +41,23 @@ type Quantiles struct {
 	Max  float64 `json:"max"`
 }
 
-// ActionSummary summarises the actions that were sent, as the policy gave them: neither scaled nor clipped.
+// ActionSummary summarises the sent actions before scaling and clipping.
 type ActionSummary struct {
-	// Finite says whether every output of the model was finite; those that were not were not sent.
+	// Finite is true if every output of the model was finite. Others are not sent.
 	Finite bool `json:"finite"`
 	// Min and Max are the extremes over all values of all actions.
 	Min float32 `json:"min"`
 	Max float32 `json:"max"`
-	// First and Last are the first and the last action, one value a joint; empty where there was none.
+	// First and Last are the first and the last action, one value per joint; empty without an action.
 	First []float32 `json:"first"`
 	Last  []float32 `json:"last"`
-	// Distinct counts the actions that differ from the one before, the first among them.
+	// Distinct counts the actions that differ from the one before, including the first.
 	Distinct uint64 `json:"distinct"`
 }
 
-// recorder collects Stats. Recording does not allocate, but for the first tick of each cause.
+// recorder collects Stats. Recording allocates only at the first step of each reason.
 type recorder struct {
-	counters    Stats // All but rate, quantiles and what holds memory.
+	counters    Stats // Without rate, quantiles, First and Last.
 	first, last time.Time
 	latency     *hdrhistogram.Histogram // In ns.
 	age         *hdrhistogram.Histogram // In ns.
@@ -67,11 +67,11 @@ type recorder struct {
 
 func newRecorder(joints int) recorder {
 	const (
-		longest = int64(time.Minute) // Whatever takes longer counts as this.
+		longest = int64(time.Minute) // Longer durations count as this.
 		digits  = 3
 	)
 	return recorder{
-		counters:    Stats{NoAction: map[Cause]uint64{}, Action: ActionSummary{Finite: true}},
+		counters:    Stats{Skipped: map[SkipReason]uint64{}, Action: ActionSummary{Finite: true}},
 		latency:     hdrhistogram.New(1, longest, digits),
 		age:         hdrhistogram.New(1, longest, digits),
 		firstAction: make([]float32, joints),
@@ -79,21 +79,21 @@ func newRecorder(joints int) recorder {
 	}
 }
 
-func (r *recorder) record(start time.Time, latency time.Duration, missed int, s step, action []float32) {
+func (r *recorder) record(start time.Time, latency time.Duration, missed int, s result, action []float32) {
 	c := &r.counters
-	if c.Ticks == 0 {
+	if c.Steps == 0 {
 		r.first = start
 	}
 	r.last = start
-	c.Ticks++
+	c.Steps++
 	c.MissedDeadlines += uint64(missed)
 	if s.read {
 		c.ObservationsRead++
 		observe(r.age, s.age)
 	}
-	if s.cause != "" {
-		c.NoAction[s.cause]++
-		c.Action.Finite = c.Action.Finite && s.cause != NotFinite
+	if s.skipped != "" {
+		c.Skipped[s.skipped]++
+		c.Action.Finite = c.Action.Finite && s.skipped != NotFinite
 		return
 	}
 	if s.clipped {
@@ -115,20 +115,20 @@ func (r *recorder) record(start time.Time, latency time.Duration, missed int, s 
 
 func (r *recorder) stats() Stats {
 	s := r.counters
-	s.NoAction = maps.Clone(s.NoAction)
+	s.Skipped = maps.Clone(s.Skipped)
 	s.Action.First, s.Action.Last = []float32{}, []float32{}
 	if s.Actions > 0 {
 		s.Action.First, s.Action.Last = slices.Clone(r.firstAction), slices.Clone(r.lastAction)
 	}
 	if elapsed := r.last.Sub(r.first); elapsed > 0 {
-		s.RateHz = float64(s.Ticks-1) / elapsed.Seconds()
+		s.RateHz = float64(s.Steps-1) / elapsed.Seconds()
 	}
 	s.StepLatency, s.ObservationAge = quantiles(r.latency), quantiles(r.age)
 	return s
 }
 
 func observe(h *hdrhistogram.Histogram, d time.Duration) {
-	// The only error is a value out of range, and it cannot be.
+	// The only error is a value out of range, which min and max exclude.
 	_ = h.RecordValue(min(max(int64(d), 0), h.HighestTrackableValue()))
 }
 

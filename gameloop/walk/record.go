@@ -11,37 +11,37 @@ import (
 	"krabby.dev/krabby/hal/server"
 )
 
-// Sample is what the robot did at one reading.
+// Sample is the state of the robot at one reading.
 type Sample struct {
-	// Time is how long was simulated.
+	// Time is the simulated time.
 	Time time.Duration
-	// PositionM is the base's in the world, in m.
+	// PositionM is the position of the base in the world, in m.
 	PositionM [3]float64
-	// HeightM is the base's above the ground below it, in m.
+	// HeightM is the height of the base above the ground below it, in m.
 	HeightM float64
-	// VelocityMps is the base's, in a frame that has its heading and is level, in m/s.
+	// VelocityMps is the velocity of the base in a level frame with its heading, in m/s.
 	VelocityMps [3]float64
-	// YawRateRadPerSec is about the vertical.
+	// YawRateRadPerSec is the angular velocity about the vertical.
 	YawRateRadPerSec float64
 	// TiltRad is the angle between the base's z axis and the vertical.
 	TiltRad float64
-	// PositionRad and TargetRad are the joints', in the robot's order: where they are, and what was last written.
+	// PositionRad and TargetRad are the positions and the last written targets of the joints, in the robot's order.
 	PositionRad, TargetRad []float64
-	// Contacts are the feet that touch something.
+	// Contacts is true for each foot in contact.
 	Contacts []bool
 }
 
-// Record is what came of a walk.
+// Record is the record of a walk.
 type Record struct {
 	Robot   string
 	Joints  []string
 	Feet    []string
 	Command message.NavigationCommand
-	// RealTime says that the walk kept to the wall clock.
+	// RealTime is true if the walk ran by the wall clock.
 	RealTime bool
-	// Samples has one for each reading of the robot, and at least one.
+	// Samples has at least one entry: one per reading of the robot.
 	Samples []Sample
-	// WallS is how long the walk took, in s.
+	// WallS is the duration of the walk by the wall clock, in s.
 	WallS  float64
 	Server server.Stats
 	Client client.Stats
@@ -64,8 +64,8 @@ func newRecord(c Config) *Record {
 	}
 }
 
-// observed adds a sample.
-func (r *Record) observed(o *message.Observation, s mujoco.State) {
+// add adds a sample.
+func (r *Record) add(o *message.Observation, s mujoco.State) {
 	w, x, y, z := o.IMU.Orientation[0], o.IMU.Orientation[1], o.IMU.Orientation[2], o.IMU.Orientation[3]
 	sin, cos := math.Sincos(math.Atan2(2*(w*z+x*y), 1-2*(y*y+z*z))) // Of the heading.
 	// The vertical seen from the base: the third row of the rotation matrix.
@@ -84,9 +84,9 @@ func (r *Record) observed(o *message.Observation, s mujoco.State) {
 	})
 }
 
-// Summary is a record in few numbers.
+// Summary summarises a record.
 type Summary struct {
-	// SimulatedS is how long was simulated, RealTimeFactor how many times faster than the wall clock that was.
+	// SimulatedS is the simulated time, RealTimeFactor its ratio to the time of the wall clock.
 	SimulatedS     float64 `json:"simulated_s"`
 	RealTimeFactor float64 `json:"real_time_factor"`
 	// MeanVxMps, MeanVyMps and MeanYawRateRadPerSec are means over the whole walk, from standing.
@@ -97,13 +97,13 @@ type Summary struct {
 	MinHeightM float64 `json:"min_height_m"`
 	MaxHeightM float64 `json:"max_height_m"`
 	MaxTiltRad float64 `json:"max_tilt_rad"`
-	// EndM is where the base was at the end.
+	// EndM is the position of the base at the end.
 	EndM [3]float64 `json:"end_m"`
-	// FootfallsPerS counts how often a foot comes down, a foot and second.
+	// FootfallsPerS counts touchdowns per foot and second.
 	FootfallsPerS float64 `json:"footfalls_per_s"`
 }
 
-// Summary returns the record in few numbers.
+// Summary returns a summary of the record.
 func (r *Record) Summary() Summary {
 	s := Summary{MinHeightM: math.Inf(1)}
 	n := float64(len(r.Samples))

@@ -1,15 +1,14 @@
 package walk_test
 
 import (
+	"errors"
 	"math"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"krabby.dev/krabby/compute/joystick"
-	"krabby.dev/krabby/compute/onnx"
-	"krabby.dev/krabby/compute/policy"
+	"krabby.dev/krabby/compute/inference"
 	"krabby.dev/krabby/compute/policy/policytest"
 	"krabby.dev/krabby/compute/runner"
 	"krabby.dev/krabby/gameloop/walk"
@@ -18,54 +17,52 @@ import (
 	"krabby.dev/krabby/hal/robot"
 	"krabby.dev/krabby/hal/safety"
 	"krabby.dev/krabby/hal/server"
-	"krabby.dev/krabby/hal/testfile"
+	"krabby.dev/krabby/internal/bringup"
+	"krabby.dev/krabby/internal/testfile"
 )
 
-// forward is the walk that all others are variations of.
+// forward is the command of most walks.
 var forward = message.NavigationCommand{VxMps: 1}
 
 // config returns a walk of ten seconds of the Go1 policy.
 func config(t *testing.T, command message.NavigationCommand) walk.Config {
 	t.Helper()
-	c := walk.Config{
-		RobotModel: testfile.Find(t, "KRABBY_GO1_MODEL"),
-		HALRateHz:  100,
-		Command:    command,
-		Duration:   10 * time.Second,
-	}
-	var err error
-	if c.Policy, err = policy.Load(policytest.Policy(t)); err != nil {
-		t.Fatal(err)
-	}
-	if c.Builder, err = joystick.New(c.Policy); err != nil {
-		t.Fatal(err)
-	}
-	if c.Library, err = mujoco.Open(testfile.Find(t, "KRABBY_MUJOCO")); err != nil {
-		t.Fatal(err)
-	}
-	runtime, err := onnx.Open(policytest.Library(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	session, err := runtime.NewSession(c.Policy)
+	i, err := inference.Open(inference.Options{Policy: policytest.Policy(t), ONNXRuntime: policytest.Library(t), Command: command})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := session.Close(); err != nil {
-			t.Error(err)
-		}
-		if err := runtime.Close(); err != nil {
+		if err := i.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	c.Model = session
-	return c
+	return walk.Config{
+		Policy: bringup.Policy{Policy: i.Policy, Builder: i.Builder, Model: i.Model},
+		Physics: mujoco.Factory{
+			Library: testfile.Find(t, "KRABBY_MUJOCO"),
+			Model:   testfile.Find(t, "KRABBY_GO1_MODEL"),
+			Terrain: mujoco.Flat(),
+		},
+		HALRateHz: 100,
+		Command:   command,
+		Duration:  10 * time.Second,
+	}
+}
+
+// tryRun makes the walk and runs it.
+func tryRun(t *testing.T, c walk.Config) (_ *walk.Record, err error) {
+	t.Helper()
+	w, err := walk.New(t.Context(), c)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	return w.Run(t.Context())
 }
 
 func run(t *testing.T, c walk.Config) *walk.Record {
 	t.Helper()
-	r, err := walk.Run(t.Context(), c)
+	r, err := tryRun(t, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +70,7 @@ func run(t *testing.T, c walk.Config) *walk.Record {
 	return r
 }
 
-func TestThePolicyWalksAsItIsTold(t *testing.T) {
+func TestRun_walksAsCommanded(t *testing.T) {
 	for name, test := range map[string]struct {
 		command message.NavigationCommand
 		change  func(*walk.Config)
@@ -88,7 +85,7 @@ func TestThePolicyWalksAsItIsTold(t *testing.T) {
 		"standing":              {message.NavigationCommand{}, nil},
 		"read at 50 Hz":         {forward, func(c *walk.Config) { c.HALRateHz = 50 }},
 		"read at 250 Hz":        {forward, func(c *walk.Config) { c.HALRateHz = 250 }},
-		"from another pose":     {forward, func(c *walk.Config) { c.Backend = []mujoco.Option{mujoco.WithSeed(1)} }},
+		"from another pose":     {forward, func(c *walk.Config) { c.Physics.Seed = 1 }},
 		"up a slope":            {forward, terrain(mujoco.Slope(10 * math.Pi / 180))},
 		"up low steps":          {forward, terrain(mujoco.Steps(0.03))},
 		"pushed to the left":    {forward, push(0, 150)},
@@ -101,7 +98,7 @@ func TestThePolicyWalksAsItIsTold(t *testing.T) {
 				test.change(&c)
 			}
 			r := run(t, c)
-			if err := walk.Verdict(r); err != nil {
+			if err := walk.Check(r); err != nil {
 				t.Error(err)
 			}
 			if n := int(10 * c.HALRateHz); len(r.Samples) != n || r.Policy.Actions != 500 {
@@ -112,7 +109,7 @@ func TestThePolicyWalksAsItIsTold(t *testing.T) {
 }
 
 func terrain(t mujoco.Terrain) func(*walk.Config) {
-	return func(c *walk.Config) { c.Backend = []mujoco.Option{mujoco.WithTerrain(t)} }
+	return func(c *walk.Config) { c.Physics.Terrain = t }
 }
 
 // push pushes with that force in N for 200 ms.
@@ -130,26 +127,28 @@ func slew(fraction float64) func(*walk.Config) {
 	}
 }
 
-// What a walk is worth as a test: each of these must fail, and for its own reason.
-func TestSabotageFails(t *testing.T) {
+// TestCheck_sabotage shows that a walk fails, for the expected reason, when a part of the control loop is broken.
+func TestCheck_sabotage(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(*walk.Config)
 		want   string
 	}{
 		"the policy's output is zero": {
-			func(c *walk.Config) { c.Model = sabotaged{c.Model, func(a []float32) { clear(a) }} },
+			func(c *walk.Config) { c.Policy.Model = sabotaged{c.Policy.Model, func(a []float32) { clear(a) }} },
 			"forward velocity: found -0.0",
 		},
 		"the joints are permuted": {
-			func(c *walk.Config) { c.Model = sabotaged{c.Model, typeMajor} },
+			func(c *walk.Config) { c.Policy.Model = sabotaged{c.Policy.Model, typeMajor} },
 			"forward velocity: ",
 		},
 		"observations are frozen": {
-			func(c *walk.Config) { c.Builder = &frozen{Builder: c.Builder} },
+			func(c *walk.Config) { c.Policy.Builder = &frozen{Builder: c.Policy.Builder} },
 			"forward velocity: ",
 		},
 		"left and right are confused": {
-			func(c *walk.Config) { c.Model = sabotaged{c.Model, func(a []float32) { swap(a, 0, 3); swap(a, 6, 9) }} },
+			func(c *walk.Config) {
+				c.Policy.Model = sabotaged{c.Policy.Model, func(a []float32) { swap(a, 0, 3); swap(a, 6, 9) }}
+			},
 			"tilt: ",
 		},
 		"the push is too strong":    {push(0, 600), "tilt: "},
@@ -159,16 +158,16 @@ func TestSabotageFails(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := config(t, forward)
 			test.change(&c)
-			err := walk.Verdict(run(t, c))
+			err := walk.Check(run(t, c))
 			if err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("verdict = %v, want %q in it", err, test.want)
+				t.Errorf("Check = %v, want %q in it", err, test.want)
 			}
 			t.Log(err)
 		})
 	}
 }
 
-// sabotaged spoils what a model computes.
+// sabotaged changes the output of a model.
 type sabotaged struct {
 	runner.Model
 	spoil func([]float32)
@@ -180,7 +179,7 @@ func (s sabotaged) Run() error {
 	return err
 }
 
-// typeMajor takes leg-major values for type-major ones.
+// typeMajor reorders leg-major values as if they were type-major.
 func typeMajor(a []float32) {
 	was := slices.Clone(a)
 	for kind := range 3 {
@@ -197,7 +196,7 @@ func swap(a []float32, i, j int) {
 	}
 }
 
-// frozen builds the observation of the fiftieth step for ever.
+// frozen builds the observation of the fiftieth step in all later steps.
 type frozen struct {
 	runner.Builder
 	steps int
@@ -211,11 +210,11 @@ func (f *frozen) Build(dst []float32, o *message.Observation, command message.Na
 	return f.Builder.Build(dst, &f.held, command, lastAction)
 }
 
-func TestOneWalkIsLikeTheOther(t *testing.T) {
+func TestRun_deterministic(t *testing.T) {
 	c := config(t, forward)
 	push(0, 100)(&c)
 	final := func(seed uint64) mujoco.State {
-		c.Backend = []mujoco.Option{mujoco.WithSeed(seed)}
+		c.Physics.Seed = seed
 		return run(t, c).Final
 	}
 	want := final(7)
@@ -232,11 +231,11 @@ func TestOneWalkIsLikeTheOther(t *testing.T) {
 
 func same(a, b float64) bool { return math.Float64bits(a) == math.Float64bits(b) }
 
-func TestThePolicyStaysUprightInRealTime(t *testing.T) {
+func TestRun_realTimeStaysUpright(t *testing.T) {
 	c := config(t, forward)
 	c.RealTime, c.Duration = true, 2*time.Second
 	r := run(t, c)
-	// How far it comes depends on what else the machine does: time passes with the readings.
+	// The distance depends on the load of the machine: time advances with the readings.
 	if s := r.Summary(); s.MaxTiltRad > 0.5 || s.MeanVxMps < 0.5 || s.SimulatedS > 2.1 {
 		t.Errorf("summary = %+v, want an upright walk forward of at most 2 s", s)
 	}
@@ -245,20 +244,21 @@ func TestThePolicyStaysUprightInRealTime(t *testing.T) {
 	}
 }
 
-func TestRunSaysWhatIsWrong(t *testing.T) {
+func TestRun_invalidConfig(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(*walk.Config)
 		want   string
 	}{
 		"rates that do not fit": {func(c *walk.Config) { c.HALRateHz = 120 }, "found 120 Hz, expected a multiple of the policy's, 50 Hz"},
 		"a slower robot":        {func(c *walk.Config) { c.HALRateHz = 25 }, "found 25 Hz"},
-		"no model":              {func(c *walk.Config) { c.RobotModel = "/nope.xml" }, "/nope.xml"},
-		"no time":               {func(c *walk.Config) { c.Duration = 0 }, "found no reading of the robot"},
+		"no model library":      {func(c *walk.Config) { c.Physics.Library = "/nope.so" }, "MuJoCo library: stat /nope.so: no such file"},
+		"no model":              {func(c *walk.Config) { c.Physics.Model = "/nope.xml" }, "/nope.xml"},
+		"no time":               {func(c *walk.Config) { c.Duration = 0 }, "no reading of the robot"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := config(t, forward)
 			test.change(&c)
-			if _, err := walk.Run(t.Context(), c); err == nil || !strings.Contains(err.Error(), test.want) {
+			if _, err := tryRun(t, c); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("Run = %v, want %q in it", err, test.want)
 			}
 		})

@@ -1,7 +1,8 @@
-// Package client is the controller's side of the hardware abstraction layer: it gives the newest observation with its
-// age and sends commands, stamped so that the server can judge them.
+// Package client is the controller's side of the hardware abstraction layer. A [Client] reads the newest observation with its age,
+// and sends joint commands with the stamps that the server's safety gate checks. A [Control] requests the state, a stop or a
+// reset. A [Clock] synchronizes with the clock of a server on another machine.
 //
-// It must never import servers, backends or inference.
+// The package must never import servers, backends or inference.
 package client
 
 import (
@@ -20,38 +21,39 @@ import (
 )
 
 var (
-	// ErrNone says that no observation has arrived since the last one that was read.
-	ErrNone = errors.New("client: no new observation")
-	// ErrOld says that an observation arrived that is not newer than the last one.
-	ErrOld = errors.New("client: observation is not newer than the last one")
-	// ErrNoSession says that a command was to be sent before any observation told the server's session.
-	ErrNoSession = errors.New("client: no observation yet, so no session to send a command to")
+	// ErrNoObservation is returned if there is no new observation since the last one that was read.
+	ErrNoObservation = errors.New("client: no new observation")
+	// ErrOutdated is returned if the received observation is not newer than the last one.
+	ErrOutdated = errors.New("client: observation is not newer than the last one")
+	// ErrNoSession is returned for a command before the first observation, from which the client learns the session.
+	ErrNoSession = errors.New("client: unknown session: no observation was read yet")
 )
 
-// Subscriber gives observation frames; *bus.Subscriber is one.
+// Subscriber receives observation frames. *bus.Subscriber implements it.
 type Subscriber interface {
-	// TryReceive makes f the newest unread frame, without blocking; the error is bus.ErrEmpty where there is none.
+	// TryReceive sets f to the newest unread frame, without blocking. The error is bus.ErrEmpty if there is none.
 	TryReceive(f *bus.Frame) error
-	// Receive makes f the newest unread frame and waits for it until ctx is done.
+	// Receive sets f to the newest unread frame, and waits for one until ctx is done.
 	Receive(ctx context.Context, f *bus.Frame) error
 }
 
-// Sender takes command frames without blocking; *bus.Sender is one. It must not keep frame.
+// Sender sends command frames. *bus.Sender implements it.
 type Sender interface {
+	// Send sends a frame without blocking. It must not retain frame.
 	Send(frame []byte) error
 }
 
-// Stats are the client's counters since New.
+// Stats are the counters of a client since New.
 type Stats struct {
-	// Observations counts observations that were read and valid.
+	// Observations counts valid observations that were read.
 	Observations uint64 `json:"observations"`
-	// Skipped counts observations that the server published and newer ones replaced before they were read.
+	// Skipped counts published observations that newer ones replaced before they were read.
 	Skipped uint64 `json:"skipped"`
-	// Refused counts the other observations by cause: a wire.Cause, frames, oversize, invalid, old, clock or transport.
-	Refused map[string]uint64 `json:"refused"`
-	// Connections are those to the server, over TCP.
+	// Rejected counts rejected observations by reason: a wire.RejectReason, frames, oversize, invalid, old, clock or transport.
+	Rejected map[string]uint64 `json:"rejected"`
+	// Connections counts the TCP connections to the server.
 	Connections bus.Connections `json:"connections"`
-	// Sent counts commands that were sent.
+	// Sent counts sent commands.
 	Sent uint64 `json:"sent"`
 	// Unsent counts commands that could not be sent.
 	Unsent uint64 `json:"unsent"`
@@ -60,80 +62,79 @@ type Stats struct {
 // Option configures a Client.
 type Option func(*Client)
 
-// WithValidity sets how long after it was sent a command expires; the default is 100 ms.
+// WithValidity sets the time after which a sent command expires. The default is 100 ms.
 func WithValidity(d time.Duration) Option { return func(c *Client) { c.validity = d } }
 
-// WithClock sets the clock by which ages are told and commands stamped; the default is the machine's monotonic clock. It
-// must be the server's. For a server on another machine that is a [*Clock]: while it does not know the time of the server's
-// session, observations are refused and no command is sent, with ErrClock.
+// WithClock sets the clock for ages and stamps, which must be the server's. The default is the machine's monotonic clock. For a
+// server on another machine, use a [*Clock]: while it is not synchronized with the server's session, observations are rejected
+// and commands are not sent, with ErrClock.
 func WithClock(source clock.Source) Option { return func(c *Client) { c.clock = source } }
 
-// WithMaxAge sets how old the newest observation may be for the link to count as alive; the default is 200 ms.
+// WithMaxAge sets the maximum age of the newest observation for Health.Alive. The default is 200 ms.
 func WithMaxAge(age time.Duration) Option { return func(c *Client) { c.maxAge = age } }
 
-// WithMeter calls age with the age of each observation that was read and valid. It must not block.
+// WithMeter calls age with the age of each valid observation that was read. It must not block.
 func WithMeter(age func(time.Duration)) Option { return func(c *Client) { c.meterAge = age } }
 
-// Health is how the link to the server is.
+// Health is the state of the link to the server.
 type Health struct {
-	// Alive says that the newest observation is not too old, nor as far in the future. Where the time is not known it is not.
+	// Alive reports whether the age of the newest observation is at most the maximum. It is false if the server's time is not known.
 	Alive bool `json:"alive"`
-	// SessionID and Sequence are those of the newest observation that was read; 0 before any.
+	// SessionID and Sequence identify the newest observation that was read. They are 0 before the first one.
 	SessionID uint64 `json:"session_id"`
 	Sequence  uint64 `json:"sequence"`
-	// Age is how long ago it was made; 0 where the time is not known.
+	// Age is the age of that observation; 0 if the server's time is not known.
 	Age time.Duration `json:"age_ns"`
-	// Restarts counts how often the server was another one than before.
+	// Restarts counts changes of the session.
 	Restarts uint64 `json:"restarts"`
 }
 
-// Client reads observations of one server and sends commands to it. It is safe for concurrent use: goroutines that read
-// share one stream, of which each observation goes to one of them.
+// Client reads the observations of one server and sends commands to it. It is safe for concurrent use. Goroutines that read share
+// one stream: each observation is delivered to one of them.
 //
-// The images of an observation that was read lie in the memory of the bus. They hold until the same *message.Observation is
-// read into again, or is released; until then the bus cannot use that memory.
+// The images of an observation borrow memory of the bus, which the bus cannot reuse meanwhile. They are valid until the next read
+// into the same *message.Observation, or until Release.
 type Client struct {
-	robot    *robot.Robot
-	in       Subscriber
-	out      Sender
-	clock    clock.Source
-	validity time.Duration
-	maxAge   time.Duration
-	meterAge func(time.Duration)
+	robot      *robot.Robot
+	subscriber Subscriber
+	sender     Sender
+	clock      clock.Source
+	validity   time.Duration
+	maxAge     time.Duration
+	meterAge   func(time.Duration)
 
-	// reading is held by who reads, also while it waits. It guards spare.
-	reading chan struct{}
-	spare   *bus.Frame // What is received into.
+	readLock chan struct{} // Locked by an element, also while waiting for an observation. Guards spare.
+	spare    *bus.Frame    // Receives the next frame.
 
-	holding sync.Mutex                          // Guards held.
-	held    map[*message.Observation]*bus.Frame // What observations lie in.
+	borrowMu sync.Mutex                          // Guards borrowed.
+	borrowed map[*message.Observation]*bus.Frame // The frames that observations borrow from.
 
-	sending      sync.Mutex // Guards the next two and out.
+	sendMu       sync.Mutex // Guards sender and the next two fields.
 	sequence     uint64     // Of the last command.
 	commandFrame []byte
 
-	mu     sync.Mutex // Guards the rest.
-	seen   bool
-	health Health // Of the last observation; Alive and Age are not kept.
-	madeNs int64
-	stats  Stats
+	mu         sync.Mutex // Guards the fields below.
+	observed   bool       // An observation was accepted; the next fields are from the last one.
+	health     Health     // Without Alive and Age.
+	observedNs int64
+	stats      Stats
 }
 
-// New returns a client for r that reads from in and sends to out.
-func New(r *robot.Robot, in Subscriber, out Sender, opts ...Option) *Client {
+// New returns a client for r that reads from subscriber and sends to sender.
+func New(r *robot.Robot, subscriber Subscriber, sender Sender, opts ...Option) *Client {
 	c := &Client{
 		robot:        r,
-		in:           in,
-		out:          out,
+		subscriber:   subscriber,
+		sender:       sender,
 		clock:        clock.New(),
 		validity:     100 * time.Millisecond,
 		maxAge:       200 * time.Millisecond,
 		meterAge:     func(time.Duration) {},
-		reading:      make(chan struct{}, 1),
+		readLock:     make(chan struct{}, 1),
 		spare:        new(bus.Frame),
-		held:         map[*message.Observation]*bus.Frame{},
+		borrowed:     map[*message.Observation]*bus.Frame{},
 		commandFrame: make([]byte, 0, wire.MaxCommandBytes),
-		stats:        Stats{Refused: map[string]uint64{}},
+		stats:        Stats{Rejected: map[string]uint64{}},
 	}
 	for _, opt := range opts {
 		opt(c)
@@ -141,124 +142,125 @@ func New(r *robot.Robot, in Subscriber, out Sender, opts ...Option) *Client {
 	return c
 }
 
-// Poll reads the newest observation that has not been read yet into o and returns its age, without blocking.
+// Poll reads the newest unread observation into o and returns its age, without blocking.
 //
-// The error is [ErrNone] where there is none or another goroutine waits for it, [ErrOld] for one that is not newer than the
-// last, [ErrClock], a wire.Cause for a malformed frame, a *message.FieldError for one that does not fit the robot, or the transport's.
-// After ErrNone o is as it was; after another error its contents are unspecified.
+// The error is [ErrNoObservation] if there is none or another goroutine is waiting for it, [ErrOutdated], [ErrClock], a
+// wire.RejectReason for a malformed frame, a *message.FieldError for an invalid observation, or an error of the transport. After
+// ErrNoObservation, o is unchanged; after other errors, its contents are unspecified.
 func (c *Client) Poll(o *message.Observation) (age time.Duration, err error) {
 	select {
-	case c.reading <- struct{}{}:
+	case c.readLock <- struct{}{}:
 	default:
-		return 0, ErrNone
+		return 0, ErrNoObservation
 	}
-	defer func() { <-c.reading }()
-	err = c.in.TryReceive(c.spare)
+	defer func() { <-c.readLock }()
+	err = c.subscriber.TryReceive(c.spare)
 	if errors.Is(err, bus.ErrEmpty) {
-		return 0, ErrNone
+		return 0, ErrNoObservation
 	}
 	if err != nil {
-		return 0, c.notReceived(err)
+		return 0, c.receiveFailed(err)
 	}
 	return c.read(o)
 }
 
-// Latest is Poll, but waits for an observation until ctx is done. The error is then ctx's.
+// Latest is Poll, but waits for an observation. The error is that of ctx if ctx is done first.
 func (c *Client) Latest(ctx context.Context, o *message.Observation) (age time.Duration, err error) {
 	select {
-	case c.reading <- struct{}{}:
+	case c.readLock <- struct{}{}:
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}
-	defer func() { <-c.reading }()
-	if err := c.in.Receive(ctx, c.spare); err != nil {
+	defer func() { <-c.readLock }()
+	if err := c.subscriber.Receive(ctx, c.spare); err != nil {
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
 		}
-		return 0, c.notReceived(err)
+		return 0, c.receiveFailed(err)
 	}
 	return c.read(o)
 }
 
-// Release gives the memory back that o's images lie in; they must not be used afterwards. It is for an observation that is
-// not read into again. It does not wait for those who read.
+// Release returns the memory of the images of o to the bus. The images must not be used afterwards. Call it for observations that
+// are not read into again. It does not wait for goroutines that read.
 func (c *Client) Release(o *message.Observation) {
-	c.holding.Lock()
-	defer c.holding.Unlock()
-	if f := c.held[o]; f != nil {
+	c.borrowMu.Lock()
+	defer c.borrowMu.Unlock()
+	if f := c.borrowed[o]; f != nil {
 		f.Release()
-		delete(c.held, o)
+		delete(c.borrowed, o)
 	}
 }
 
-func (c *Client) notReceived(err error) error {
-	cause := "transport"
+// receiveFailed counts an error of the subscriber, and returns it.
+func (c *Client) receiveFailed(err error) error {
+	reason := "transport"
 	if errors.Is(err, bus.ErrParts) {
-		cause = "frames"
+		reason = "frames"
 	}
-	return c.refused(cause, err)
+	return c.reject(reason, err)
 }
 
-// read makes o what was received. The caller holds reading.
+// read decodes and validates the received frame. The caller holds readLock.
 func (c *Client) read(o *message.Observation) (time.Duration, error) {
 	if err := wire.DecodeObservation(o, c.spare.Bytes()); err != nil {
 		c.spare.Release()
-		cause, _ := errors.AsType[wire.Cause](err)
-		return 0, c.refused(string(cause), err)
+		reason, _ := errors.AsType[wire.RejectReason](err)
+		return 0, c.reject(string(reason), err)
 	}
-	// From here on o lies in what was received, and no longer in what it was in before.
-	c.spare = c.hold(o, c.spare)
+	// o borrows from the received frame now, and no longer from its previous one.
+	c.spare = c.borrow(o, c.spare)
 	c.spare.Release()
 	if err := o.Validate(c.robot); err != nil {
-		return 0, c.refused("invalid", fmt.Errorf("client: observation %d: %w", o.Sequence, err))
+		return 0, c.reject("invalid", fmt.Errorf("client: observation %d: %w", o.Sequence, err))
 	}
 	return c.accept(o)
 }
 
-// hold makes f what o lies in, and returns what it lay in before, or a new frame.
-func (c *Client) hold(o *message.Observation, f *bus.Frame) *bus.Frame {
-	c.holding.Lock()
-	defer c.holding.Unlock()
-	before := c.held[o]
-	c.held[o] = f
-	if before == nil {
-		before = new(bus.Frame)
+// borrow records that o borrows from f. It returns the previous frame of o, or a new one.
+func (c *Client) borrow(o *message.Observation, f *bus.Frame) *bus.Frame {
+	c.borrowMu.Lock()
+	defer c.borrowMu.Unlock()
+	previous := c.borrowed[o]
+	c.borrowed[o] = f
+	if previous == nil {
+		previous = new(bus.Frame)
 	}
-	return before
+	return previous
 }
 
-// accept takes note of an observation that is valid, if it is newer than the last.
+// accept records a valid observation if it is newer than the last one, and returns its age.
 func (c *Client) accept(o *message.Observation) (time.Duration, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	another := o.SessionID != c.health.SessionID
-	if c.seen && !another && o.Sequence <= c.health.Sequence {
-		c.stats.Refused["old"]++
-		return 0, ErrOld
+	newSession := o.SessionID != c.health.SessionID
+	if c.observed && !newSession && o.Sequence <= c.health.Sequence {
+		c.stats.Rejected["old"]++
+		return 0, ErrOutdated
 	}
 	now, err := c.nowNs(o.SessionID)
 	switch {
 	case err != nil:
-		c.stats.Refused["clock"]++
+		c.stats.Rejected["clock"]++
 		return 0, err
-	case c.seen && another:
+	case c.observed && newSession:
 		c.health.Restarts++
-	case c.seen:
+	case c.observed:
 		c.stats.Skipped += o.Sequence - c.health.Sequence - 1
 	}
-	c.seen, c.health.SessionID, c.health.Sequence, c.madeNs = true, o.SessionID, o.Sequence, o.MonotonicNs
+	c.observed, c.health.SessionID, c.health.Sequence, c.observedNs = true, o.SessionID, o.Sequence, o.MonotonicNs
 	c.stats.Observations++
 	age := time.Duration(now - o.MonotonicNs)
 	c.meterAge(age)
 	return age, nil
 }
 
-// sessionClock is a clock that may not know the time of a server's life.
+// sessionClock is a clock that is synchronized with a session. *Clock implements it.
 type sessionClock interface {
 	SessionNowNs(sessionID uint64) (int64, error)
 }
 
-// nowNs returns the time of a server's life.
+// nowNs returns the time of the server of a session, in ns.
 func (c *Client) nowNs(sessionID uint64) (int64, error) {
 	if s, ok := c.clock.(sessionClock); ok {
 		return s.SessionNowNs(sessionID)
@@ -266,30 +268,30 @@ func (c *Client) nowNs(sessionID uint64) (int64, error) {
 	return c.clock.NowNs(), nil
 }
 
-// Health says how the link to the server is. It may be called at any time from any goroutine.
+// Health returns the state of the link to the server.
 func (c *Client) Health() Health {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	h := c.health
-	if !c.seen {
+	if !c.observed {
 		return h
 	}
 	if now, err := c.nowNs(h.SessionID); err == nil {
-		h.Age = time.Duration(now - c.madeNs)
-		h.Alive = h.Age.Abs() <= c.maxAge // One of the future is not of this clock.
+		h.Age = time.Duration(now - c.observedNs)
+		h.Alive = h.Age.Abs() <= c.maxAge // A time in the future is of another clock.
 	}
 	return h
 }
 
-// Send sends cmd without blocking. It fills in the sequence, the session of the last observation, the time and the
-// expiry; the rest is the caller's. The error is [ErrNoSession], [ErrClock], a wire.Cause or the transport's.
+// Send sends cmd without blocking. It sets the sequence, the session of the last observation, the time and the expiry; the caller
+// sets the other fields. The error is [ErrNoSession], [ErrClock], a wire.RejectReason or an error of the transport.
 func (c *Client) Send(cmd *message.JointCommand) error {
-	c.sending.Lock()
-	defer c.sending.Unlock()
+	c.sendMu.Lock()
+	defer c.sendMu.Unlock()
 	c.mu.Lock()
-	seen, sessionID := c.seen, c.health.SessionID
+	observed, sessionID := c.observed, c.health.SessionID
 	c.mu.Unlock()
-	if !seen {
+	if !observed {
 		return c.unsent(ErrNoSession)
 	}
 	now, err := c.nowNs(sessionID)
@@ -304,7 +306,7 @@ func (c *Client) Send(cmd *message.JointCommand) error {
 	if err != nil {
 		return c.unsent(fmt.Errorf("client: encoding a command: %w", err))
 	}
-	if err := c.out.Send(frame); err != nil {
+	if err := c.sender.Send(frame); err != nil {
 		return c.unsent(fmt.Errorf("client: sending a command: %w", err))
 	}
 	c.sequence++
@@ -312,30 +314,33 @@ func (c *Client) Send(cmd *message.JointCommand) error {
 	return nil
 }
 
-// Stats returns a copy of the counters. It may be called at any time from any goroutine.
+// Stats returns a copy of the counters.
 func (c *Client) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	stats := c.stats
-	stats.Refused = maps.Clone(stats.Refused)
-	stats.Connections = bus.ConnectionsOf(c.in, c.out)
-	if n := bus.ConnectionsOf(c.in).Oversize; n > 0 {
-		stats.Refused["oversize"] = n // The socket refused them by itself.
+	stats.Rejected = maps.Clone(stats.Rejected)
+	stats.Connections = bus.ConnectionsOf(c.subscriber, c.sender)
+	if n := bus.ConnectionsOf(c.subscriber).Oversize; n > 0 {
+		stats.Rejected["oversize"] = n // Rejected by the socket.
 	}
 	return stats
 }
 
+// count changes the counters.
 func (c *Client) count(f func(*Stats)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f(&c.stats)
 }
 
-func (c *Client) refused(cause string, err error) error {
-	c.count(func(st *Stats) { st.Refused[cause]++ })
+// reject counts a rejected observation, and returns err.
+func (c *Client) reject(reason string, err error) error {
+	c.count(func(st *Stats) { st.Rejected[reason]++ })
 	return err
 }
 
+// unsent counts a command that could not be sent, and returns err.
 func (c *Client) unsent(err error) error {
 	c.count(func(st *Stats) { st.Unsent++ })
 	return err

@@ -17,15 +17,15 @@ import (
 	"krabby.dev/krabby/hal/wire"
 )
 
-// link is a bus that a test plays.
-type link struct {
+// fakeLink implements Subscriber and Sender with one pending frame.
+type fakeLink struct {
 	frame   []byte
 	recvErr error
 	sent    []message.JointCommand
 	sendErr error
 }
 
-func (l *link) TryReceive(f *bus.Frame) error {
+func (l *fakeLink) TryReceive(f *bus.Frame) error {
 	if l.recvErr != nil {
 		return l.recvErr
 	}
@@ -37,7 +37,7 @@ func (l *link) TryReceive(f *bus.Frame) error {
 	return nil
 }
 
-func (l *link) Receive(ctx context.Context, f *bus.Frame) error {
+func (l *fakeLink) Receive(ctx context.Context, f *bus.Frame) error {
 	if l.frame == nil && l.recvErr == nil {
 		<-ctx.Done()
 		return ctx.Err()
@@ -45,7 +45,7 @@ func (l *link) Receive(ctx context.Context, f *bus.Frame) error {
 	return l.TryReceive(f)
 }
 
-func (l *link) Send(frame []byte) error {
+func (l *fakeLink) Send(frame []byte) error {
 	if l.sendErr != nil {
 		return l.sendErr
 	}
@@ -57,7 +57,8 @@ func (l *link) Send(frame []byte) error {
 	return nil
 }
 
-func (l *link) observe(t *testing.T, session, sequence uint64, change func(*message.Observation)) {
+// observe makes an observation, after change, the pending frame.
+func (l *fakeLink) observe(t *testing.T, session, sequence uint64, change func(*message.Observation)) {
 	t.Helper()
 	o := message.NewObservation(robot.Go1())
 	o.SessionID, o.Sequence = session, sequence
@@ -71,8 +72,8 @@ func (l *link) observe(t *testing.T, session, sequence uint64, change func(*mess
 	l.frame = frame
 }
 
-func TestPollGivesTheObservationAndItsAge(t *testing.T) {
-	l := &link{}
+func TestPoll(t *testing.T) {
+	l := &fakeLink{}
 	c := New(robot.Go1(), l, l)
 	madeNs := c.clock.NowNs() - int64(time.Hour)
 	l.observe(t, 1, 5, func(o *message.Observation) { o.MonotonicNs, o.PositionRad[3] = madeNs, 0.5 })
@@ -82,15 +83,15 @@ func TestPollGivesTheObservationAndItsAge(t *testing.T) {
 		t.Fatal(err)
 	}
 	if age < time.Hour || age > time.Hour+time.Minute || o.Sequence != 5 || o.PositionRad[3] != 0.5 {
-		t.Errorf("observation %d with position %v, %v old; want 5, 0.5, 1h", o.Sequence, o.PositionRad[3], age)
+		t.Errorf("Poll = observation %d, position %v, age %v; want 5, 0.5, 1h", o.Sequence, o.PositionRad[3], age)
 	}
-	if _, err := c.Poll(&o); !errors.Is(err, ErrNone) {
-		t.Errorf("the next Poll = %v, want ErrNone", err)
+	if _, err := c.Poll(&o); !errors.Is(err, ErrNoObservation) {
+		t.Errorf("next Poll = %v, want ErrNoObservation", err)
 	}
 }
 
-func TestLatestWaits(t *testing.T) {
-	l := &link{}
+func TestLatest(t *testing.T) {
+	l := &fakeLink{}
 	c := New(robot.Go1(), l, l)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
@@ -108,8 +109,8 @@ func TestLatestWaits(t *testing.T) {
 	}
 }
 
-func TestBadObservationsAreRefusedByCause(t *testing.T) {
-	l := &link{}
+func TestPoll_rejects(t *testing.T) {
+	l := &fakeLink{}
 	c := New(robot.Go1(), l, l)
 	var o message.Observation
 	l.observe(t, 1, 10, nil)
@@ -117,56 +118,56 @@ func TestBadObservationsAreRefusedByCause(t *testing.T) {
 		t.Fatal(err)
 	}
 	steps := []struct {
-		name  string
-		cause string
-		put   func()
-		is    func(error) bool
+		name   string
+		reason string
+		put    func()
+		is     func(error) bool
 	}{
-		{"garbage", "magic", func() { l.frame = []byte("garbage that is long enough") }, func(err error) bool { return errors.Is(err, wire.Magic) }},
-		{"a flipped bit", "checksum", func() { l.observe(t, 1, 11, nil); l.frame[50] ^= 1 }, func(err error) bool { return errors.Is(err, wire.Checksum) }},
-		{"half of one", "length", func() { l.observe(t, 1, 11, nil); l.frame = l.frame[:len(l.frame)/2] }, func(err error) bool { return errors.Is(err, wire.Length) }},
-		{"another version", "version", func() { l.observe(t, 1, 11, nil); l.frame[4] = 3 }, func(err error) bool { return errors.Is(err, wire.Version) }},
-		{"a command", "kind", func() { l.frame, _ = wire.AppendJointCommand(nil, message.NewJointCommand(robot.Go1())) }, func(err error) bool { return errors.Is(err, wire.Kind) }},
-		{"an infinity", "invalid", func() { l.observe(t, 1, 11, func(o *message.Observation) { o.VelocityRadPerSec[0] = math.Inf(-1) }) }, isFieldError},
-		{"a NaN", "invalid", func() { l.observe(t, 1, 11, func(o *message.Observation) { o.EffortNm[0] = math.NaN() }) }, isFieldError},
-		{"another robot", "invalid", func() { l.observe(t, 1, 11, func(o *message.Observation) { o.Resize(18, 6) }) }, isFieldError},
-		{"the same again", "old", func() { l.observe(t, 1, 10, nil) }, func(err error) bool { return errors.Is(err, ErrOld) }},
-		{"an earlier one", "old", func() { l.observe(t, 1, 9, nil) }, func(err error) bool { return errors.Is(err, ErrOld) }},
-		{"a message of several parts", "frames", func() { l.recvErr = bus.ErrParts }, func(err error) bool { return errors.Is(err, bus.ErrParts) }},
-		{"a broken bus", "transport", func() { l.recvErr = errors.New("broken") }, func(err error) bool { return errors.Is(err, l.recvErr) }},
+		{"other data", "magic", func() { l.frame = []byte("garbage that is long enough") }, func(err error) bool { return errors.Is(err, wire.RejectMagic) }},
+		{"flipped bit", "checksum", func() { l.observe(t, 1, 11, nil); l.frame[50] ^= 1 }, func(err error) bool { return errors.Is(err, wire.RejectChecksum) }},
+		{"truncated", "length", func() { l.observe(t, 1, 11, nil); l.frame = l.frame[:len(l.frame)/2] }, func(err error) bool { return errors.Is(err, wire.RejectLength) }},
+		{"other version", "version", func() { l.observe(t, 1, 11, nil); l.frame[4] = 3 }, func(err error) bool { return errors.Is(err, wire.RejectVersion) }},
+		{"joint command", "kind", func() { l.frame, _ = wire.AppendJointCommand(nil, message.NewJointCommand(robot.Go1())) }, func(err error) bool { return errors.Is(err, wire.RejectKind) }},
+		{"infinity", "invalid", func() { l.observe(t, 1, 11, func(o *message.Observation) { o.VelocityRadPerSec[0] = math.Inf(-1) }) }, isFieldError},
+		{"NaN", "invalid", func() { l.observe(t, 1, 11, func(o *message.Observation) { o.EffortNm[0] = math.NaN() }) }, isFieldError},
+		{"other robot", "invalid", func() { l.observe(t, 1, 11, func(o *message.Observation) { o.Resize(18, 6) }) }, isFieldError},
+		{"repeated", "old", func() { l.observe(t, 1, 10, nil) }, func(err error) bool { return errors.Is(err, ErrOutdated) }},
+		{"earlier", "old", func() { l.observe(t, 1, 9, nil) }, func(err error) bool { return errors.Is(err, ErrOutdated) }},
+		{"multipart message", "frames", func() { l.recvErr = bus.ErrParts }, func(err error) bool { return errors.Is(err, bus.ErrParts) }},
+		{"transport error", "transport", func() { l.recvErr = errors.New("broken") }, func(err error) bool { return errors.Is(err, l.recvErr) }},
 	}
 	want := map[string]uint64{}
 	for _, s := range steps {
 		s.put()
-		want[s.cause]++
+		want[s.reason]++
 		if _, err := c.Poll(&o); !s.is(err) {
 			t.Errorf("%s: error = %v", s.name, err)
 		}
 	}
 	l.recvErr = nil
-	if got := c.Stats(); !maps.Equal(got.Refused, want) || got.Observations != 1 {
-		t.Errorf("stats = %+v, want 1 observation and refused %v", got, want)
+	if got := c.Stats(); !maps.Equal(got.Rejected, want) || got.Observations != 1 {
+		t.Errorf("stats = %+v, want 1 observation and rejected %v", got, want)
 	}
 }
 
-// counted is a link that counts its connections.
-type counted struct {
-	link
+// connectedLink is a link with connections.
+type connectedLink struct {
+	fakeLink
 	connections bus.Connections
 }
 
-func (c *counted) Connections() bus.Connections { return c.connections }
+func (c *connectedLink) Connections() bus.Connections { return c.connections }
 
-func TestConnectionsAreCounted(t *testing.T) {
-	in, out := &counted{connections: bus.Connections{Opened: 1, Oversize: 2}}, &counted{connections: bus.Connections{Opened: 10, Closed: 3, Key: 4, Oversize: 5}}
+func TestStats_connections(t *testing.T) {
+	in, out := &connectedLink{connections: bus.Connections{Opened: 1, Oversize: 2}}, &connectedLink{connections: bus.Connections{Opened: 10, Closed: 3, Key: 4, Oversize: 5}}
 	c := New(robot.Go1(), in, out)
-	for range 2 { // Asking counts nothing.
+	for range 2 { // Stats does not change the counters.
 		st := c.Stats()
 		if want := (bus.Connections{Opened: 11, Closed: 3, Key: 4, Oversize: 7}); st.Connections != want {
 			t.Errorf("connections %+v, want %+v", st.Connections, want)
 		}
-		if want := map[string]uint64{"oversize": 2}; !maps.Equal(st.Refused, want) {
-			t.Errorf("refused %v, want %v", st.Refused, want)
+		if want := map[string]uint64{"oversize": 2}; !maps.Equal(st.Rejected, want) {
+			t.Errorf("rejected %v, want %v", st.Rejected, want)
 		}
 	}
 }
@@ -176,8 +177,8 @@ func isFieldError(err error) bool {
 	return ok
 }
 
-func TestSkippedObservationsAreCountedWithinASession(t *testing.T) {
-	l := &link{}
+func TestStats_skipped(t *testing.T) {
+	l := &fakeLink{}
 	c := New(robot.Go1(), l, l)
 	var o message.Observation
 	for _, next := range []struct{ session, sequence uint64 }{{1, 100}, {1, 103}, {1, 104}, {2, 1}, {2, 2}} {
@@ -191,8 +192,8 @@ func TestSkippedObservationsAreCountedWithinASession(t *testing.T) {
 	}
 }
 
-func TestSentCommandsAreStamped(t *testing.T) {
-	l := &link{}
+func TestSend(t *testing.T) {
+	l := &fakeLink{}
 	c := New(robot.Go1(), l, l, WithValidity(30*time.Millisecond))
 	cmd := message.NewJointCommand(robot.Go1())
 	if err := c.Send(cmd); !errors.Is(err, ErrNoSession) {
@@ -222,19 +223,19 @@ func TestSentCommandsAreStamped(t *testing.T) {
 		t.Errorf("Send = %v, want ErrNoPeer", err)
 	}
 	cmd.Kp = nil
-	if err := c.Send(cmd); !errors.Is(err, wire.Shape) {
-		t.Errorf("Send of a misshapen command = %v, want wire.Shape", err)
+	if err := c.Send(cmd); !errors.Is(err, wire.RejectShape) {
+		t.Errorf("Send without kp = %v, want wire.RejectShape", err)
 	}
 	if got := c.Stats(); got.Sent != 2 || got.Unsent != 3 {
 		t.Errorf("stats = %+v, want 2 sent and 3 unsent", got)
 	}
 }
 
-func TestHealthTellsAgeSessionAndRestarts(t *testing.T) {
-	l := &link{}
+func TestHealth(t *testing.T) {
+	l := &fakeLink{}
 	c := New(robot.Go1(), l, l, WithMaxAge(time.Minute))
 	if got := c.Health(); got != (Health{}) {
-		t.Errorf("before any observation, health = %+v", got)
+		t.Errorf("Health before an observation = %+v, want zero", got)
 	}
 	var o message.Observation
 	for _, step := range []struct {
@@ -262,8 +263,8 @@ func TestHealthTellsAgeSessionAndRestarts(t *testing.T) {
 	}
 }
 
-func TestAPollBesideAWaitFindsNone(t *testing.T) {
-	l := &link{}
+func TestPoll_whileWaiting(t *testing.T) {
+	l := &fakeLink{}
 	c := New(robot.Go1(), l, l)
 	read := new(message.Observation)
 	l.observe(t, 1, 1, nil)
@@ -276,21 +277,21 @@ func TestAPollBesideAWaitFindsNone(t *testing.T) {
 		_, err := c.Latest(ctx, new(message.Observation))
 		done <- err
 	}()
-	for len(c.reading) == 0 {
+	for len(c.readLock) == 0 {
 		time.Sleep(time.Millisecond)
 	}
-	if _, err := c.Poll(new(message.Observation)); !errors.Is(err, ErrNone) {
-		t.Errorf("Poll = %v, want ErrNone", err)
+	if _, err := c.Poll(new(message.Observation)); !errors.Is(err, ErrNoObservation) {
+		t.Errorf("Poll = %v, want ErrNoObservation", err)
 	}
-	// What was read can be given back meanwhile.
+	// Release does not wait.
 	released := make(chan struct{})
 	go func() { c.Release(read); close(released) }()
 	select {
 	case <-released:
 	case <-time.After(10 * time.Second):
-		t.Error("Release waits for a wait")
+		t.Error("Release blocks while another goroutine waits")
 	}
-	// A second wait ends with its own context.
+	// A second Latest ends with its own context.
 	short, stop := context.WithTimeout(t.Context(), time.Millisecond)
 	defer stop()
 	if _, err := c.Latest(short, new(message.Observation)); !errors.Is(err, context.DeadlineExceeded) {
@@ -302,16 +303,41 @@ func TestAPollBesideAWaitFindsNone(t *testing.T) {
 	}
 }
 
-// Many goroutines on one client, over the real bus: each reads into an observation of its own, whose pixels stay what they
-// are while others read on.
-func TestManyGoroutinesShareAClient(t *testing.T) {
+// readAndSend reads observations until ctx is done, checks that their pixels do not change, sends a command for each and counts
+// them.
+func readAndSend(ctx context.Context, t *testing.T, c *Client, read *atomic.Uint64) {
+	o, cmd := message.NewObservation(robot.Go1()), message.NewJointCommand(robot.Go1())
+	defer c.Release(o)
+	for {
+		if _, err := c.Latest(ctx, o); err != nil {
+			return
+		}
+		read.Add(1)
+		for range 3 {
+			for _, v := range o.RGB1.Pixels {
+				if v != byte(o.Sequence) {
+					t.Errorf("pixel of observation %d = %d", o.Sequence, v)
+					break
+				}
+			}
+		}
+		if err := c.Send(cmd); err != nil {
+			t.Error(err)
+		}
+		c.Health()
+		c.Stats()
+	}
+}
+
+// Goroutines share a client on a real bus. The pixels of an observation do not change while others read.
+func TestClient_concurrentUse(t *testing.T) {
 	b, err := bus.NewContext()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer b.Close()
 	const readers = 3
-	// One frame for each reader, one for the client.
+	// One frame per reader, one for the client.
 	p, err := b.NewPublisher("inproc://o", bus.WithReaders(readers+1))
 	if err != nil {
 		t.Fatal(err)
@@ -334,29 +360,7 @@ func TestManyGoroutinesShareAClient(t *testing.T) {
 	var all sync.WaitGroup
 	var read atomic.Uint64
 	for range readers {
-		all.Go(func() {
-			o, cmd := message.NewObservation(robot.Go1()), message.NewJointCommand(robot.Go1())
-			defer c.Release(o)
-			for {
-				if _, err := c.Latest(ctx, o); err != nil {
-					return
-				}
-				read.Add(1)
-				for range 3 {
-					for _, v := range o.RGB1.Pixels {
-						if v != byte(o.Sequence) {
-							t.Errorf("a pixel of observation %d is %d", o.Sequence, v)
-							break
-						}
-					}
-				}
-				if err := c.Send(cmd); err != nil {
-					t.Error(err)
-				}
-				c.Health()
-				c.Stats()
-			}
-		})
+		all.Go(func() { readAndSend(ctx, t, c, &read) })
 	}
 	o := message.NewObservation(robot.Go1())
 	for o.Sequence = 1; read.Load() < 300 && ctx.Err() == nil; o.Sequence++ {
@@ -376,13 +380,13 @@ func TestManyGoroutinesShareAClient(t *testing.T) {
 	}
 	cancel()
 	all.Wait()
-	if st := c.Stats(); st.Observations != read.Load() || st.Sent != read.Load() || len(st.Refused) != 0 || st.Unsent != 0 || p.Dropped() != 0 {
-		t.Errorf("stats = %+v with %d read and %d dropped", st, read.Load(), p.Dropped())
+	if st := c.Stats(); st.Observations != read.Load() || st.Sent != read.Load() || len(st.Rejected) != 0 || st.Unsent != 0 || p.Dropped() != 0 {
+		t.Errorf("stats = %+v, want %d observations and sent commands, and no others; dropped %d", st, read.Load(), p.Dropped())
 	}
 }
 
-func TestReadingDoesNotAllocate(t *testing.T) {
-	l := &link{}
+func TestPoll_allocations(t *testing.T) {
+	l := &fakeLink{}
 	c := New(robot.Go1(), l, l)
 	o := message.NewObservation(robot.Go1())
 	o.SessionID = 1
@@ -407,14 +411,14 @@ func TestReadingDoesNotAllocate(t *testing.T) {
 	}
 }
 
-func TestAgesAndStampsGoByTheClockThatTheClientIsGiven(t *testing.T) {
+func TestWithClock(t *testing.T) {
 	var now clock.Simulated
-	l := &link{}
+	l := &fakeLink{}
 	c := New(robot.Go1(), l, l, WithClock(&now))
 	now.Advance(30 * time.Millisecond)
 	l.observe(t, 1, 1, func(o *message.Observation) { o.MonotonicNs = 10_000_000 })
 	if age, err := c.Poll(message.NewObservation(robot.Go1())); err != nil || age != 20*time.Millisecond {
-		t.Errorf("Poll = %v, %v, want an age of 20ms", age, err)
+		t.Errorf("age = %v, %v, want 20ms", age, err)
 	}
 	if err := c.Send(message.NewJointCommand(robot.Go1())); err != nil {
 		t.Fatal(err)

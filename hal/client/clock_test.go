@@ -18,18 +18,18 @@ import (
 	"krabby.dev/krabby/hal/wire"
 )
 
-// network is a server and the way to it, on simulated time.
+// network simulates a server with delays and a clock of its own.
 type network struct {
 	local   clock.Simulated
 	session uint64
-	offset  time.Duration // Of the server's clock, when the local one shows 0.
-	ppm     float64       // What the server's clock gains.
-	there   func() time.Duration
-	back    func() time.Duration
+	offset  time.Duration // Of the server's clock at local time 0.
+	ppm     float64       // Drift of the server's clock.
 
-	err    error
-	change func(*message.ControlReply)
-	asked  []message.ControlRequest
+	forwardDelay, backwardDelay func() time.Duration
+
+	err      error
+	change   func(*message.ControlReply)
+	requests []message.ControlRequest
 }
 
 func (n *network) serverNs() int64 {
@@ -42,35 +42,35 @@ func (n *network) Request(ctx context.Context, frame []byte) ([]byte, error) {
 	if err := wire.DecodeControlRequest(&q, frame); err != nil {
 		return nil, err
 	}
-	n.asked = append(n.asked, q)
+	n.requests = append(n.requests, q)
 	if n.err != nil {
 		return nil, n.err
 	}
-	n.local.Advance(n.there())
+	n.local.Advance(n.forwardDelay())
 	a := message.ControlReply{Sequence: q.Sequence, SessionID: n.session, ReceivedNs: n.serverNs(), State: "idle"}
 	n.local.Advance(20 * time.Microsecond)
 	a.SentNs = n.serverNs()
-	n.local.Advance(n.back())
+	n.local.Advance(n.backwardDelay())
 	if n.change != nil {
 		n.change(&a)
 	}
 	return wire.AppendControlReply(nil, &a)
 }
 
-func always(d time.Duration) func() time.Duration { return func() time.Duration { return d } }
+func constant(d time.Duration) func() time.Duration { return func() time.Duration { return d } }
 
-// newNetwork returns a network that takes 100 µs each way, and a clock on it.
+// newNetwork returns a network with delays of 100 µs, and a clock that uses it.
 func newNetwork(session uint64, offset time.Duration) (*network, *Clock) {
-	n := &network{session: session, offset: offset, there: always(100 * time.Microsecond), back: always(100 * time.Microsecond)}
+	n := &network{session: session, offset: offset, forwardDelay: constant(100 * time.Microsecond), backwardDelay: constant(100 * time.Microsecond)}
 	n.local.Advance(time.Hour)
 	control := NewControl(n)
 	control.local = &n.local
 	return n, NewClock(control)
 }
 
-func synchronise(t *testing.T, c *Clock) Estimate {
+func synchronize(t *testing.T, c *Clock) ClockEstimate {
 	t.Helper()
-	if err := c.Synchronise(t.Context()); err != nil {
+	if err := c.Synchronize(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	e, err := c.Estimate()
@@ -80,18 +80,18 @@ func synchronise(t *testing.T, c *Clock) Estimate {
 	return e
 }
 
-// Whatever the ways take, and however the server's clock drifts, the time is right within the bound.
-func TestTheServersTimeIsRightWithinTheBound(t *testing.T) {
+// The error of the time is at most the bound, for random delays and drifts.
+func TestClock_bound(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, offset := range []time.Duration{0, 3 * time.Hour, -5 * time.Hour, 1000 * time.Hour} {
 		for _, ppm := range []float64{0, 50, -50, 100} {
 			n, c := newNetwork(1, offset)
 			n.ppm = ppm
-			n.there = func() time.Duration { return time.Duration(random.ExpFloat64() * float64(3*time.Millisecond)) }
-			n.back = func() time.Duration { return time.Duration(random.ExpFloat64() * float64(300*time.Microsecond)) }
+			n.forwardDelay = func() time.Duration { return time.Duration(random.ExpFloat64() * float64(3*time.Millisecond)) }
+			n.backwardDelay = func() time.Duration { return time.Duration(random.ExpFloat64() * float64(300*time.Microsecond)) }
 			last := int64(math.MinInt64)
 			for range 100 {
-				synchronise(t, c)
+				synchronize(t, c)
 				for range 20 {
 					n.local.Advance(100 * time.Millisecond)
 					ns, err := c.SessionNowNs(1)
@@ -99,10 +99,10 @@ func TestTheServersTimeIsRightWithinTheBound(t *testing.T) {
 						t.Fatal(err)
 					}
 					e, _ := c.Estimate()
-					// The time does not go back, which may hold it at what was told before.
+					// The time does not go back, and may therefore stay.
 					wrong := time.Duration(ns - n.serverNs())
 					if wrong.Abs() > e.Bound+10*time.Nanosecond && ns != last {
-						t.Fatalf("offset %v, %v ppm: the time is wrong by %v, want at most %v", offset, ppm, wrong, e.Bound)
+						t.Fatalf("offset %v, %v ppm: error of the time = %v, want at most %v", offset, ppm, wrong, e.Bound)
 					}
 					if ns < last {
 						t.Fatalf("the time went back from %d to %d", last, ns)
@@ -117,44 +117,44 @@ func TestTheServersTimeIsRightWithinTheBound(t *testing.T) {
 	}
 }
 
-func TestTheExchangeWithTheLeastRoundTripCounts(t *testing.T) {
+func TestClock_shortestRoundTrip(t *testing.T) {
 	n, c := newNetwork(1, time.Hour)
-	ways := []time.Duration{20 * time.Millisecond, 5 * time.Millisecond, 200 * time.Microsecond, 9 * time.Millisecond, 3 * time.Millisecond, time.Millisecond, time.Millisecond, 40 * time.Millisecond}
+	delays := []time.Duration{20 * time.Millisecond, 5 * time.Millisecond, 200 * time.Microsecond, 9 * time.Millisecond, 3 * time.Millisecond, time.Millisecond, time.Millisecond, 40 * time.Millisecond}
 	i := 0
-	n.there = func() time.Duration { i++; return ways[i-1] } // The way back is always quick.
-	e := synchronise(t, c)
-	if want := 300 * time.Microsecond; e.RoundTrip != want || len(n.asked) != len(ways) {
-		t.Errorf("round trip = %v of %d exchanges, want %v of %d", e.RoundTrip, len(n.asked), want, len(ways))
+	n.forwardDelay = func() time.Duration { i++; return delays[i-1] } // The backward delay is constant.
+	e := synchronize(t, c)
+	if want := 300 * time.Microsecond; e.RoundTrip != want || len(n.requests) != len(delays) {
+		t.Errorf("round trip = %v of %d exchanges, want %v of %d", e.RoundTrip, len(n.requests), want, len(delays))
 	}
 	if want := time.Hour + 50*time.Microsecond; e.Offset != want { // (200 µs - 100 µs) / 2 too late.
 		t.Errorf("offset = %v, want %v", e.Offset, want)
 	}
 }
 
-func TestAnEstimateThatIsTooOldIsNotUsed(t *testing.T) {
+func TestClock_estimateExpires(t *testing.T) {
 	n, c := newNetwork(7, time.Hour)
 	if _, err := c.SessionNowNs(7); !errors.Is(err, ErrClock) {
 		t.Errorf("before an estimate: %v, want ErrClock", err)
 	}
-	synchronise(t, c)
-	<-c.missed
+	synchronize(t, c)
+	<-c.needed
 	n.local.Advance(9990 * time.Millisecond)
 	if _, err := c.SessionNowNs(7); err != nil {
 		t.Errorf("after 9.99 s: %v", err)
 	}
-	if len(c.missed) != 0 {
-		t.Error("an estimate is missed that is there")
+	if len(c.needed) != 0 {
+		t.Error("an estimate is needed, although it is valid")
 	}
 	n.local.Advance(20 * time.Millisecond)
 	if e, err := c.Estimate(); !errors.Is(err, ErrClock) || !strings.Contains(err.Error(), "10.01") {
 		t.Errorf("after more than 10 s: %+v, %v, want ErrClock", e, err)
 	}
-	if _, err := c.SessionNowNs(7); !errors.Is(err, ErrClock) || len(c.missed) != 1 {
-		t.Errorf("after more than 10 s: %v, want ErrClock and that a new estimate is asked for", err)
+	if _, err := c.SessionNowNs(7); !errors.Is(err, ErrClock) || len(c.needed) != 1 {
+		t.Errorf("after more than 10 s: %v, want ErrClock, and a new estimate to be needed", err)
 	}
 }
 
-func TestARoundThatFailsSaysWhy(t *testing.T) {
+func TestSynchronize_errors(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		spoil func(*network)
@@ -162,52 +162,52 @@ func TestARoundThatFailsSaysWhy(t *testing.T) {
 	}{
 		{"no peer", func(n *network) { n.err = bus.ErrNoPeer }, "no peer"},
 		{"no reply", func(n *network) { n.err = bus.ErrNoReply }, "no reply"},
-		{"a slow way", func(n *network) { n.there = always(51 * time.Millisecond) }, "found a round trip of 51.1ms in the best of 8 exchanges, expected at most 50ms"},
-		{"a server whose clock goes back", func(n *network) { n.change = func(a *message.ControlReply) { a.SentNs = a.ReceivedNs - 1 } }, "no exchange that makes sense"},
-		{"a server that takes longer than it takes", func(n *network) { n.change = func(a *message.ControlReply) { a.SentNs += int64(time.Second) } }, "no exchange that makes sense"},
-		{"a server that takes all time there is", func(n *network) {
+		{"slow forward path", func(n *network) { n.forwardDelay = constant(51 * time.Millisecond) }, "found a round trip of 51.1ms in the best of 8 exchanges, expected at most 50ms"},
+		{"server clock goes back", func(n *network) { n.change = func(a *message.ControlReply) { a.SentNs = a.ReceivedNs - 1 } }, "no consistent exchange"},
+		{"processing longer than the round trip", func(n *network) { n.change = func(a *message.ControlReply) { a.SentNs += int64(time.Second) } }, "no consistent exchange"},
+		{"processing time overflows", func(n *network) {
 			n.change = func(a *message.ControlReply) { a.ReceivedNs, a.SentNs = math.MinInt64, math.MaxInt64 }
-		}, "no exchange that makes sense"},
-		{"a server that takes less than none", func(n *network) {
+		}, "no consistent exchange"},
+		{"processing time underflows", func(n *network) {
 			n.change = func(a *message.ControlReply) { a.ReceivedNs, a.SentNs = math.MaxInt64, math.MinInt64 }
-		}, "no exchange that makes sense"},
-		{"a reply to another request", func(n *network) { n.change = func(a *message.ControlReply) { a.Sequence++ } }, "found the reply to request "},
+		}, "no consistent exchange"},
+		{"reply to other request", func(n *network) { n.change = func(a *message.ControlReply) { a.Sequence++ } }, "found the reply to request "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n, c := newNetwork(1, time.Hour)
 			tt.spoil(n)
-			if err := c.Synchronise(t.Context()); !errors.Is(err, ErrClock) || !strings.Contains(err.Error(), tt.want) {
+			if err := c.Synchronize(t.Context()); !errors.Is(err, ErrClock) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error = %v, want ErrClock and %q", err, tt.want)
 			}
 			if _, err := c.SessionNowNs(1); !errors.Is(err, ErrClock) {
-				t.Errorf("the time is told: %v", err)
+				t.Errorf("SessionNowNs = %v, want ErrClock", err)
 			}
-			// What was known before goes on.
+			// The previous estimate stays valid.
 			n, c = newNetwork(1, time.Hour)
-			synchronise(t, c)
+			synchronize(t, c)
 			tt.spoil(n)
-			_ = c.Synchronise(t.Context())
+			_ = c.Synchronize(t.Context())
 			if _, err := c.SessionNowNs(1); err != nil {
-				t.Errorf("what was known is forgotten: %v", err)
+				t.Errorf("SessionNowNs with a previous estimate = %v", err)
 			}
 		})
 	}
 }
 
-func TestAnotherLifeOfTheServerNeedsAnEstimateOfItsOwn(t *testing.T) {
+func TestClock_serverRestart(t *testing.T) {
 	n, c := newNetwork(1, 3*time.Hour)
-	synchronise(t, c)
-	if _, err := c.SessionNowNs(2); !errors.Is(err, ErrClock) || !strings.Contains(err.Error(), "session 2, expected 1") || len(c.missed) != 1 {
-		t.Errorf("the time of another session: %v, want ErrClock and that an estimate is asked for", err)
+	synchronize(t, c)
+	if _, err := c.SessionNowNs(2); !errors.Is(err, ErrClock) || !strings.Contains(err.Error(), "session 2, expected 1") || len(c.needed) != 1 {
+		t.Errorf("time of another session: %v, want ErrClock, and an estimate to be needed", err)
 	}
-	// It is started again in the middle of a round, and its clock is behind: the time goes back.
+	// The server restarts during Synchronize, with a clock that is behind: the time goes back.
 	exchanges := 0
 	n.change = func(*message.ControlReply) {
 		if exchanges++; exchanges == 4 {
 			n.session, n.offset = 2, -5*time.Hour
 		}
 	}
-	e := synchronise(t, c)
+	e := synchronize(t, c)
 	if e.SessionID != 2 || (e.Offset+5*time.Hour).Abs() > time.Millisecond {
 		t.Errorf("estimate = %+v, want session 2, 5 h behind", e)
 	}
@@ -215,33 +215,33 @@ func TestAnotherLifeOfTheServerNeedsAnEstimateOfItsOwn(t *testing.T) {
 		t.Errorf("time = %d, %v, want %d", ns, err, n.serverNs())
 	}
 	if _, err := c.SessionNowNs(1); !errors.Is(err, ErrClock) {
-		t.Errorf("the time of the life before: %v, want ErrClock", err)
+		t.Errorf("time of the previous session: %v, want ErrClock", err)
 	}
-	// A first reply of another life is enough to forget the time of the one before.
+	// The first reply of another session invalidates the estimate.
 	n.change = func(a *message.ControlReply) { a.SessionID = 3; n.err = bus.ErrNoReply }
-	if err := c.Synchronise(t.Context()); err == nil {
-		t.Error("a round that ended early made an estimate")
+	if err := c.Synchronize(t.Context()); err == nil {
+		t.Error("Synchronize succeeded after one exchange")
 	}
 	if _, err := c.SessionNowNs(2); !errors.Is(err, ErrClock) {
-		t.Errorf("the time of a life that is over: %v, want ErrClock", err)
+		t.Errorf("time of an ended session: %v, want ErrClock", err)
 	}
 }
 
-func TestAClockThatStoodStillIsNotWaitedFor(t *testing.T) {
+func TestClock_jump(t *testing.T) {
 	n, c := newNetwork(1, time.Hour)
-	synchronise(t, c)
+	synchronize(t, c)
 	c.NowNs()
 	n.offset -= time.Minute // The server's machine slept.
-	e := synchronise(t, c)
+	e := synchronize(t, c)
 	if ns := c.NowNs(); e.Jumps != 1 || time.Duration(ns-n.serverNs()).Abs() > e.Bound {
-		t.Errorf("estimate = %+v, the time is wrong by %v", e, time.Duration(ns-n.serverNs()))
+		t.Errorf("estimate = %+v, error of the time = %v", e, time.Duration(ns-n.serverNs()))
 	}
 }
 
-// Commands are not sent, and observations not taken, on a time that is not known.
-func TestNothingIsSentOnATimeThatIsNotKnown(t *testing.T) {
+// Without the server's time, commands are not sent and observations are rejected.
+func TestClient_timeUnknown(t *testing.T) {
 	n, clock := newNetwork(42, time.Hour)
-	l := &link{}
+	l := &fakeLink{}
 	c := New(robot.Go1(), l, l, WithClock(clock))
 	var o message.Observation
 	observe := func(session, sequence uint64) (time.Duration, error) {
@@ -249,15 +249,15 @@ func TestNothingIsSentOnATimeThatIsNotKnown(t *testing.T) {
 		return c.Poll(&o)
 	}
 	if _, err := observe(42, 1); !errors.Is(err, ErrClock) {
-		t.Errorf("an observation before an estimate: %v, want ErrClock", err)
+		t.Errorf("observation before an estimate: %v, want ErrClock", err)
 	}
-	synchronise(t, clock)
+	synchronize(t, clock)
 	if age, err := observe(42, 2); err != nil || (age-30*time.Millisecond).Abs() > time.Microsecond {
 		t.Errorf("age = %v, %v, want 30ms", age, err)
 	}
 	cmd := message.NewJointCommand(robot.Go1())
 	if err := c.Send(cmd); err != nil || len(l.sent) != 1 || l.sent[0].MonotonicNs != n.serverNs() {
-		t.Errorf("sent %+v, %v, want one of %d", l.sent, err, n.serverNs())
+		t.Errorf("sent %+v, %v, want one command of %d", l.sent, err, n.serverNs())
 	}
 	if h := c.Health(); !h.Alive || h.Age <= 0 {
 		t.Errorf("health = %+v", h)
@@ -269,15 +269,15 @@ func TestNothingIsSentOnATimeThatIsNotKnown(t *testing.T) {
 	if h := c.Health(); h.Alive || h.Age != 0 {
 		t.Errorf("health on an old estimate = %+v", h)
 	}
-	synchronise(t, clock)
-	// The server is another one, and its time not known yet.
+	synchronize(t, clock)
+	// The time of another session is not known yet.
 	if _, err := observe(43, 1); !errors.Is(err, ErrClock) {
-		t.Errorf("an observation of another life: %v, want ErrClock", err)
+		t.Errorf("observation of another session: %v, want ErrClock", err)
 	}
 	n.session = 43
-	synchronise(t, clock)
+	synchronize(t, clock)
 	if err := c.Send(cmd); !errors.Is(err, ErrClock) || len(l.sent) != 1 {
-		t.Errorf("sent %d for a life that is over, %v, want ErrClock", len(l.sent), err)
+		t.Errorf("sent %d for an ended session, %v, want ErrClock", len(l.sent), err)
 	}
 	if _, err := observe(43, 2); err != nil {
 		t.Error(err)
@@ -286,42 +286,42 @@ func TestNothingIsSentOnATimeThatIsNotKnown(t *testing.T) {
 		t.Errorf("sent %+v, %v", l.sent, err)
 	}
 	s := c.Stats()
-	if s.Refused["clock"] != 2 || s.Unsent != 2 || s.Sent != 2 || s.Observations != 2 || c.Health().Restarts != 1 {
+	if s.Rejected["clock"] != 2 || s.Unsent != 2 || s.Sent != 2 || s.Observations != 2 || c.Health().Restarts != 1 {
 		t.Errorf("stats = %+v, health %+v", s, c.Health())
 	}
 }
 
-// instant answers at once, by the machine's own clock.
-type instant struct {
-	session atomic.Uint64
-	fails   atomic.Bool
-	asked   atomic.Uint64
+// localServer replies immediately, with the local clock.
+type localServer struct {
+	session  atomic.Uint64
+	fails    atomic.Bool
+	requests atomic.Uint64
 }
 
-func (i *instant) Request(_ context.Context, frame []byte) ([]byte, error) {
-	i.asked.Add(1)
-	if i.fails.Load() {
+func (s *localServer) Request(_ context.Context, frame []byte) ([]byte, error) {
+	s.requests.Add(1)
+	if s.fails.Load() {
 		return nil, bus.ErrNoReply
 	}
 	var q message.ControlRequest
 	if err := wire.DecodeControlRequest(&q, frame); err != nil {
 		return nil, err
 	}
-	now := machine.NowNs()
-	return wire.AppendControlReply(nil, &message.ControlReply{Sequence: q.Sequence, SessionID: i.session.Load(), ReceivedNs: now, SentNs: now, State: "idle"})
+	now := localClock.NowNs()
+	return wire.AppendControlReply(nil, &message.ControlReply{Sequence: q.Sequence, SessionID: s.session.Load(), ReceivedNs: now, SentNs: now, State: "idle"})
 }
 
-var machine = clock.New()
+var localClock = clock.New()
 
-func TestRunMakesEstimatesAgainAndAgainAndWhenOneIsMissed(t *testing.T) {
-	out := &instant{}
-	out.session.Store(1)
-	c := NewClock(NewControl(out))
-	c.every = time.Hour
+func TestRun(t *testing.T) {
+	server := &localServer{}
+	server.session.Store(1)
+	c := NewClock(NewControl(server))
+	c.interval = time.Hour
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { c.Run(ctx) })
-	until := func(what string, session uint64) {
+	waitForTime := func(what string, session uint64) {
 		t.Helper()
 		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 			if _, err := c.SessionNowNs(session); err == nil {
@@ -331,23 +331,23 @@ func TestRunMakesEstimatesAgainAndAgainAndWhenOneIsMissed(t *testing.T) {
 			}
 		}
 	}
-	until("at first", 1)
-	out.fails.Store(true)
-	out.session.Store(2)
-	// An hour is not waited for, whether requests succeed or not.
-	before := out.asked.Load()
-	for deadline := time.Now().Add(10 * time.Second); out.asked.Load() < before+3; time.Sleep(time.Millisecond) {
+	waitForTime("first estimate", 1)
+	server.fails.Store(true)
+	server.session.Store(2)
+	// A needed estimate is requested before the interval ends, also if requests fail.
+	before := server.requests.Load()
+	for deadline := time.Now().Add(10 * time.Second); server.requests.Load() < before+3; time.Sleep(time.Millisecond) {
 		if _, err := c.SessionNowNs(2); err == nil || time.Now().After(deadline) {
-			t.Fatalf("the time of another session: %v, asked %d times", err, out.asked.Load()-before)
+			t.Fatalf("time of another session: %v, %d requests", err, server.requests.Load()-before)
 		}
 	}
-	out.fails.Store(false)
-	until("after a restart", 2)
+	server.fails.Store(false)
+	waitForTime("after a restart", 2)
 	cancel()
 	running.Wait()
 }
 
-func TestAControlAsksUntilItIsAnswered(t *testing.T) {
+func TestControl(t *testing.T) {
 	n, _ := newNetwork(5, time.Hour)
 	control := NewControl(n)
 	failures := 3
@@ -358,39 +358,39 @@ func TestAControlAsksUntilItIsAnswered(t *testing.T) {
 		}
 		return n.Request(ctx, frame)
 	})
-	control.out = flaky
-	if a, err := control.EStop(t.Context()); err != nil || a.SessionID != 5 || n.asked[0].Operation != message.EStop {
-		t.Errorf("e-stop = %+v, %v, asked %+v", a, err, n.asked)
+	control.requester = flaky
+	if a, err := control.EStop(t.Context()); err != nil || a.SessionID != 5 || n.requests[0].Operation != message.EStop {
+		t.Errorf("EStop = %+v, %v, requests %+v", a, err, n.requests)
 	}
-	// A reset is for this life of the server, and for the next second of it.
-	n.asked = nil
+	// A reset is for the current session, and valid for 1 s.
+	n.requests = nil
 	if _, err := control.Reset(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if len(n.asked) != 2 || n.asked[0].Operation != message.ReadClock || n.asked[1].Operation != message.Reset || n.asked[1].SessionID != 5 ||
-		n.asked[1].ExpiresNs > n.serverNs()+int64(time.Second) || n.asked[1].ExpiresNs < n.serverNs() {
-		t.Errorf("a reset asked for %+v at %d", n.asked, n.serverNs())
+	if len(n.requests) != 2 || n.requests[0].Operation != message.ReadClock || n.requests[1].Operation != message.Reset || n.requests[1].SessionID != 5 ||
+		n.requests[1].ExpiresNs > n.serverNs()+int64(time.Second) || n.requests[1].ExpiresNs < n.serverNs() {
+		t.Errorf("requests of Reset = %+v at %d", n.requests, n.serverNs())
 	}
 	n.change = func(a *message.ControlReply) {
-		if n.asked[len(n.asked)-1].Operation == message.Reset {
-			a.Status, a.State, a.StoppedBy, a.Fault, a.Reason = message.FaultLasts, "stopped", "remote", "write", "the last 3 writes failed"
+		if n.requests[len(n.requests)-1].Operation == message.Reset {
+			a.Status, a.State, a.StoppedBy, a.Fault, a.Reason = message.FaultActive, "stopped", "remote", "write", "the last 3 writes failed"
 		}
 	}
 	a, err := control.Reset(t.Context())
-	if refused, ok := errors.AsType[*RefusedError](err); !ok || refused.Reply != a || a.State != "stopped" ||
-		err.Error() != "client: reset refused, stopped by remote, and write lasts: the last 3 writes failed" {
-		t.Errorf("a refused reset = %+v, %v", a, err)
+	if rejected, ok := errors.AsType[*RejectedError](err); !ok || rejected.Reply != a || a.State != "stopped" ||
+		err.Error() != "client: reset rejected, stopped by remote, active fault write: the last 3 writes failed" {
+		t.Errorf("rejected Reset = %+v, %v", a, err)
 	}
-	// And ends with its context.
+	// A call ends with its context.
 	n.err = bus.ErrNoReply
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := control.State(ctx); !errors.Is(err, bus.ErrNoReply) {
-		t.Errorf("without a reply: %v, want ErrNoReply", err)
+		t.Errorf("State without a reply = %v, want ErrNoReply", err)
 	}
 	n.err = errors.New("broken")
 	if _, err := control.State(t.Context()); !errors.Is(err, n.err) {
-		t.Errorf("a broken link: %v, want its error", err)
+		t.Errorf("State on a broken link = %v, want its error", err)
 	}
 }
 
@@ -400,10 +400,10 @@ func (f requesterFunc) Request(ctx context.Context, frame []byte) ([]byte, error
 	return f(ctx, frame)
 }
 
-func TestStopsOfManyGoroutinesAreAnswered(t *testing.T) {
-	out := &instant{}
-	out.session.Store(1)
-	control := NewControl(out)
+func TestControl_concurrentUse(t *testing.T) {
+	server := &localServer{}
+	server.session.Store(1)
+	control := NewControl(server)
 	c := NewClock(control)
 	var all sync.WaitGroup
 	for range 8 {
@@ -412,7 +412,7 @@ func TestStopsOfManyGoroutinesAreAnswered(t *testing.T) {
 				if _, err := control.EStop(t.Context()); err != nil {
 					t.Error(err)
 				}
-				if err := c.Synchronise(t.Context()); err != nil {
+				if err := c.Synchronize(t.Context()); err != nil {
 					t.Error(err)
 				}
 				if _, err := c.SessionNowNs(1); err != nil {

@@ -13,92 +13,98 @@ import (
 )
 
 const (
-	// ControlTimeout is how long a Control tries to get an answer at most, whatever its context says.
+	// ControlTimeout is the maximum duration of a call of a Control, even if its context has no or a later deadline.
 	ControlTimeout = 5 * time.Second
-	// attemptTimeout is how long it waits for one reply before it asks again.
+	// attemptTimeout is the time to wait for a reply before the request is repeated.
 	attemptTimeout = 250 * time.Millisecond
 )
 
-// Requester sends a frame and waits for the reply until ctx is done; *bus.Requester is one. The reply holds until the next
-// call.
+// Requester sends request frames. *bus.Requester implements it.
 type Requester interface {
+	// Request sends a frame and waits for the reply until ctx is done. The reply is valid until the next call.
 	Request(ctx context.Context, frame []byte) ([]byte, error)
 }
 
-// RefusedError says that a server answered, and did not do what it was asked for.
-type RefusedError struct{ Reply message.ControlReply }
-
-func (e *RefusedError) Error() string {
-	if e.Reply.Status == message.FaultLasts {
-		return fmt.Sprintf("client: reset refused, stopped by %s, and %s lasts: %s", e.Reply.StoppedBy, e.Reply.Fault, e.Reply.Reason)
-	}
-	why := "status " + e.Reply.Status.String()
-	switch e.Reply.Status {
-	case message.UnknownOperation:
-		why = "the server does not know the operation"
-	case message.OtherSession:
-		why = "the server was started again meanwhile"
-	case message.RequestExpired:
-		why = "it took too long on its way, or the robot was stopped once more meanwhile"
-	}
-	return "client: request refused: " + why
+// RejectedError is the error of a request that the server answered and rejected.
+type RejectedError struct {
+	// Reply is the reply of the server.
+	Reply message.ControlReply
 }
 
-// Control asks a server for its time and state, for a stop and for a reset. It is safe for concurrent use: one asks after
-// the other, so a stop may have to wait for the end of another request, 250 ms where the server does not answer. Who wants
-// to be sure uses a Control of its own for stops.
-type Control struct {
-	out   Requester
-	local clock.Source
+// Error describes the reason.
+func (e *RejectedError) Error() string {
+	if e.Reply.Status == message.FaultActive {
+		return fmt.Sprintf("client: reset rejected, stopped by %s, active fault %s: %s", e.Reply.StoppedBy, e.Reply.Fault, e.Reply.Reason)
+	}
+	reason := "status " + e.Reply.Status.String()
+	switch e.Reply.Status {
+	case message.UnknownOperation:
+		reason = "operation unknown to the server"
+	case message.OtherSession:
+		reason = "the server was restarted meanwhile"
+	case message.RequestExpired:
+		reason = "it expired in transit, or the robot was stopped again meanwhile"
+	}
+	return "client: request rejected: " + reason
+}
 
-	asking   chan struct{} // Held by who asks. It guards the next two.
+// Control requests the state of a server, a stop or a reset. Its methods repeat a request until there is a reply, until ctx is
+// done, or for [ControlTimeout].
+//
+// It is safe for concurrent use. Requests are serialized: a stop may wait for another request, for up to 250 ms if the server does
+// not reply. Use a separate Control for stops to avoid that.
+type Control struct {
+	requester Requester
+	local     clock.Source
+
+	lock     chan struct{} // Locked by an element. Guards requester and the next two fields.
 	sequence uint64
 	frame    []byte
 }
 
-// NewControl returns a control that asks by out.
-func NewControl(out Requester) *Control {
-	return &Control{out: out, local: clock.New(), asking: make(chan struct{}, 1)}
+// NewControl returns a control that sends requests by requester.
+func NewControl(requester Requester) *Control {
+	return &Control{requester: requester, local: clock.New(), lock: make(chan struct{}, 1)}
 }
 
-// State asks for the server's session and the state of its safety gate, until there is an answer or ctx is done.
+// State returns the session of the server and the state of its safety gate.
 func (c *Control) State(ctx context.Context) (message.ControlReply, error) {
-	return c.ask(ctx, message.ControlRequest{Operation: message.ReadClock})
+	return c.request(ctx, message.ControlRequest{Operation: message.ReadClock})
 }
 
-// EStop stops the robot, and asks until it is answered or ctx is done. After an error nobody knows whether it is stopped.
+// EStop stops the robot. After an error, the robot may be stopped or not.
 func (c *Control) EStop(ctx context.Context) (message.ControlReply, error) {
-	return c.ask(ctx, message.ControlRequest{Operation: message.EStop})
+	return c.request(ctx, message.ControlRequest{Operation: message.EStop})
 }
 
-// Reset ends a stop; the joints stay damped until the next good command, which a policy that still runs sends at once. The
-// error is a [*RefusedError] where a fault lasts. After another one nobody knows whether the robot is still stopped.
+// Reset ends a stop. The joints stay damped until the next accepted command, which a running policy sends immediately. The error
+// is a [*RejectedError] if a fault is active. After other errors, the robot may be stopped or not.
 func (c *Control) Reset(ctx context.Context) (message.ControlReply, error) {
-	// Only a reset for this life of the server counts, and only for stops until now: none ends a stop that comes after it.
+	// The reset is for this session and for stops up to now: it must not end a later stop.
 	now, err := c.State(ctx)
 	if err != nil {
 		return now, err
 	}
-	return c.ask(ctx, message.ControlRequest{
+	return c.request(ctx, message.ControlRequest{
 		Operation: message.Reset, SessionID: now.SessionID, ExpiresNs: now.SentNs + int64(message.ResetValidity),
 	})
 }
 
-// ask asks again and again. All operations may be done twice.
-func (c *Control) ask(ctx context.Context, q message.ControlRequest) (message.ControlReply, error) {
+// request repeats a request until there is a reply. All operations are idempotent.
+func (c *Control) request(ctx context.Context, q message.ControlRequest) (message.ControlReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, ControlTimeout)
 	defer cancel()
-	var last error // Of the attempt before.
+	var last error // Of the previous attempt.
 	for {
-		a, _, err := c.once(ctx, q)
+		a, _, err := c.attempt(ctx, q)
 		switch {
 		case err == nil && a.Status != message.Done:
-			return a, &RefusedError{a}
+			return a, &RejectedError{Reply: a}
 		case err == nil:
 			return a, nil
 		case !errors.Is(err, bus.ErrNoPeer) && !errors.Is(err, bus.ErrNoReply):
 			if ctx.Err() != nil && last != nil {
-				// The time was over before this attempt began.
+				// This attempt did not send a request.
 				err = last
 			}
 			return a, err
@@ -109,17 +115,17 @@ func (c *Control) ask(ctx context.Context, q message.ControlRequest) (message.Co
 	}
 }
 
-// exchange is when a request was sent and its reply received, by the local clock.
+// exchange has the times of a request and its reply, on the local clock.
 type exchange struct{ sentNs, receivedNs int64 }
 
-// once asks once.
-func (c *Control) once(ctx context.Context, q message.ControlRequest) (a message.ControlReply, e exchange, err error) {
+// attempt sends a request once.
+func (c *Control) attempt(ctx context.Context, q message.ControlRequest) (a message.ControlReply, e exchange, err error) {
 	select {
-	case c.asking <- struct{}{}:
+	case c.lock <- struct{}{}:
 	case <-ctx.Done():
 		return a, e, fmt.Errorf("client: waiting for another request: %w", ctx.Err())
 	}
-	defer func() { <-c.asking }()
+	defer func() { <-c.lock }()
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	c.sequence++
@@ -127,16 +133,16 @@ func (c *Control) once(ctx context.Context, q message.ControlRequest) (a message
 	e.sentNs = c.local.NowNs()
 	q.MonotonicNs = e.sentNs
 	c.frame = wire.AppendControlRequest(c.frame[:0], &q)
-	frame, err := c.out.Request(ctx, c.frame)
+	frame, err := c.requester.Request(ctx, c.frame)
 	e.receivedNs = c.local.NowNs()
 	if err != nil {
-		return a, e, fmt.Errorf("client: asking for %s: %w", q.Operation, err)
+		return a, e, fmt.Errorf("client: request %s: %w", q.Operation, err)
 	}
 	if err := wire.DecodeControlReply(&a, frame); err != nil {
-		return a, e, fmt.Errorf("client: asking for %s: %w", q.Operation, err)
+		return a, e, fmt.Errorf("client: request %s: %w", q.Operation, err)
 	}
 	if a.Sequence != q.Sequence {
-		return a, e, fmt.Errorf("client: asking for %s: found the reply to request %d, expected that to %d", q.Operation, a.Sequence, q.Sequence)
+		return a, e, fmt.Errorf("client: request %s: found the reply to request %d, expected that to %d", q.Operation, a.Sequence, q.Sequence)
 	}
 	return a, e, nil
 }

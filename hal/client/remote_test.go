@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"krabby.dev/krabby/hal/backend/backendtest"
 	"krabby.dev/krabby/hal/bus"
 	"krabby.dev/krabby/hal/client"
 	"krabby.dev/krabby/hal/clock"
@@ -21,22 +22,22 @@ import (
 	"krabby.dev/krabby/hal/wire"
 )
 
-// elsewhere is the clock of another machine: off by so much, and gaining so many ppm.
-type elsewhere struct {
-	here   *clock.Clock
-	from   int64
+// remoteClock is the clock of another machine, with an offset and a drift.
+type remoteClock struct {
+	local  *clock.Clock
+	fromNs int64
 	offset time.Duration
 	ppm    float64
 }
 
-func newElsewhere(offset time.Duration, ppm float64) *elsewhere {
+func newRemoteClock(offset time.Duration, ppm float64) *remoteClock {
 	c := clock.New()
-	return &elsewhere{c, c.NowNs(), offset, ppm}
+	return &remoteClock{c, c.NowNs(), offset, ppm}
 }
 
-func (e *elsewhere) NowNs() int64 {
-	ns := e.here.NowNs()
-	return ns + int64(e.offset) + int64(float64(ns-e.from)*e.ppm*1e-6)
+func (r *remoteClock) NowNs() int64 {
+	ns := r.local.NowNs()
+	return ns + int64(r.offset) + int64(float64(ns-r.fromNs)*r.ppm*1e-6)
 }
 
 func must[T any](t *testing.T) func(T, error) T {
@@ -60,7 +61,7 @@ func newContext(t *testing.T) *bus.Context {
 	return b
 }
 
-// remote is a server that can be reached over TCP.
+// remote is a server on TCP endpoints.
 type remote struct {
 	server                          *server.Server
 	observations, commands, control string
@@ -73,7 +74,7 @@ func startRemote(t *testing.T, source clock.Source, observations, commands, cont
 	deadline := time.Now().Add(10 * time.Second)
 	open := func(bind func() error) {
 		t.Helper()
-		for err := bind(); err != nil; err = bind() { // The system may have an address in use for a while.
+		for err := bind(); err != nil; err = bind() { // The system may keep an address in use for some time.
 			if time.Now().After(deadline) {
 				t.Fatal(err)
 			}
@@ -87,7 +88,7 @@ func startRemote(t *testing.T, source clock.Source, observations, commands, cont
 	open(func() (err error) { in, err = b.NewReceiver(commands); return err })
 	open(func() (err error) { respond, err = b.NewResponder(control); return err })
 	r := robot.Go1()
-	s := must[*server.Server](t)(server.New(r, synthetic.New(r, 10*time.Millisecond), out, in, server.WithClock(source), server.WithControl(respond)))
+	s := must[*server.Server](t)(server.New(r, backendtest.Configured(t, synthetic.New(r, 10*time.Millisecond)), out, in, server.WithClock(source), server.WithControl(respond)))
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { s.Run(ctx) })
@@ -107,12 +108,12 @@ func startRemote(t *testing.T, source clock.Source, observations, commands, cont
 
 const anyPort = "tcp://127.0.0.1:0"
 
-// slowly passes on what goes to an endpoint, and what comes back, each after a while.
-func slowly(t *testing.T, endpoint string, there, back time.Duration) string {
+// delayed returns an endpoint that forwards to another endpoint, with a delay in each direction.
+func delayed(t *testing.T, endpoint string, forward, backward time.Duration) string {
 	t.Helper()
 	l := must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
 	t.Cleanup(func() { l.Close() })
-	pass := func(to, from net.Conn, late time.Duration) {
+	relay := func(to, from net.Conn, delay time.Duration) {
 		type piece struct {
 			due   time.Time
 			bytes []byte
@@ -134,7 +135,7 @@ func slowly(t *testing.T, endpoint string, there, back time.Duration) string {
 			if err != nil {
 				return
 			}
-			pieces <- piece{time.Now().Add(late), b[:n]}
+			pieces <- piece{time.Now().Add(delay), b[:n]}
 		}
 	}
 	go func() {
@@ -148,35 +149,35 @@ func slowly(t *testing.T, endpoint string, there, back time.Duration) string {
 				in.Close()
 				continue
 			}
-			go pass(out, in, there)
-			go pass(in, out, back)
+			go relay(out, in, forward)
+			go relay(in, out, backward)
 		}
 	}()
 	return "tcp://" + l.Addr().String()
 }
 
-// connect returns a client whose clock is synchronised over control, or not at all where that is "".
+// connect returns a client whose clock is synchronized over control, unless control is "".
 func connect(t *testing.T, observations, commands, control string, opts ...client.Option) (*client.Client, *client.Clock) {
 	t.Helper()
 	b := newContext(t)
-	var synchronised *client.Clock
+	var synchronized *client.Clock
 	if control != "" {
 		q := must[*bus.Requester](t)(b.NewRequester(control))
-		synchronised = client.NewClock(client.NewControl(q))
+		synchronized = client.NewClock(client.NewControl(q))
 		ctx, cancel := context.WithCancel(context.Background())
 		var running sync.WaitGroup
-		running.Go(func() { synchronised.Run(ctx) })
+		running.Go(func() { synchronized.Run(ctx) })
 		t.Cleanup(func() { cancel(); running.Wait() })
-		opts = append(opts, client.WithClock(synchronised))
+		opts = append(opts, client.WithClock(synchronized))
 	}
-	return client.New(robot.Go1(), must[*bus.Subscriber](t)(b.NewSubscriber(observations)), must[*bus.Sender](t)(b.NewSender(commands)), opts...), synchronised
+	return client.New(robot.Go1(), must[*bus.Subscriber](t)(b.NewSubscriber(observations)), must[*bus.Sender](t)(b.NewSender(commands)), opts...), synchronized
 }
 
-// move commands the first joint to targetRad until it is observed there, or for so long, and says whether it is.
-func move(t *testing.T, c *client.Client, targetRad float64, most time.Duration) bool {
+// move commands the first joint to targetRad, and reports whether it is observed there before the timeout.
+func move(t *testing.T, c *client.Client, targetRad float64, timeout time.Duration) bool {
 	t.Helper()
 	const swayRad = 0.03
-	ctx, cancel := context.WithTimeout(t.Context(), most)
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
 	o, cmd := message.NewObservation(robot.Go1()), message.NewJointCommand(robot.Go1())
 	defer c.Release(o)
@@ -198,100 +199,102 @@ func move(t *testing.T, c *client.Client, targetRad float64, most time.Duration)
 	return false
 }
 
-func TestARobotOnAnotherMachineIsMoved(t *testing.T) {
+func TestRemote_move(t *testing.T) {
 	for _, tt := range []struct {
-		name        string
-		clock       *elsewhere
-		there, back time.Duration
+		name              string
+		clock             *remoteClock
+		forward, backward time.Duration
 	}{
-		{"whose clock is 3 hours ahead", newElsewhere(3*time.Hour, 0), 0, 0},
-		{"whose clock is 5 hours behind", newElsewhere(-5*time.Hour, 0), 0, 0},
-		{"whose clock drifts", newElsewhere(time.Hour, 50), 0, 0},
-		{"to which it takes longer than back", newElsewhere(time.Hour, 0), 15 * time.Millisecond, time.Millisecond},
-		{"from which it takes longer than there", newElsewhere(-time.Hour, -50), time.Millisecond, 15 * time.Millisecond},
+		{"clock 3 hours ahead", newRemoteClock(3*time.Hour, 0), 0, 0},
+		{"clock 5 hours behind", newRemoteClock(-5*time.Hour, 0), 0, 0},
+		{"clock drifts", newRemoteClock(time.Hour, 50), 0, 0},
+		{"slow forward path", newRemoteClock(time.Hour, 0), 15 * time.Millisecond, time.Millisecond},
+		{"slow backward path", newRemoteClock(-time.Hour, -50), time.Millisecond, 15 * time.Millisecond},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := startRemote(t, tt.clock, anyPort, anyPort, anyPort)
 			observations, commands, control := r.observations, r.commands, r.control
-			if tt.there != 0 {
-				observations, commands, control = slowly(t, observations, tt.there, tt.back), slowly(t, commands, tt.there, tt.back), slowly(t, control, tt.there, tt.back)
+			if tt.forward != 0 {
+				observations = delayed(t, observations, tt.forward, tt.backward)
+				commands = delayed(t, commands, tt.forward, tt.backward)
+				control = delayed(t, control, tt.forward, tt.backward)
 			}
 			var readNs atomic.Int64 // When the last observation was read, by the server's clock.
-			c, synchronised := connect(t, observations, commands, control, client.WithMeter(func(time.Duration) { readNs.Store(tt.clock.NowNs()) }))
+			c, synchronized := connect(t, observations, commands, control, client.WithMeter(func(time.Duration) { readNs.Store(tt.clock.NowNs()) }))
 			if !move(t, c, 0.3, 10*time.Second) {
-				_, err := synchronised.Estimate()
-				t.Fatalf("the first joint does not move: clock %v, client %+v, server %+v", err, c.Stats(), r.server.Stats())
+				_, err := synchronized.Estimate()
+				t.Fatalf("the first joint did not move: clock %v, client %+v, server %+v", err, c.Stats(), r.server.Stats())
 			}
-			if refused := r.server.Stats().Refused["future"]; refused != 0 {
-				t.Errorf("%d commands seemed to be of the future", refused)
+			if n := r.server.Stats().Rejected["future"]; n != 0 {
+				t.Errorf("%d commands were rejected for future, want 0", n)
 			}
-			e := must[client.Estimate](t)(synchronised.Estimate())
+			e := must[client.ClockEstimate](t)(synchronized.Estimate())
 			if wrong := (e.Offset - tt.clock.offset).Abs(); wrong > e.Bound+time.Millisecond {
 				t.Errorf("offset = %v, want %v ± %v", e.Offset, tt.clock.offset, e.Bound)
 			}
-			// A busy machine may come between telling an age and looking at the clock.
+			// A busy machine may delay reading the clock after measuring an age.
 			const samples, mayBeLate, slack = 50, 10, 500 * time.Microsecond
 			late := 0
 			o := message.NewObservation(robot.Go1())
 			for range samples {
 				age := must[time.Duration](t)(c.Latest(t.Context(), o))
-				e := must[client.Estimate](t)(synchronised.Estimate())
+				e := must[client.ClockEstimate](t)(synchronized.Estimate())
 				if wrong := (age - time.Duration(readNs.Load()-o.MonotonicNs)).Abs(); wrong > e.Bound+slack {
 					late++
 				}
 			}
 			if late > mayBeLate {
-				t.Errorf("%d of %d ages are wrong by more than the bound", late, samples)
+				t.Errorf("error of %d of %d ages is above the bound", late, samples)
 			}
 		})
 	}
 }
 
-func TestWithoutTheServersTimeARobotOnAnotherMachineIsNotMoved(t *testing.T) {
+func TestRemote_unsynchronized(t *testing.T) {
 	for _, tt := range []struct {
 		offset time.Duration
-		want   string // What the server refuses the commands for.
+		want   string // Reason for which the server rejects the commands.
 	}{{3 * time.Hour, "stale"}, {-5 * time.Hour, "future"}} {
-		r := startRemote(t, newElsewhere(tt.offset, 0), anyPort, anyPort, anyPort)
+		r := startRemote(t, newRemoteClock(tt.offset, 0), anyPort, anyPort, anyPort)
 		c, _ := connect(t, r.observations, r.commands, "")
 		if move(t, c, 0.3, time.Second) {
-			t.Errorf("%v apart: a robot is moved by the time of another machine", tt.offset)
+			t.Errorf("offset %v: the robot moved without synchronization", tt.offset)
 		}
-		if s := r.server.Stats(); s.Applied != 0 || s.Refused[tt.want] == 0 {
-			t.Errorf("%v apart: applied %d, refused %v, want all as %s", tt.offset, s.Applied, s.Refused, tt.want)
+		if s := r.server.Stats(); s.Applied != 0 || s.Rejected[tt.want] == 0 {
+			t.Errorf("offset %v: applied %d, rejected %v, want all for %s", tt.offset, s.Applied, s.Rejected, tt.want)
 		}
-		// Nor is anything sent by a clock that cannot be synchronised.
+		// A client that cannot synchronize sends no commands.
 		c, _ = connect(t, r.observations, r.commands, "tcp://127.0.0.1:1")
-		if move(t, c, 0.3, time.Second) || c.Stats().Sent != 0 || c.Stats().Refused["clock"] == 0 {
-			t.Errorf("%v apart: without a control link the client did %+v", tt.offset, c.Stats())
+		if move(t, c, 0.3, time.Second) || c.Stats().Sent != 0 || c.Stats().Rejected["clock"] == 0 {
+			t.Errorf("offset %v: client without a control link = %+v, want no command sent", tt.offset, c.Stats())
 		}
 	}
 }
 
-func TestAServerThatComesBackWithAnotherClockIsFollowed(t *testing.T) {
-	first := startRemote(t, newElsewhere(3*time.Hour, 0), anyPort, anyPort, anyPort)
-	c, synchronised := connect(t, first.observations, first.commands, first.control)
+func TestRemote_serverRestart(t *testing.T) {
+	first := startRemote(t, newRemoteClock(3*time.Hour, 0), anyPort, anyPort, anyPort)
+	c, synchronized := connect(t, first.observations, first.commands, first.control)
 	if !move(t, c, 0.3, 10*time.Second) {
-		t.Fatalf("the first joint does not move: client %+v, server %+v", c.Stats(), first.server.Stats())
+		t.Fatalf("the first joint did not move: client %+v, server %+v", c.Stats(), first.server.Stats())
 	}
-	before := must[client.Estimate](t)(synchronised.Estimate())
+	before := must[client.ClockEstimate](t)(synchronized.Estimate())
 	first.stop()
-	second := startRemote(t, newElsewhere(-5*time.Hour, 0), first.observations, first.commands, first.control)
+	second := startRemote(t, newRemoteClock(-5*time.Hour, 0), first.observations, first.commands, first.control)
 	if !move(t, c, -0.3, 10*time.Second) {
-		_, err := synchronised.Estimate()
-		t.Fatalf("the first joint does not move after the restart: clock %v, client %+v, server %+v", err, c.Stats(), second.server.Stats())
+		_, err := synchronized.Estimate()
+		t.Fatalf("the first joint did not move after the restart: clock %v, client %+v, server %+v", err, c.Stats(), second.server.Stats())
 	}
-	after := must[client.Estimate](t)(synchronised.Estimate())
+	after := must[client.ClockEstimate](t)(synchronized.Estimate())
 	if after.SessionID == before.SessionID || (before.Offset-after.Offset-8*time.Hour).Abs() > 20*time.Millisecond {
 		t.Errorf("estimates %+v and %+v, want them 8 h apart", before, after)
 	}
-	// What came of the new server before its time was known was refused here, and not sent to be refused there.
-	if s := second.server.Stats(); s.Refused["future"] != 0 || s.Applied == 0 {
-		t.Errorf("server %+v, want no command of another time", s)
+	// The client rejected observations of the new server until its time was known, and sent no command with a wrong time.
+	if s := second.server.Stats(); s.Rejected["future"] != 0 || s.Applied == 0 {
+		t.Errorf("server %+v, want no command rejected for future", s)
 	}
 }
 
-// lossy loses the replies to the first request for a reset, and lets something happen then.
+// lossy loses the reply to the first reset request, and calls lost.
 type lossy struct {
 	*bus.Requester
 	lost func()
@@ -308,8 +311,8 @@ func (l *lossy) Request(ctx context.Context, frame []byte) ([]byte, error) {
 	return reply, err
 }
 
-func TestAResetThatIsAskedForAgainDoesNotEndAStopThatCameMeanwhile(t *testing.T) {
-	r := startRemote(t, newElsewhere(-5*time.Hour, 0), anyPort, anyPort, anyPort)
+func TestControl_repeatedReset(t *testing.T) {
+	r := startRemote(t, newRemoteClock(-5*time.Hour, 0), anyPort, anyPort, anyPort)
 	b := newContext(t)
 	other := client.NewControl(must[*bus.Requester](t)(b.NewRequester(r.control)))
 	stop := func() {
@@ -320,22 +323,22 @@ func TestAResetThatIsAskedForAgainDoesNotEndAStopThatCameMeanwhile(t *testing.T)
 	stop()
 	control := client.NewControl(&lossy{must[*bus.Requester](t)(b.NewRequester(r.control)), stop})
 	a, err := control.Reset(t.Context())
-	if _, refused := errors.AsType[*client.RefusedError](err); !refused || a.Status != message.RequestExpired || !strings.Contains(err.Error(), "stopped once more") {
-		t.Errorf("reset = %+v, %v, want it to be refused", a, err)
+	if _, rejected := errors.AsType[*client.RejectedError](err); !rejected || a.Status != message.RequestExpired || !strings.Contains(err.Error(), "stopped again") {
+		t.Errorf("Reset = %+v, %v, want a RejectedError", a, err)
 	}
 	if a, err := other.State(t.Context()); err != nil || a.State != "stopped" {
-		t.Errorf("state = %+v, %v, want the stop to last", a, err)
+		t.Errorf("State = %+v, %v, want stopped", a, err)
 	}
 	if a, err := control.Reset(t.Context()); err != nil || a.State != "damp" {
-		t.Errorf("a reset that is asked for now = %+v, %v", a, err)
+		t.Errorf("new Reset = %+v, %v, want damp", a, err)
 	}
 }
 
-func TestARobotOnAnotherMachineIsStoppedAndReset(t *testing.T) {
-	r := startRemote(t, newElsewhere(3*time.Hour, 0), anyPort, anyPort, anyPort)
+func TestRemote_stopAndReset(t *testing.T) {
+	r := startRemote(t, newRemoteClock(3*time.Hour, 0), anyPort, anyPort, anyPort)
 	c, _ := connect(t, r.observations, r.commands, r.control)
 	if !move(t, c, 0.3, 10*time.Second) {
-		t.Fatal("the first joint does not move")
+		t.Fatal("the first joint did not move")
 	}
 	control := client.NewControl(must[*bus.Requester](t)(newContext(t).NewRequester(r.control)))
 	a, err := control.EStop(t.Context())
@@ -343,7 +346,7 @@ func TestARobotOnAnotherMachineIsStoppedAndReset(t *testing.T) {
 		t.Fatalf("e-stop = %+v, %v", a, err)
 	}
 	if move(t, c, -0.3, 500*time.Millisecond) {
-		t.Error("a stopped robot is moved")
+		t.Error("a stopped robot moved")
 	}
 	if a, err := control.State(t.Context()); err != nil || a.State != "stopped" || a.StoppedBy != string(server.Remote) {
 		t.Errorf("state = %+v, %v", a, err)
@@ -352,6 +355,6 @@ func TestARobotOnAnotherMachineIsStoppedAndReset(t *testing.T) {
 		t.Errorf("reset = %+v, %v", a, err)
 	}
 	if !move(t, c, -0.3, 10*time.Second) {
-		t.Error("the first joint does not move after the reset")
+		t.Error("the first joint did not move after the reset")
 	}
 }

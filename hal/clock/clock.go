@@ -1,7 +1,7 @@
-// Package clock tells the time by which ages are measured, paces loops at absolute deadlines, and keeps what happens at
-// every tick from flooding a log.
+// Package clock measures ages by the monotonic clock, runs loops at absolute deadlines, and throttles log lines of events that can
+// occur in every step.
 //
-// It must never import anything of this module.
+// It must not import any other package of this repository.
 package clock
 
 import (
@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Clock reads the machine's monotonic clock. Readings of different processes on one machine can be compared; those
-// of different machines cannot. The zero value is not usable; see [New].
+// Clock reads the machine's monotonic clock. Readings of different processes on one machine are comparable, those of different
+// machines are not. Use [New]; the zero value is invalid.
 type Clock struct {
 	start   time.Time
 	startNs int64
@@ -21,9 +21,8 @@ type Clock struct {
 
 // New returns a clock that agrees with CLOCK_MONOTONIC.
 func New() *Clock {
-	// Go's own monotonic reading cannot be had as a number, so one system call ties the two together; from then on a
-	// reading costs no system call. Being preempted around it would set the clock wrong for good, so the tightest of
-	// some attempts counts.
+	// Go's monotonic reading is not available as a number. One system call relates the two clocks; later readings need none. A
+	// preemption around the call would cause a permanent offset, so the attempt with the shortest duration counts.
 	var c Clock
 	tightest := time.Duration(math.MaxInt64)
 	for range 16 {
@@ -39,7 +38,7 @@ func New() *Clock {
 
 func monotonicNs() int64 {
 	var ts unix.Timespec
-	// It cannot fail on Linux; if it did, ages within this process would still be right.
+	// It does not fail on Linux. After an error, ages within this process would still be correct.
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts)
 	return ts.Nano()
 }
@@ -47,17 +46,16 @@ func monotonicNs() int64 {
 // NowNs returns the monotonic time, in ns.
 func (c *Clock) NowNs() int64 { return c.startNs + int64(time.Since(c.start)) }
 
-// Source tells the monotonic time, in ns; *Clock and *Simulated do.
+// Source is a monotonic clock in ns; *Clock and *Simulated implement it.
 type Source interface{ NowNs() int64 }
 
-// Simulated is a clock that stands until it is moved: the time of a simulation that waits for nobody. The zero value
-// shows 0. It may be read from any goroutine.
+// Simulated is a clock that only Advance moves, for simulations. The zero value shows 0. It may be read from any goroutine.
 type Simulated struct{ ns atomic.Int64 }
 
 // NowNs returns the time, in ns.
 func (s *Simulated) NowNs() int64 { return s.ns.Load() }
 
-// Advance moves the clock on. d must not be negative: a monotonic clock does not go back.
+// Advance moves the clock forward by d. It panics if d is negative.
 func (s *Simulated) Advance(d time.Duration) {
 	if d < 0 {
 		panic("clock: a simulated clock must not go back, found " + d.String())

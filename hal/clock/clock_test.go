@@ -5,20 +5,20 @@ import (
 	"time"
 )
 
-func TestClocksAgree(t *testing.T) {
+func TestClock_agreesWithOtherClocks(t *testing.T) {
 	a, b := New(), New()
 	first, second, third := a.NowNs(), b.NowNs(), a.NowNs()
 	if first <= 0 || third < first {
 		t.Errorf("readings of one clock: %d, %d; want them to grow", first, third)
 	}
-	// The server's gate relies on it: see its tolerance for commands of the future.
+	// The safety gate's tolerance for commands from the future relies on this bound.
 	const slack = int64(time.Millisecond)
 	if second < first-slack || second > third+slack {
 		t.Errorf("a reading of %d between those of another clock, %d and %d", second, first, third)
 	}
 }
 
-func TestASimulatedClockMovesOnlyWhenItIsMoved(t *testing.T) {
+func TestSimulated_Advance(t *testing.T) {
 	var c Simulated
 	if got := c.NowNs(); got != 0 {
 		t.Errorf("a new clock shows %d ns, want 0", got)

@@ -7,16 +7,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// slice is the longest sleep after which a pacer looks whether it is to go on.
-const slice = 10 * time.Millisecond
+// pollInterval is the longest sleep between two checks of the context.
+const pollInterval = 10 * time.Millisecond
 
-// Pacer wakes a loop at fixed deadlines, one period apart. Because deadlines are absolute, neither late wake-ups nor
-// the time that the loop's body takes add up: the rate does not drift. It belongs to one goroutine.
+// Pacer wakes a loop at absolute deadlines, one period apart. Late wake-ups and the duration of the loop's body do not accumulate: the
+// rate does not drift. It belongs to one goroutine.
 //
-// It sleeps in the kernel, with the goroutine's thread: Go's own timers wake an idle program up to a millisecond late,
-// because they wait in epoll_wait, which counts whole milliseconds. The first Wait asks for a timer slack of 1 ns
-// instead of Linux's 50 µs, which is a matter of the thread: a goroutine that wants all of the precision calls
-// runtime.LockOSThread before, as it must for anything else that package realtime can give a thread.
+// It sleeps in the kernel with the goroutine's thread, because Go's timers wake an idle program up to a millisecond late: they wait in
+// epoll_wait, which counts whole milliseconds. The first Wait sets the timer slack of the thread to 1 ns instead of Linux's 50 µs. Lock
+// the goroutine to its thread (runtime.LockOSThread) to keep this setting and those of package realtime; RunLoop does.
 type Pacer struct {
 	period time.Duration
 	next   time.Time // Zero until the first Wait.
@@ -26,8 +25,8 @@ type Pacer struct {
 // PacerOption configures a Pacer.
 type PacerOption func(*Pacer)
 
-// WithSleep sets how the pacer sleeps until a time, at most 10 ms ahead. It is for tests in a bubble of testing/synctest,
-// whose time the kernel does not know, and for those that want to be woken late.
+// WithSleep replaces the function that sleeps until a time, at most 10 ms ahead. Tests use it with the virtual time of
+// testing/synctest, and to simulate late wake-ups.
 func WithSleep(sleep func(until time.Time)) PacerOption { return func(p *Pacer) { p.sleep = sleep } }
 
 // NewPacer returns a pacer whose first deadline is the first call of Wait. The period must be positive.
@@ -42,10 +41,9 @@ func NewPacer(period time.Duration, opts ...PacerOption) *Pacer {
 	return p
 }
 
-// Wait blocks until the next deadline and returns how many deadlines were missed since the last call: one where the
-// loop's body ran beyond its own deadline, and one for each further deadline that passed meanwhile. Missed ticks are
-// not made up for: the loop goes on with the latest deadline that has passed, and then on the old grid. The error is
-// ctx's, at most 10 ms after ctx is done. Wait does not allocate.
+// Wait blocks until the next deadline and returns the number of deadlines missed since the last call: one if the loop's body ran past
+// its own deadline, and one for each further deadline that passed. The loop does not catch up: it continues with the latest deadline
+// that has passed, and then on the original grid. The error is ctx's, at most 10 ms after ctx is done. Wait does not allocate.
 func (p *Pacer) Wait(ctx context.Context) (missed int, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
@@ -59,13 +57,13 @@ func (p *Pacer) Wait(ctx context.Context) (missed int, err error) {
 		missed = 1
 	}
 	for now.Before(p.next) {
-		p.sleep(now.Add(min(p.next.Sub(now), slice)))
+		p.sleep(now.Add(min(p.next.Sub(now), pollInterval)))
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
 		now = time.Now()
 	}
-	// Whole periods may have passed, in the body or because the machine slept through the wait.
+	// Whole periods may have passed, in the body or during the wait.
 	late := now.Sub(p.next) / p.period
 	p.next = p.next.Add((late + 1) * p.period)
 	return missed + int(late), nil
@@ -74,19 +72,19 @@ func (p *Pacer) Wait(ctx context.Context) (missed int, err error) {
 // sleeper sleeps in the kernel.
 type sleeper struct {
 	clock *Clock
-	tuned bool // The thread's timer slack was set.
+	tuned bool // The timer slack of the thread has been set.
 }
 
 func (s *sleeper) sleep(until time.Time) {
 	if !s.tuned {
 		s.tuned = true
-		// Where it is refused, the pacer is late by the slack, 50 µs.
+		// After an error the pacer is late by the default slack, 50 µs.
 		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 	}
 	ts := unix.NsecToTimespec(s.clock.startNs + int64(until.Sub(s.clock.start)))
-	// A signal ends the sleep early, Go's own among them. The pacer then looks at the clock and sleeps on.
+	// A signal ends the sleep early, including those of the Go runtime. Wait then reads the clock and sleeps again.
 	err := unix.ClockNanosleep(unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, &ts, nil)
 	if err != nil && err != unix.EINTR {
-		time.Sleep(time.Until(until)) // A sandbox without the call: late, but no busy loop.
+		time.Sleep(time.Until(until)) // In a sandbox without the call: late, but not a busy loop.
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// punctual sleeps by Go's timers, which wake on time in a bubble.
+// punctual sleeps by Go's timers, which are exact in a bubble.
 func punctual(until time.Time) { time.Sleep(time.Until(until)) }
 
 func TestPacer(t *testing.T) {
@@ -65,7 +65,7 @@ func TestPacer(t *testing.T) {
 	}
 }
 
-func TestPacerStopsWithItsContext(t *testing.T) {
+func TestPacer_contextDone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Millisecond)
 		defer cancel()
@@ -83,15 +83,15 @@ func TestPacerStopsWithItsContext(t *testing.T) {
 	})
 }
 
-// chance is one way in which a loop and its machine may behave: how late it wakes and how long its body takes, in parts of
-// the period, and how often one of the two takes up to a hundred times as long.
+// chance describes the random timing of a loop: the lateness of wake-ups and the duration of the body, as fractions of the period, and
+// the probability that either takes up to a hundred times as long.
 type chance struct {
 	name       string
 	late, body float64
 	stalls     float64
 }
 
-func TestPacerDoesNotDriftIn10Minutes(t *testing.T) {
+func TestPacer_noDriftIn10Minutes(t *testing.T) {
 	const run = 10 * time.Minute
 	for _, rateHz := range []float64{50, 60, 500} {
 		for _, c := range []chance{
@@ -127,7 +127,7 @@ func TestPacerDoesNotDriftIn10Minutes(t *testing.T) {
 						if err != nil {
 							t.Fatal(err)
 						}
-						// A tick is for the latest deadline that has passed, by the grid of the first one.
+						// A step belongs to the latest passed deadline of the grid.
 						now := int(time.Since(start) / period)
 						want := now - (at + 1)
 						if at >= 0 && began > time.Duration(at+1)*period {
@@ -151,7 +151,7 @@ func TestPacerDoesNotDriftIn10Minutes(t *testing.T) {
 	}
 }
 
-func TestPacerSleepsInTheKernel(t *testing.T) {
+func TestPacer_sleepsInKernel(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	before, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
@@ -160,7 +160,7 @@ func TestPacerSleepsInTheKernel(t *testing.T) {
 	}
 	defer unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(before), 0, 0, 0)
 
-	const period, ticks = 25 * time.Millisecond, 8 // Longer than a slice.
+	const period, ticks = 25 * time.Millisecond, 8 // Longer than pollInterval.
 	p := NewPacer(period)
 	start := time.Now()
 	waited := 0
@@ -170,7 +170,7 @@ func TestPacerSleepsInTheKernel(t *testing.T) {
 			t.Fatal(err)
 		}
 		waited += 1 + missed
-		// How late it is depends on the machine; early it must never be.
+		// The lateness depends on the machine; an early wake-up is an error.
 		if got, want := time.Since(start), time.Duration(waited-1)*period; got < want && missed == 0 {
 			t.Errorf("woken after %v, want at least %v", got, want)
 		}
@@ -180,7 +180,7 @@ func TestPacerSleepsInTheKernel(t *testing.T) {
 	}
 }
 
-func TestPacerEndsASleepInTheKernelWithItsContext(t *testing.T) {
+func TestPacer_contextDoneInKernelSleep(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	p := NewPacer(time.Hour)
 	if _, err := p.Wait(ctx); err != nil {
@@ -197,7 +197,7 @@ func TestPacerEndsASleepInTheKernelWithItsContext(t *testing.T) {
 	}
 }
 
-func TestAWaitDoesNotAllocate(t *testing.T) {
+func TestPacer_doesNotAllocate(t *testing.T) {
 	p := NewPacer(time.Millisecond)
 	if n := testing.AllocsPerRun(20, func() {
 		if _, err := p.Wait(t.Context()); err != nil {

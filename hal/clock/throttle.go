@@ -2,17 +2,16 @@ package clock
 
 import "time"
 
-// Throttle keeps what happens at every tick from flooding a log: it lets one of the events through a period, with the
-// number of those that it stands for. The zero value lets everything through. It belongs to one goroutine.
+// Throttle limits reports of events to one per period, with the number of events since the last report. The zero value reports every
+// event. It belongs to one goroutine.
 type Throttle struct {
-	// Period is the least time between two times at which something is let through.
+	// Period is the minimum time between two reports.
 	Period time.Duration
 	last   time.Time
 	held   int
 }
 
-// Add counts n more events, which may be none. Where it is time to speak of them, total is how many there were since it
-// last was; it is 0 otherwise.
+// Add counts n events, which may be 0. If a report is due, total is the number of events since the last report; otherwise it is 0.
 func (t *Throttle) Add(n int) (total int) {
 	t.held += n
 	if t.held == 0 {
@@ -26,7 +25,7 @@ func (t *Throttle) Add(n int) (total int) {
 	return t.Flush()
 }
 
-// Flush returns how many events were held back since some were last let through, and forgets them.
+// Flush returns the number of events since the last report and resets it.
 func (t *Throttle) Flush() (total int) {
 	total, t.held = t.held, 0
 	return total

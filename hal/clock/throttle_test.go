@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestThrottleSaysOnceAPeriodHowManyThereWere(t *testing.T) {
+func TestThrottle_oncePerPeriod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		throttle := Throttle{Period: time.Second}
 		var said []int
@@ -27,7 +27,7 @@ func TestThrottleSaysOnceAPeriodHowManyThereWere(t *testing.T) {
 	})
 }
 
-func TestThrottleGivesBackWhatItHolds(t *testing.T) {
+func TestThrottle_Flush(t *testing.T) {
 	throttle := Throttle{Period: time.Hour}
 	if n := throttle.Flush(); n != 0 {
 		t.Errorf("%d held at first, want none", n)
@@ -43,7 +43,7 @@ func TestThrottleGivesBackWhatItHolds(t *testing.T) {
 	}
 }
 
-func TestAThrottleWithoutAPeriodLetsEverythingThrough(t *testing.T) {
+func TestThrottle_zeroPeriod(t *testing.T) {
 	var throttle Throttle
 	for range 3 {
 		if n := throttle.Add(1); n != 1 {

@@ -5,90 +5,82 @@ import (
 	"time"
 )
 
-// Operation is what a control request asks for. The numbers are those of the wire.
+// Operation is the operation that a control request asks for. The numbers are part of the wire format.
 type Operation uint8
 
 // The operations.
 const (
-	// ReadClock asks for nothing but what every reply says: the time, the session and the state.
+	// ReadClock requests a reply only: the server's time, session and state.
 	ReadClock Operation = 1
-	// EStop stops the robot until a reset. It is never refused.
+	// EStop stops the robot until a reset. It is never rejected.
 	EStop Operation = 2
-	// Reset ends a stop, unless a fault lasts.
+	// Reset ends a stop, unless a fault is active.
 	Reset Operation = 3
 )
 
-// String returns the operation's name in counters.
+var operationNames = map[Operation]string{ReadClock: "clock", EStop: "e_stop", Reset: "reset"}
+
+// String returns the name of the operation in counters.
 func (o Operation) String() string {
-	switch o {
-	case ReadClock:
-		return "clock"
-	case EStop:
-		return "e_stop"
-	case Reset:
-		return "reset"
+	if name, ok := operationNames[o]; ok {
+		return name
 	}
 	return "unknown"
 }
 
-// ResetValidity is how long after the reply that a reset is asked for on the reset has force: ExpiresNs is that much after
-// its SentNs. So it tells what its sender knew.
+// ResetValidity is the time from SentNs of the reply that the sender of a reset acts on to ExpiresNs of the reset. By ExpiresNs the
+// server can detect a stop after that reply, which the reset must not end.
 const ResetValidity = time.Second
 
-// ControlStatus is what became of a control request. The numbers are those of the wire.
+// ControlStatus is the result of a control request. The numbers are part of the wire format.
 type ControlStatus uint8
 
-// What can become of a control request.
+// The results of a control request.
 const (
-	// Done: what was asked for is so.
+	// Done: the operation was carried out, or there was nothing to do.
 	Done ControlStatus = 0
-	// UnknownOperation: the server does not know what was asked for.
+	// UnknownOperation: the server does not implement the operation.
 	UnknownOperation ControlStatus = 1
-	// OtherSession: the reset is for another life of the server.
+	// OtherSession: the reset is for another session.
 	OtherSession ControlStatus = 2
-	// RequestExpired: the reset came after its time, or the robot was stopped once more since its sender asked for the state.
+	// RequestExpired: the reset arrived after its expiry, or the robot was stopped again after the reply that the sender acts on.
 	RequestExpired ControlStatus = 3
-	// FaultLasts: the reset was refused because of a fault, which the reply names.
-	FaultLasts ControlStatus = 4
+	// FaultActive: the reset was rejected because of an active fault. The reply names it.
+	FaultActive ControlStatus = 4
 )
 
-// String returns the status as a key of counters.
+var statusNames = map[ControlStatus]string{
+	Done: "done", UnknownOperation: "operation", OtherSession: "session", RequestExpired: "expired", FaultActive: "fault",
+}
+
+// String returns the name of the status in counters, or its number if it is not known.
 func (s ControlStatus) String() string {
-	switch s {
-	case Done:
-		return "done"
-	case UnknownOperation:
-		return "operation"
-	case OtherSession:
-		return "session"
-	case RequestExpired:
-		return "expired"
-	case FaultLasts:
-		return "fault"
+	if name, ok := statusNames[s]; ok {
+		return name
 	}
 	return strconv.Itoa(int(s))
 }
 
-// ControlRequest asks a server for the time, a stop or a reset.
+// ControlRequest asks a server for its time, a stop or a reset.
 type ControlRequest struct {
-	// Sequence counts the requests of a client, from 1; the reply has it too.
+	// Sequence counts the requests of a client, from 1. The reply repeats it.
 	Sequence uint64
-	// SessionID is the life of the server that a reset is for; 0 for other operations.
+	// SessionID is the session that a reset is for; 0 for other operations.
 	SessionID uint64
-	// MonotonicNs is when the request was sent, in ns of the client's monotonic clock. It is for the client alone.
+	// MonotonicNs is when the request was sent, in ns of the client's monotonic clock. Only the client uses it.
 	MonotonicNs int64
-	// ExpiresNs is when a reset loses its force, in ns of the server's monotonic clock: ResetValidity after the SentNs of the
-	// reply that its sender acts on. A stop after that reply is not ended. It is 0 for other operations.
+	// ExpiresNs is when a reset expires, in ns of the server's monotonic clock: ResetValidity after SentNs of the reply that its
+	// sender acts on. The reset does not end a stop after that reply. It is 0 for other operations.
 	ExpiresNs int64
 
 	Operation Operation
 }
 
-// ControlReply answers a ControlRequest. What it says of the robot is so after the operation.
+// ControlReply answers a ControlRequest. It describes the robot after the operation.
 type ControlReply struct {
 	// Sequence is that of the request.
 	Sequence uint64
-	// SessionID names the life of the server.
+	// SessionID is the session of the server.
 	SessionID uint64
 	// ReceivedNs is when the request was received, in ns of the server's monotonic clock.
 	ReceivedNs int64
@@ -96,14 +88,16 @@ type ControlReply struct {
 	SentNs int64
 
 	Status ControlStatus
-	// State is that of the safety gate, and StoppedBy the fault that it is stopped by, if it is.
+	// State is the state of the safety gate. StoppedBy is the fault that stopped the robot, or empty.
 	State, StoppedBy string
-	// Fault is what a reset was refused for, and Reason the same in words; otherwise they are empty.
+	// Fault is the active fault for which a reset was rejected, and Reason its description. Both are empty otherwise.
 	Fault, Reason string
 }
 
-// The bounds of a reply's texts, in bytes of printable ASCII.
+// The maximum lengths of the texts of a reply, in bytes of printable ASCII.
 const (
-	MaxControlWord   = 64 // State, StoppedBy and Fault.
-	MaxControlReason = 256
+	// MaxControlNameBytes is for State, StoppedBy and Fault.
+	MaxControlNameBytes = 64
+	// MaxControlReasonBytes is for Reason.
+	MaxControlReasonBytes = 256
 )

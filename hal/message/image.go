@@ -7,78 +7,80 @@ import (
 	"unsafe"
 )
 
-// MaxImageSide and MaxImagePixels bound every image: at most so many rows, columns, and pixels.
+// The bounds of every image.
 const (
-	MaxImageSide   = 4096
+	// MaxImageSide is the maximum number of rows and of columns.
+	MaxImageSide = 4096
+	// MaxImagePixels is the maximum number of pixels.
 	MaxImagePixels = 1 << 22
 )
 
-// ImageStamp says which frame of its camera an image is. Cameras are slower than joints: successive observations carry
-// the same image, with the same stamp, until the camera has a new one.
+// ImageStamp identifies the camera frame of an image. Cameras are slower than joints: successive observations repeat an image
+// with its stamp until the camera delivers the next one.
 type ImageStamp struct {
 	// Sequence counts the frames of the camera in a session, from 1.
 	Sequence uint64
 	// MonotonicNs is when the image was taken, in ns of the server's monotonic clock.
 	MonotonicNs int64
-	// RateHz is the camera's nominal rate, in Hz; 0 where it is not known.
+	// RateHz is the nominal rate of the camera, in Hz; 0 if it is not known.
 	RateHz float64
 }
 
-// ColorImage is an image of 8 bits for each of red, green and blue. The zero value is no image.
+// ColorImage is an image with 8 bits for each of red, green and blue. The zero value means no image.
 //
-// After decoding, Pixels are borrowed from the frame that was decoded: they hold as long as the frame does and must not
-// be written. After Resize and CopyFrom they are the image's own.
+// After decoding, Pixels are borrowed from the decoded frame: they are valid as long as the frame, and must not be written.
+// After Resize and CopyFrom, the image owns them.
 type ColorImage struct {
 	ImageStamp
-	// Height and Width count rows and columns; both are 0 where there is no image.
+	// Height and Width are the numbers of rows and columns; 0 without an image.
 	Height, Width int
-	// Pixels are Height x Width x 3 values, red, green, blue, row by row from the top left.
+	// Pixels has the shape [Height, Width, 3]: red, green, blue, in rows from the top left.
 	Pixels []byte
 
-	own []byte // Kept while Pixels are borrowed, so that nothing writes into what is not ours.
+	own []byte // Memory of the image. It is kept while Pixels are borrowed, so that no method writes to borrowed memory.
 }
 
-// ScalarImage is an image of one number for each pixel. The zero value is no image.
+// ScalarImage is an image with one number for each pixel. The zero value means no image.
 //
-// Who owns Values is as with [ColorImage].
+// Values are owned or borrowed like the pixels of a [ColorImage].
 type ScalarImage struct {
 	ImageStamp
-	// Height and Width count rows and columns; both are 0 where there is no image.
+	// Height and Width are the numbers of rows and columns; 0 without an image.
 	Height, Width int
-	// Values are Height x Width values, row by row from the top left. NaN and infinities are allowed: a depth that the
-	// camera could not measure is NaN.
+	// Values has the shape [Height, Width], in rows from the top left. NaN and infinities are allowed: a depth that the camera
+	// could not measure is NaN.
 	Values []float32
 
 	own []float32
 }
 
-// Present says whether there is an image.
+// Present reports whether there is an image.
 func (i *ColorImage) Present() bool { return i.Height != 0 || i.Width != 0 }
 
-// Present says whether there is an image.
+// Present reports whether there is an image.
 func (i *ScalarImage) Present() bool { return i.Height != 0 || i.Width != 0 }
 
-// Clear makes i no image, and keeps its own memory for the next.
+// Clear removes the image, and keeps its memory for the next one.
 func (i *ColorImage) Clear() { *i = ColorImage{own: i.own} }
 
-// Clear makes i no image, and keeps its own memory for the next.
+// Clear removes the image, and keeps its memory for the next one.
 func (i *ScalarImage) Clear() { *i = ScalarImage{own: i.own} }
 
-// Resize makes i an image of so many rows and columns in memory of its own, which is kept where it suffices. The
-// contents are unspecified afterwards.
+// Resize makes i an image of height rows and width columns in its own memory, which it reuses if it suffices. The contents are
+// unspecified.
 func (i *ColorImage) Resize(height, width int) {
 	i.own = resize(i.own, height*width*3)
 	i.Height, i.Width, i.Pixels = height, width, i.own
 }
 
-// Resize makes i an image of so many rows and columns in memory of its own, which is kept where it suffices. The
-// contents are unspecified afterwards.
+// Resize makes i an image of height rows and width columns in its own memory, which it reuses if it suffices. The contents are
+// unspecified.
 func (i *ScalarImage) Resize(height, width int) {
 	i.own = resize(i.own, height*width)
 	i.Height, i.Width, i.Values = height, width, i.own
 }
 
-// CopyFrom makes i a deep copy of from, reusing its own memory. A copy from itself makes borrowed pixels its own.
+// CopyFrom makes i a deep copy of from. It reuses the memory of i. A copy of i to itself replaces borrowed pixels by a copy.
 func (i *ColorImage) CopyFrom(from *ColorImage) {
 	pixels := from.Pixels
 	i.ImageStamp = from.ImageStamp
@@ -86,7 +88,7 @@ func (i *ColorImage) CopyFrom(from *ColorImage) {
 	copy(i.Pixels, pixels)
 }
 
-// CopyFrom makes i a deep copy of from, reusing its own memory. A copy from itself makes borrowed values its own.
+// CopyFrom makes i a deep copy of from. It reuses the memory of i. A copy of i to itself replaces borrowed values by a copy.
 func (i *ScalarImage) CopyFrom(from *ScalarImage) {
 	values := from.Values
 	i.ImageStamp = from.ImageStamp
@@ -94,14 +96,14 @@ func (i *ScalarImage) CopyFrom(from *ScalarImage) {
 	copy(i.Values, values)
 }
 
-// Borrow makes i an image of so many rows and columns whose pixels are those at pixels, of height x width x 3 bytes.
+// Borrow makes i an image whose pixels are in pixels, which has at least height x width x 3 bytes.
 func (i *ColorImage) Borrow(height, width int, pixels []byte) {
 	i.Height, i.Width, i.Pixels = height, width, pixels[:height*width*3:height*width*3]
 }
 
-// Borrow makes i an image of so many rows and columns whose values are the little-endian float32 at values, of height x
-// width x 4 bytes. It borrows them where this machine can read them in place, which needs an address that is a multiple
-// of 4, and copies them into memory of its own otherwise.
+// Borrow makes i an image whose values are the little-endian float32 in values, which has at least height x width x 4 bytes. It
+// borrows the values if this machine can read them in place, which requires an address that is a multiple of 4. Otherwise it
+// copies them.
 func (i *ScalarImage) Borrow(height, width int, values []byte) {
 	n := height * width
 	values = values[:4*n]
@@ -110,25 +112,25 @@ func (i *ScalarImage) Borrow(height, width int, values []byte) {
 		return
 	}
 	i.Resize(height, width)
-	for at := range i.Values {
-		i.Values[at] = math.Float32frombits(binary.LittleEndian.Uint32(values[4*at:]))
+	for n := range i.Values {
+		i.Values[n] = math.Float32frombits(binary.LittleEndian.Uint32(values[4*n:]))
 	}
 }
 
-// Place makes memory what the next Resize takes, where it suffices, so that pixels can be written where they are to be in
-// the end; none makes it take new memory. What i has now stays.
-func (i *ColorImage) Place(memory []byte) { i.own = memory[:0:len(memory)] }
+// SetBuffer makes the next Resize use memory, if it suffices, so that pixels can be written to their final place. With nil, the
+// next Resize allocates. The current image does not change.
+func (i *ColorImage) SetBuffer(memory []byte) { i.own = memory[:0:len(memory)] }
 
-// Place makes memory what the next Resize takes, where it suffices and this machine can write little-endian float32 there
-// in place, which needs an address that is a multiple of 4. What i has now stays.
-func (i *ScalarImage) Place(memory []byte) {
+// SetBuffer makes the next Resize use memory, if it suffices and this machine can write little-endian float32 there in place,
+// which requires an address that is a multiple of 4. With nil, the next Resize allocates. The current image does not change.
+func (i *ScalarImage) SetBuffer(memory []byte) {
 	i.own = nil
 	if p := unsafe.Pointer(unsafe.SliceData(memory)); len(memory) >= 4 && littleEndian && uintptr(p)%4 == 0 {
 		i.own = unsafe.Slice((*float32)(p), len(memory)/4)[:0]
 	}
 }
 
-// Bytes returns the values of i as they are in memory, or nothing where this machine is not little-endian.
+// Bytes returns the values of i as little-endian float32 without a copy, or nil if this machine is not little-endian.
 func (i *ScalarImage) Bytes() []byte {
 	if len(i.Values) == 0 || !littleEndian {
 		return nil
@@ -149,7 +151,7 @@ func (i *ScalarImage) AppendTo(dst []byte) []byte {
 
 var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 
-// validateImage looks at everything of an image but its pixels, which may be anything and are too many.
+// validateImage validates the size and the stamp of an image. Pixels may have any value.
 func validateImage(field string, stamp ImageStamp, height, width, values, channels int) error {
 	if height == 0 && width == 0 {
 		if values != 0 {

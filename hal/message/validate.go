@@ -8,30 +8,31 @@ import (
 	"krabby.dev/krabby/hal/robot"
 )
 
-// UnitTolerance is how far the norm of an orientation may be from 1.
-const UnitTolerance = 1e-2
+// OrientationNormTolerance is the maximum difference between the norm of an orientation and 1.
+const OrientationNormTolerance = 1e-2
 
-// MaxMagnitude bounds, in their units, the numbers of an observation, gains and velocities asked for: more is no
-// measurement, and might not survive float32 arithmetic.
+// MaxMagnitude is the maximum magnitude of the numbers of an observation, of gains and of velocity commands, in their units.
+// Larger numbers are no measurements, and may overflow in float32 arithmetic.
 const MaxMagnitude = 1e6
 
-// FieldError says which field of a message is wrong, what was found in it and what was expected.
+// FieldError is the error of an invalid field of a message.
 type FieldError struct {
-	Field    string
-	Found    string
-	Expected string
+	// Field is the snake_case name of the field, with an index for a value of a slice.
+	Field string
+	// Found and Expected describe the value of the field.
+	Found, Expected string
 }
 
+// Error names the field, what was found and what was expected.
 func (e *FieldError) Error() string {
 	return fmt.Sprintf("%s: found %s, expected %s", e.Field, e.Found, e.Expected)
 }
 
-// Validate returns a *FieldError for the first field that does not fit r: a slice of the wrong length, a value that is
-// not finite or beyond [MaxMagnitude], an orientation that is not a unit quaternion, an image whose size exceeds
-// [MaxImageSide] or [MaxImagePixels] or is not that of its pixels, or a confidence that has not the size of the depth.
+// Validate returns a *FieldError for the first invalid field: a slice of the wrong length for r, a value that is not finite or
+// exceeds [MaxMagnitude], an orientation that is not a unit quaternion, an image that exceeds [MaxImageSide] or
+// [MaxImagePixels] or does not have the size of its pixels, or a confidence that does not have the size of the depth.
 //
-// It looks at each joint and foot once and never at pixels, which may be anything: NaN in a depth is an occlusion. It
-// does not allocate when there is nothing to report.
+// Pixels may have any value: NaN in a depth is an occlusion. Validate of a valid observation does not allocate.
 func (o *Observation) Validate(r *robot.Robot) error {
 	n := len(r.Joints)
 	if err := bounded("position_rad", o.PositionRad, n); err != nil {
@@ -47,8 +48,8 @@ func (o *Observation) Validate(r *robot.Robot) error {
 		return err
 	}
 	q := o.IMU.Orientation
-	if norm := math.Sqrt(q[0]*q[0] + q[1]*q[1] + q[2]*q[2] + q[3]*q[3]); math.Abs(norm-1) > UnitTolerance {
-		return &FieldError{"imu.orientation", "a norm of " + number(norm), "1 ± " + number(UnitTolerance)}
+	if norm := math.Sqrt(q[0]*q[0] + q[1]*q[1] + q[2]*q[2] + q[3]*q[3]); math.Abs(norm-1) > OrientationNormTolerance {
+		return &FieldError{"imu.orientation", "a norm of " + number(norm), "1 ± " + number(OrientationNormTolerance)}
 	}
 	if err := bounded("imu.angular_velocity_rad_per_sec", o.IMU.AngularVelocityRadPerSec[:], 3); err != nil {
 		return err
@@ -86,9 +87,9 @@ func (o *Observation) validateImages() error {
 	return nil
 }
 
-// Validate returns a *FieldError for the first field that does not fit r: a slice of the wrong length, a value that is
-// not finite, or a gain that is negative or beyond [MaxMagnitude]. A feed-forward effort has no values or one a joint.
-// Limits of joints and ages are the server's gate, not validity. It does not allocate when there is nothing to report.
+// Validate returns a *FieldError for the first invalid field: a slice of the wrong length for r, a value that is not finite, or
+// a gain that is negative or exceeds [MaxMagnitude]. A feed-forward effort has one value per joint or is empty. The safety gate
+// checks the limits of joints and the age of the command. Validate of a valid command does not allocate.
 func (c *JointCommand) Validate(r *robot.Robot) error {
 	n := len(r.Joints)
 	if err := finite("target_rad", c.TargetRad, n); err != nil {
@@ -106,7 +107,7 @@ func (c *JointCommand) Validate(r *robot.Robot) error {
 	return finite("feed_forward_nm", c.FeedForwardNm, n)
 }
 
-// Validate returns a *FieldError for the first velocity that is not finite or beyond [MaxMagnitude].
+// Validate returns a *FieldError for the first velocity that is not finite or exceeds [MaxMagnitude].
 func (c NavigationCommand) Validate() error {
 	if err := boundedNumber("vx_mps", c.VxMps); err != nil {
 		return err
@@ -117,6 +118,7 @@ func (c NavigationCommand) Validate() error {
 	return boundedNumber("yaw_rate_rad_per_sec", c.YawRateRadPerSec)
 }
 
+// finite checks the length, and that all values are finite.
 func finite(field string, values []float64, n int) error {
 	if len(values) != n {
 		return lengthError(field, len(values), n)
@@ -129,7 +131,7 @@ func finite(field string, values []float64, n int) error {
 	return nil
 }
 
-// bounded is finite, and not beyond MaxMagnitude.
+// bounded checks the length, and that all values are finite and at most MaxMagnitude.
 func bounded(field string, values []float64, n int) error {
 	if err := finite(field, values, n); err != nil {
 		return err
@@ -142,7 +144,7 @@ func bounded(field string, values []float64, n int) error {
 	return nil
 }
 
-// boundedNumber does not take a slice: an error would have to be told about an element.
+// boundedNumber is bounded for a field that is not a slice.
 func boundedNumber(field string, v float64) error {
 	if !isFinite(v) {
 		return &FieldError{field, number(v), "a finite number"}
@@ -157,6 +159,7 @@ func magnitudeError(field string, v float64) error {
 	return &FieldError{field, number(v), number(-MaxMagnitude) + " to " + number(MaxMagnitude)}
 }
 
+// gains is bounded for values that must not be negative.
 func gains(field string, values []float64, n int) error {
 	if err := bounded(field, values, n); err != nil {
 		return err

@@ -1,7 +1,7 @@
-// Package metrics serves what a hardware abstraction layer counts to Prometheus: the server's counters and the state of
-// its safety gate, the client's counters, and ages and latencies as histograms.
+// Package metrics exports the counters of a hardware abstraction layer to Prometheus: those of the server and its safety gate, those
+// of the client, and histograms of ages and latencies. Counters are read at each scrape.
 //
-// Counters are read when they are asked for, so nobody who asks costs nothing. It must never import backends or inference.
+// It must not import concrete backends or inference.
 package metrics
 
 import (
@@ -15,59 +15,60 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"krabby.dev/krabby/hal/backend"
 	"krabby.dev/krabby/hal/bus"
 	"krabby.dev/krabby/hal/client"
 	"krabby.dev/krabby/hal/safety"
 	"krabby.dev/krabby/hal/server"
 )
 
-// Server gives a server's counters; *server.Server is one.
+// Server provides the counters of a server; *server.Server is one.
 type Server interface{ Stats() server.Stats }
 
-// Client gives a client's counters; *client.Client is one.
+// Client provides the counters of a client; *client.Client is one.
 type Client interface{ Stats() client.Stats }
 
-// Metrics are those of one process. They are safe for concurrent use.
+// Metrics are the metrics of one process. They are safe for concurrent use.
 type Metrics struct {
 	registry                         *prometheus.Registry
-	tick, commandAge, observationAge prometheus.Histogram
+	step, commandAge, observationAge prometheus.Histogram
 }
 
-// New returns metrics of which the histograms are empty.
+// New returns metrics with empty histograms.
 func New() *Metrics {
-	// From 50 µs, doubling, to 410 ms: the limits of ages, 100 and 200 ms, lie within.
+	// From 50 µs to 410 ms in factors of two, around the age limits of 100 and 200 ms.
 	buckets := prometheus.ExponentialBuckets(50e-6, 2, 14)
 	histogram := func(name, help string) prometheus.Histogram {
 		return prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "krabby", Subsystem: "hal", Name: name, Help: help, Buckets: buckets})
 	}
 	m := &Metrics{
 		registry:       prometheus.NewRegistry(),
-		tick:           histogram("server_tick_seconds", "How long a turn of the server's loop took."),
-		commandAge:     histogram("command_age_seconds", "Age of commands when they passed the gate."),
+		step:           histogram("server_step_seconds", "Duration of a step of the server's loop."),
+		commandAge:     histogram("command_age_seconds", "Age of commands when the gate accepted them."),
 		observationAge: histogram("observation_age_seconds", "Age of observations when the client read them."),
 	}
-	m.registry.MustRegister(m.tick, m.commandAge, m.observationAge)
+	m.registry.MustRegister(m.step, m.commandAge, m.observationAge)
 	return m
 }
 
-// Tick takes how long a turn of the server's loop took.
-func (m *Metrics) Tick(took time.Duration) { m.tick.Observe(took.Seconds()) }
+// Step records the duration of a step of the server's loop.
+func (m *Metrics) Step(took time.Duration) { m.step.Observe(took.Seconds()) }
 
-// CommandAge takes the age of a command that passed the gate.
+// CommandAge records the age of a command that the gate accepted.
 func (m *Metrics) CommandAge(age time.Duration) { m.commandAge.Observe(age.Seconds()) }
 
-// ObservationAge takes the age of an observation that the client read.
+// ObservationAge records the age of an observation that the client read.
 func (m *Metrics) ObservationAge(age time.Duration) { m.observationAge.Observe(age.Seconds()) }
 
-// Watch adds the counters of both sides. Call it once.
+// Watch adds the counters of a server and a client. Call it once.
 func (m *Metrics) Watch(s Server, c Client) { m.registry.MustRegister(&collector{s, c}) }
 
-// Handler answers a scrape.
+// Handler serves a scrape.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
 }
 
-// Address returns what an address on a command line means: one without a host is of this machine alone.
+// Address completes an address of a command line: without a host it is the loopback address.
 func Address(address string) (string, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || port == "" {
@@ -82,7 +83,7 @@ func Address(address string) (string, error) {
 	return net.JoinHostPort(host, port), nil
 }
 
-// Endpoint is where metrics are served.
+// Endpoint is a running HTTP server of metrics.
 type Endpoint struct {
 	listener net.Listener
 	http     *http.Server
@@ -105,7 +106,7 @@ func (m *Metrics) Serve(address string) (*Endpoint, error) {
 		listener: listener,
 		http: &http.Server{
 			Handler: mux,
-			// Slow or silent strangers must not pile up.
+			// Bound slow and idle connections.
 			ReadTimeout:    5 * time.Second,
 			WriteTimeout:   5 * time.Second,
 			IdleTimeout:    2 * time.Minute,
@@ -117,7 +118,7 @@ func (m *Metrics) Serve(address string) (*Endpoint, error) {
 	return e, nil
 }
 
-// URL returns where the metrics are.
+// URL returns the address of the metrics.
 func (e *Endpoint) URL() string { return "http://" + e.listener.Addr().String() + "/metrics" }
 
 // Close stops serving at once.
@@ -132,7 +133,7 @@ func (e *Endpoint) Close() error {
 	return nil
 }
 
-// collector turns both sides' counters into metrics.
+// collector exports the counters of a server and a client.
 type collector struct {
 	server Server
 	client Client
@@ -143,38 +144,40 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	ticks          = desc("server_ticks_total", "Turns of the server's loop.")
-	missed         = desc("server_missed_deadlines_total", "Deadlines that the server's loop did not keep.")
-	published      = desc("server_published_total", "Observations that were published.")
-	unpublished    = desc("server_unpublished_total", "Observations that were not published.", "cause")
-	applied        = desc("server_applied_total", "Commands that passed the gate and were written.")
-	refused        = desc("server_refused_total", "Commands that were refused.", "cause")
-	holds          = desc("server_holds_total", "How often the last output was held.")
-	damps          = desc("server_damps_total", "How often the joints were damped.")
-	writeErrors    = desc("server_write_errors_total", "Writes that the backend refused.")
-	connections    = desc("server_connections_total", "Connections over TCP: opened, closed, and what was refused.", "event")
-	control        = desc("server_control_requests_total", "Requests for the time, a stop or a reset that were answered.", "operation")
-	controlRefused = desc("server_control_refused_total", "Such requests that were refused.", "cause")
-	state          = desc("safety_state", "1 for the state that the safety gate is in, 0 for the others.", "state")
-	stateSeconds   = desc("safety_state_seconds_total", "Time spent in each state.", "state")
-	slewLimited    = desc("safety_slew_limited_total", "Ticks at which the slew limit kept a target from the command's.")
-	trips          = desc("safety_trips_total", "Stops.", "fault")
-	resetsRefused  = desc("safety_resets_refused_total", "Resets that were refused.", "fault")
+	steps            = desc("server_steps_total", "Steps of the server's loop.")
+	missed           = desc("server_missed_deadlines_total", "Deadlines that the server's loop missed.")
+	published        = desc("server_published_total", "Observations published.")
+	unpublished      = desc("server_unpublished_total", "Observations not published.", "reason")
+	applied          = desc("server_applied_total", "Commands that the gate accepted and a write applied.")
+	rejected         = desc("server_rejected_total", "Commands rejected.", "reason")
+	holds            = desc("server_holds_total", "Times that the gate began to hold the last output.")
+	damps            = desc("server_damps_total", "Times that the gate began to damp the joints.")
+	writeErrors      = desc("server_write_errors_total", "Failed writes to the backend.")
+	backendState     = desc("backend_state", "1 for the current state of the backend's life cycle, 0 for the others.", "state")
+	backendCondition = desc("backend_condition", "1 for the current condition of the backend, 0 for the others.", "condition")
+	connections      = desc("server_connections_total", "TCP connections: opened, closed, and rejected by reason.", "event")
+	control          = desc("server_control_requests_total", "Control requests answered: clock, stop or reset.", "operation")
+	controlRejected  = desc("server_control_rejected_total", "Control requests rejected.", "reason")
+	state            = desc("safety_state", "1 for the current state of the safety gate, 0 for the others.", "state")
+	stateSeconds     = desc("safety_state_seconds_total", "Time spent in each state.", "state")
+	slewLimited      = desc("safety_slew_limited_total", "Steps at which the slew limit changed a target.")
+	trips            = desc("safety_trips_total", "Stops.", "fault")
+	resetsRejected   = desc("safety_resets_rejected_total", "Resets rejected.", "fault")
 
-	observations  = desc("client_observations_total", "Observations that were read and valid.")
-	skipped       = desc("client_skipped_total", "Observations that newer ones replaced before they were read.")
-	clientRefused = desc("client_refused_total", "Observations that were refused.", "cause")
-	clientLinks   = desc("client_connections_total", "Connections over TCP: opened, closed, and what was refused.", "event")
-	sent          = desc("client_sent_total", "Commands that were sent.")
-	unsent        = desc("client_unsent_total", "Commands that could not be sent.")
+	observations   = desc("client_observations_total", "Valid observations read.")
+	skipped        = desc("client_skipped_total", "Observations replaced by newer ones before they were read.")
+	clientRejected = desc("client_rejected_total", "Observations rejected.", "reason")
+	clientLinks    = desc("client_connections_total", "TCP connections: opened, closed, and rejected by reason.", "event")
+	sent           = desc("client_sent_total", "Commands sent.")
+	unsent         = desc("client_unsent_total", "Commands not sent.")
 )
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		ticks, missed, published, unpublished, applied, refused, holds, damps, writeErrors, connections, control, controlRefused,
-		state, stateSeconds, slewLimited, trips, resetsRefused,
-		observations, skipped, clientRefused, clientLinks, sent, unsent,
+		steps, missed, published, unpublished, applied, rejected, holds, damps, writeErrors, backendState, backendCondition, connections,
+		control, controlRejected, state, stateSeconds, slewLimited, trips, resetsRejected,
+		observations, skipped, clientRejected, clientLinks, sent, unsent,
 	} {
 		to <- d
 	}
@@ -195,34 +198,43 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 		}
 	}
 	s := c.server.Stats()
-	count(ticks, s.Ticks)
+	count(steps, s.Steps)
 	count(missed, s.MissedDeadlines)
 	count(published, s.Published)
 	by(unpublished, s.Unpublished)
 	count(applied, s.Applied)
-	by(refused, s.Refused)
+	by(rejected, s.Rejected)
 	count(holds, s.Holds)
 	count(damps, s.Damps)
 	count(writeErrors, s.WriteErrors)
 	by(connections, events(s.Connections))
 	by(control, s.Control.Requests)
-	by(controlRefused, s.Control.Refused)
-	for each := safety.Idle; each <= safety.Stopped; each++ {
-		in := 0.0
-		if each.String() == s.Safety.State {
-			in = 1
+	by(controlRejected, s.Control.Rejected)
+	indicate := func(d *prometheus.Desc, label string, is bool) {
+		value := 0.0
+		if is {
+			value = 1
 		}
-		to <- prometheus.MustNewConstMetric(state, prometheus.GaugeValue, in, each.String())
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, label)
+	}
+	for each := backend.Unconfigured; each <= backend.Finalized; each++ {
+		indicate(backendState, each.String(), each.String() == s.Backend.State)
+	}
+	for _, each := range []backend.Condition{backend.OK, backend.Degraded, backend.Failed} {
+		indicate(backendCondition, string(each), each == s.Backend.Condition)
+	}
+	for each := safety.Idle; each <= safety.Stopped; each++ {
+		indicate(state, each.String(), each.String() == s.Safety.State)
 		to <- prometheus.MustNewConstMetric(stateSeconds, prometheus.CounterValue, s.Safety.TimeS[each.String()], each.String())
 	}
 	count(slewLimited, s.Safety.SlewLimited)
 	by(trips, s.Safety.Trips)
-	by(resetsRefused, s.Safety.ResetsRefused)
+	by(resetsRejected, s.Safety.ResetsRejected)
 
 	l := c.client.Stats()
 	count(observations, l.Observations)
 	count(skipped, l.Skipped)
-	by(clientRefused, l.Refused)
+	by(clientRejected, l.Rejected)
 	by(clientLinks, events(l.Connections))
 	count(sent, l.Sent)
 	count(unsent, l.Unsent)

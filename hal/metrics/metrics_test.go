@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"krabby.dev/krabby/hal/backend"
+	"krabby.dev/krabby/hal/backend/backendtest"
 	"krabby.dev/krabby/hal/bus"
 	"krabby.dev/krabby/hal/client"
 	"krabby.dev/krabby/hal/message"
@@ -20,7 +22,7 @@ import (
 	"krabby.dev/krabby/hal/synthetic"
 )
 
-// scrape returns the samples by name and labels, as they are written.
+// scrape returns the samples by name and labels.
 func scrape(t *testing.T, url string) map[string]float64 {
 	t.Helper()
 	response, err := http.Get(url)
@@ -76,39 +78,46 @@ func serve(t *testing.T, m *metrics.Metrics) *metrics.Endpoint {
 	return e
 }
 
-func TestEveryCounterIsServed(t *testing.T) {
+func TestHandler_allCounters(t *testing.T) {
 	m := metrics.New()
 	m.Watch(serverStats{
-		Ticks: 1, MissedDeadlines: 2, Published: 3, Unpublished: map[string]uint64{"read": 4, "pinned": 5}, Applied: 6,
-		Refused: map[string]uint64{"stale": 7, "checksum": 8}, Holds: 9, Damps: 10, WriteErrors: 11,
-		Control: server.ControlStats{Requests: map[string]uint64{"e_stop": 30}, Refused: map[string]uint64{"fault": 31}},
+		Steps: 1, MissedDeadlines: 2, Published: 3, Unpublished: map[string]uint64{"read": 4, "pinned": 5}, Applied: 6,
+		Rejected: map[string]uint64{"stale": 7, "checksum": 8}, Holds: 9, Damps: 10, WriteErrors: 11,
+		Control: server.ControlStats{Requests: map[string]uint64{"e_stop": 30}, Rejected: map[string]uint64{"fault": 31}},
 		Safety: safety.Report{
 			State: "hold", TimeS: map[string]float64{"idle": 0.5, "hold": 1.25}, SlewLimited: 12,
-			Trips: map[string]uint64{"write": 13}, ResetsRefused: map[string]uint64{"unobserved": 14},
+			Trips: map[string]uint64{"write": 13}, ResetsRejected: map[string]uint64{"unobserved": 14},
 		},
+		Backend:     server.BackendStats{State: "inactive", Health: backend.Health{Condition: backend.Degraded}},
 		Connections: bus.Connections{Opened: 20, Closed: 21, Oversize: 22, Key: 23, Protocol: 24},
 	}, clientStats{
-		Observations: 15, Skipped: 16, Refused: map[string]uint64{"old": 17}, Sent: 18, Unsent: 19,
+		Observations: 15, Skipped: 16, Rejected: map[string]uint64{"old": 17}, Sent: 18, Unsent: 19,
 		Connections: bus.Connections{Opened: 25, Closed: 26, Oversize: 27, Key: 28, Protocol: 29},
 	})
-	m.Tick(time.Millisecond)
+	m.Step(time.Millisecond)
 	m.CommandAge(3 * time.Millisecond)
 	m.CommandAge(time.Second)
 	m.ObservationAge(60 * time.Microsecond)
 	check(t, scrape(t, serve(t, m).URL()), map[string]float64{
-		"krabby_hal_server_ticks_total":                                1,
+		"krabby_hal_server_steps_total":                                1,
 		"krabby_hal_server_missed_deadlines_total":                     2,
 		"krabby_hal_server_published_total":                            3,
-		`krabby_hal_server_unpublished_total{cause="read"}`:            4,
-		`krabby_hal_server_unpublished_total{cause="pinned"}`:          5,
+		`krabby_hal_server_unpublished_total{reason="read"}`:           4,
+		`krabby_hal_server_unpublished_total{reason="pinned"}`:         5,
 		"krabby_hal_server_applied_total":                              6,
-		`krabby_hal_server_refused_total{cause="stale"}`:               7,
-		`krabby_hal_server_refused_total{cause="checksum"}`:            8,
+		`krabby_hal_server_rejected_total{reason="stale"}`:             7,
+		`krabby_hal_server_rejected_total{reason="checksum"}`:          8,
 		"krabby_hal_server_holds_total":                                9,
 		"krabby_hal_server_damps_total":                                10,
 		"krabby_hal_server_write_errors_total":                         11,
 		`krabby_hal_server_control_requests_total{operation="e_stop"}`: 30,
-		`krabby_hal_server_control_refused_total{cause="fault"}`:       31,
+		`krabby_hal_server_control_rejected_total{reason="fault"}`:     31,
+		`krabby_hal_backend_state{state="inactive"}`:                   1,
+		`krabby_hal_backend_state{state="active"}`:                     0,
+		`krabby_hal_backend_state{state="finalized"}`:                  0,
+		`krabby_hal_backend_condition{condition="ok"}`:                 0,
+		`krabby_hal_backend_condition{condition="degraded"}`:           1,
+		`krabby_hal_backend_condition{condition="failed"}`:             0,
 		`krabby_hal_safety_state{state="idle"}`:                        0,
 		`krabby_hal_safety_state{state="active"}`:                      0,
 		`krabby_hal_safety_state{state="hold"}`:                        1,
@@ -118,10 +127,10 @@ func TestEveryCounterIsServed(t *testing.T) {
 		`krabby_hal_safety_state_seconds_total{state="hold"}`:          1.25,
 		"krabby_hal_safety_slew_limited_total":                         12,
 		`krabby_hal_safety_trips_total{fault="write"}`:                 13,
-		`krabby_hal_safety_resets_refused_total{fault="unobserved"}`:   14,
+		`krabby_hal_safety_resets_rejected_total{fault="unobserved"}`:  14,
 		"krabby_hal_client_observations_total":                         15,
 		"krabby_hal_client_skipped_total":                              16,
-		`krabby_hal_client_refused_total{cause="old"}`:                 17,
+		`krabby_hal_client_rejected_total{reason="old"}`:               17,
 		"krabby_hal_client_sent_total":                                 18,
 		"krabby_hal_client_unsent_total":                               19,
 		`krabby_hal_server_connections_total{event="opened"}`:          20,
@@ -134,7 +143,7 @@ func TestEveryCounterIsServed(t *testing.T) {
 		`krabby_hal_client_connections_total{event="oversize"}`:        27,
 		`krabby_hal_client_connections_total{event="key"}`:             28,
 		`krabby_hal_client_connections_total{event="protocol"}`:        29,
-		"krabby_hal_server_tick_seconds_count":                         1,
+		"krabby_hal_server_step_seconds_count":                         1,
 		"krabby_hal_command_age_seconds_count":                         2,
 		"krabby_hal_command_age_seconds_sum":                           1.003,
 		`krabby_hal_command_age_seconds_bucket{le="0.0016"}`:           0,
@@ -145,7 +154,7 @@ func TestEveryCounterIsServed(t *testing.T) {
 	})
 }
 
-func TestARunningRobotIsMeasured(t *testing.T) {
+func TestWatch_runningServer(t *testing.T) {
 	b, err := bus.NewContext()
 	if err != nil {
 		t.Fatal(err)
@@ -161,7 +170,7 @@ func TestARunningRobotIsMeasured(t *testing.T) {
 		}
 	}
 	m, r := metrics.New(), robot.Go1()
-	s, err := server.New(r, synthetic.New(r, 10*time.Millisecond), out, in, server.WithMeters(m.Tick, m.CommandAge))
+	s, err := server.New(r, backendtest.Configured(t, synthetic.New(r, 10*time.Millisecond)), out, in, server.WithMeters(m.Step, m.CommandAge))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +195,7 @@ func TestARunningRobotIsMeasured(t *testing.T) {
 	ss, cs := s.Stats(), c.Stats()
 	samples := scrape(t, serve(t, m).URL())
 	check(t, samples, map[string]float64{
-		"krabby_hal_server_tick_seconds_count":     float64(ss.Ticks),
+		"krabby_hal_server_step_seconds_count":     float64(ss.Steps),
 		"krabby_hal_server_applied_total":          float64(ss.Applied),
 		"krabby_hal_observation_age_seconds_count": float64(cs.Observations),
 		"krabby_hal_client_sent_total":             float64(cs.Sent),
@@ -197,7 +206,7 @@ func TestARunningRobotIsMeasured(t *testing.T) {
 	}
 }
 
-func TestAddressesWithoutAHostAreOfThisMachineAlone(t *testing.T) {
+func TestAddress(t *testing.T) {
 	tests := []struct{ address, want, wantErr string }{
 		{":9464", "127.0.0.1:9464", ""},
 		{"0.0.0.0:9464", "0.0.0.0:9464", ""},
@@ -214,7 +223,7 @@ func TestAddressesWithoutAHostAreOfThisMachineAlone(t *testing.T) {
 	}
 }
 
-func TestAnAddressInUseIsSaid(t *testing.T) {
+func TestServe_addressInUse(t *testing.T) {
 	e := serve(t, metrics.New())
 	address := strings.TrimSuffix(strings.TrimPrefix(e.URL(), "http://"), "/metrics")
 	if _, err := metrics.New().Serve(address); err == nil || !strings.Contains(err.Error(), address) {

@@ -11,48 +11,54 @@ import (
 	"math"
 	"math/rand/v2"
 	"runtime"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
+	"krabby.dev/krabby/hal/backend"
 	"krabby.dev/krabby/hal/clock"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/robot"
 )
 
-// site is the name that models give to the place of the inertial measurement unit, in the axes of the base.
+// site is the name of the site of the inertial measurement unit in models, with the axes of the base.
 const site = "imu"
 
-// sameRad is how far the limits of a joint may be from the model's, in rad: robots share names of joints.
+// sameRad is the tolerance for the limits of a joint against the model's, in rad. Robots share joint names, so limits identify the model.
 const sameRad = 1e-3
 
-// seededRad is how far from the default pose a seed may put each joint, in rad.
+// seededRad bounds the initial deviation of each joint from the default pose, in rad.
 const seededRad = 0.05
 
 // Option configures a Backend.
 type Option func(*Backend)
 
-// WithTerrain sets what the robot stands on; the default is Flat.
+// WithTerrain sets the ground; the default is Flat.
 func WithTerrain(t Terrain) Option { return func(b *Backend) { b.terrain = t } }
 
-// WithCamera gives the robot a depth camera; the default is none.
+// WithCamera adds a depth camera; the default is none.
 func WithCamera(c Camera) Option { return func(b *Backend) { b.camera = newCamera(c) } }
 
-// WithSeed moves each joint by up to 0.05 rad from the default pose at the start; the default is 0, which moves none.
+// WithSeed moves each joint by up to 0.05 rad from the default pose at the start; 0, the default, moves none.
 func WithSeed(seed uint64) Option { return func(b *Backend) { b.seed = seed } }
 
-// WithClock sets the clock that stamps images, which is the server's; the default is the machine's monotonic clock.
+// WithClock sets the clock that stamps images, the server's; the default is the machine's monotonic clock.
 func WithClock(c clock.Source) Option { return func(b *Backend) { b.clock = c } }
 
-// Backend implements server.Backend. Its methods belong to one goroutine at a time.
+// Backend is a simulated robot; it implements backend.Backend. State, Push and Version belong to the goroutine of Read.
 type Backend struct {
-	robot   *robot.Robot
-	terrain Terrain
-	camera  *camera // Nil for none.
-	seed    uint64
-	clock   clock.Source
+	robot     *robot.Robot
+	library   string // Path of the MuJoCo library.
+	modelFile string
+	terrain   Terrain
+	camera    *camera // Nil for none.
+	seed      uint64
+	clock     clock.Source
+	failure   atomic.Pointer[string] // Why the simulation failed; nil while it works.
 
 	model    *C.mjModel
 	data     *C.mjData
+	version  string
 	stepNs   int64 // Of the physics.
 	periodNs int64
 	ns       int64 // Simulated by steps so far.
@@ -70,15 +76,17 @@ type Backend struct {
 	startZM   float64    // Height of the base at the start, with no seed.
 }
 
-// New returns a backend for r, with the model in the file of that path, at rest in its default pose, for which a time of
-// period passes with each Read. It must be closed. The error says what of the robot the model has not.
-func (*Library) New(r *robot.Robot, model string, period time.Duration, opts ...Option) (_ *Backend, err error) {
+// New returns an unconfigured backend for r. library and model are the paths of libmujoco.so and of the robot's MJCF file; period
+// is the simulated time of each Read.
+func New(r *robot.Robot, library, model string, period time.Duration, opts ...Option) (*Backend, error) {
 	b := &Backend{
-		robot:    r,
-		terrain:  Flat(),
-		clock:    clock.New(),
-		periodNs: int64(period),
-		touching: make([]C.uchar, len(r.Feet)),
+		robot:     r,
+		library:   library,
+		modelFile: model,
+		terrain:   Flat(),
+		clock:     clock.New(),
+		periodNs:  int64(period),
+		touching:  make([]C.uchar, len(r.Feet)),
 	}
 	for _, opt := range opts {
 		opt(b)
@@ -91,19 +99,50 @@ func (*Library) New(r *robot.Robot, model string, period time.Duration, opts ...
 			return nil, fmt.Errorf("mujoco: %w", err)
 		}
 	}
-	if err := b.load(model); err != nil {
-		return nil, fmt.Errorf("mujoco: model %s: %w", model, err)
-	}
-	if err := b.find(); err != nil {
-		return nil, errors.Join(fmt.Errorf("mujoco: model %s: %w", model, err), b.Close())
-	}
-	b.stepNs = int64(math.Round(float64(b.model.opt.timestep) * 1e9))
-	b.actuate()
-	b.level()
-	return b, b.Reset()
+	return b, nil
 }
 
-// load compiles the model on its terrain.
+// Configure opens the library and compiles the model. The error names what of the robot is missing in the model.
+func (b *Backend) Configure(context.Context) error {
+	lib, err := Open(b.library)
+	if err != nil {
+		return err
+	}
+	b.version = lib.Version()
+	if err := b.load(b.modelFile); err != nil {
+		return fmt.Errorf("mujoco: model %s: %w", b.modelFile, err)
+	}
+	if err := b.resolve(); err != nil {
+		return fmt.Errorf("mujoco: model %s: %w", b.modelFile, err)
+	}
+	b.stepNs = int64(math.Round(float64(b.model.opt.timestep) * 1e9))
+	b.configureActuators()
+	b.findStartHeight()
+	return b.Reset()
+}
+
+// Activate puts the robot at its start; see Reset.
+func (b *Backend) Activate(context.Context) error { return b.Reset() }
+
+// Deactivate damps the joints: their proportional gains become 0, their derivative gains the robot's.
+func (b *Backend) Deactivate(ctx context.Context) error {
+	damped := message.NewJointCommand(b.robot)
+	clear(damped.Kp)
+	return b.Write(ctx, damped)
+}
+
+// Health returns OK, or Failed after a state that is not finite.
+func (b *Backend) Health() backend.Health {
+	if reason := b.failure.Load(); reason != nil {
+		return backend.Health{Condition: backend.Failed, Reason: *reason}
+	}
+	return backend.Health{Condition: backend.OK}
+}
+
+// Version returns the version of the library, after Configure.
+func (b *Backend) Version() string { return b.version }
+
+// load compiles the model with the terrain.
 func (b *Backend) load(model string) error {
 	var allocated []unsafe.Pointer
 	defer func() {
@@ -116,7 +155,7 @@ func (b *Backend) load(model string) error {
 		allocated = append(allocated, unsafe.Pointer(p))
 		return p
 	}
-	// One more than there are, so that both have an address.
+	// One element more, so that both arrays have an address.
 	feet := make([]*C.char, len(b.robot.Feet)+1)
 	for i, name := range b.robot.Feet {
 		feet[i] = text(name)
@@ -134,7 +173,7 @@ func (b *Backend) load(model string) error {
 	defer pinner.Unpin()
 	pinner.Pin(&feet[0])
 	path, imu := text(model), text(site)
-	if err := said(func(reason *C.char, size C.int) bool {
+	if err := call(func(reason *C.char, size C.int) bool {
 		b.model = C.krabby_load(path, imu, &feet[0], C.int(len(b.robot.Feet)), &boxes[0], C.int(len(b.terrain.boxes)), reason, size)
 		return b.model != nil
 	}); err != nil {
@@ -144,8 +183,8 @@ func (b *Backend) load(model string) error {
 	return nil
 }
 
-// find looks up where the model has what the robot has.
-func (b *Backend) find() error {
+// resolve finds the robot's joints, actuators and feet in the model.
+func (b *Backend) resolve() error {
 	m := b.model
 	if m.nsensordata != C.KRABBY_SENSORS {
 		return fmt.Errorf("found %d sensor values, expected %d", int(m.nsensordata), int(C.KRABBY_SENSORS))
@@ -161,7 +200,7 @@ func (b *Backend) find() error {
 	for _, joint := range b.robot.Joints {
 		id := b.id(C.mjOBJ_JOINT, joint.Name)
 		if id < 0 {
-			return fmt.Errorf("found no joint %q, expected those of %s", joint.Name, b.robot.Name)
+			return fmt.Errorf("joint %q of %s not found", joint.Name, b.robot.Name)
 		}
 		actuator := -1
 		for i := range int(m.nu) {
@@ -170,7 +209,7 @@ func (b *Backend) find() error {
 			}
 		}
 		if actuator < 0 {
-			return fmt.Errorf("found no actuator of joint %q, expected one", joint.Name)
+			return fmt.Errorf("actuator of joint %q not found", joint.Name)
 		}
 		if limits := numbers(m.jnt_range, 2*int(m.njnt))[2*id : 2*id+2]; math.Abs(limits[0]-joint.LowerRad) > sameRad ||
 			math.Abs(limits[1]-joint.UpperRad) > sameRad {
@@ -184,7 +223,7 @@ func (b *Backend) find() error {
 	for _, foot := range b.robot.Feet {
 		id := b.id(C.mjOBJ_GEOM, foot)
 		if id < 0 {
-			return fmt.Errorf("found no geom %q, expected one for each foot of %s", foot, b.robot.Name)
+			return fmt.Errorf("geom %q of a foot of %s not found", foot, b.robot.Name)
 		}
 		b.feet = append(b.feet, C.int(id))
 	}
@@ -197,9 +236,9 @@ func (b *Backend) id(kind C.int, name string) int {
 	return int(C.krabby_id(b.model, kind, text))
 }
 
-// actuate makes every actuator a PD loop, whatever the model has: kp (target - position) - kd velocity + feed-forward,
-// within the joint's limit. MuJoCo computes it anew in each step.
-func (b *Backend) actuate() {
+// configureActuators makes every actuator a PD loop, whatever its type in the model: kp (target - position) - kd velocity +
+// feed-forward, within the joint's effort limit. MuJoCo computes it in each step.
+func (b *Backend) configureActuators() {
 	m := b.model
 	damping := numbers(m.dof_damping, int(m.nv))
 	for i, joint := range b.robot.Joints {
@@ -212,15 +251,15 @@ func (b *Backend) actuate() {
 		unsafe.Slice(m.actuator_forcelimited, int(m.nu))[a] = true
 		limit := numbers(m.actuator_forcerange, 2*int(m.nu))[2*a : 2*a+2]
 		limit[0], limit[1] = -joint.EffortLimitNm, joint.EffortLimitNm
-		// Models have viscous damping in place of the gain kd, which is the command's here; friction stays.
+		// Models have viscous damping in place of kd. Here kd is part of the command; friction stays.
 		damping[b.velocity[i]] = 0
 	}
 }
 
-// level finds the height of the base at which the lowest foot touches the floor in the default pose.
-func (b *Backend) level() {
+// findStartHeight computes the height of the base at which the lowest foot touches the floor in the default pose.
+func (b *Backend) findStartHeight() {
 	C.krabby_reset(b.model, b.data)
-	b.pose(0, nil)
+	b.setPose(0, nil)
 	C.krabby_step(b.model, b.data, 0)
 	lowest := math.Inf(1)
 	for _, foot := range b.feet {
@@ -232,32 +271,33 @@ func (b *Backend) level() {
 	}
 }
 
-// pose puts the base upright at that height and the joints into the default pose, moved by chance where it is given.
-func (b *Backend) pose(zM float64, chance *rand.Rand) {
+// setPose sets the base upright at a height and the joints to the default pose, plus a random deviation if random is not nil.
+func (b *Backend) setPose(zM float64, random *rand.Rand) {
 	q := numbers(b.data.qpos, int(b.model.nq))
 	clear(q)
 	q[2], q[3] = zM, 1
 	for i, at := range b.position {
 		q[at] = b.robot.DefaultPoseRad[i]
-		if chance != nil {
-			q[at] = b.robot.Joints[i].Clamp(q[at] + seededRad*(2*chance.Float64()-1))
+		if random != nil {
+			q[at] = b.robot.Joints[i].Clamp(q[at] + seededRad*(2*random.Float64()-1))
 		}
 	}
 }
 
-// Reset puts the robot back to its start, at rest, and ends pushes; the actuators have no gain until the next Write. The
-// time that has passed starts from 0 again.
+// Reset puts the robot back to its start, at rest, and ends pushes. The joints hold the default pose until the next Write. The
+// simulated time starts from 0 again.
 func (b *Backend) Reset() error {
 	C.krabby_reset(b.model, b.data)
 	b.ns, b.dueNs, b.pushUntil = 0, 0, 0
+	b.failure.Store(nil)
 	if b.camera != nil {
 		b.camera.nextS = 0
 	}
-	var chance *rand.Rand
+	var random *rand.Rand
 	if b.seed != 0 {
-		chance = rand.New(rand.NewPCG(b.seed, 0))
+		random = rand.New(rand.NewPCG(b.seed, 0))
 	}
-	b.pose(b.startZM, chance)
+	b.setPose(b.startZM, random)
 	hold := message.NewJointCommand(b.robot)
 	if err := b.Write(context.Background(), hold); err != nil {
 		return err
@@ -274,11 +314,11 @@ func (b *Backend) Close() error {
 	return nil
 }
 
-// Read lets one period pass and fills the sensor fields of o. After an error, of a state that is not finite, every
+// Read simulates one period and fills the sensor fields of o. After an error, which reports a state that is not finite, every
 // further call fails until Reset.
 func (b *Backend) Read(_ context.Context, o *message.Observation) error {
 	b.dueNs += b.periodNs
-	// A step of which the end would lie beyond is left to the next Read.
+	// A step that would end after the period belongs to the next Read.
 	if err := b.step(int((b.dueNs - b.ns) / b.stepNs)); err != nil {
 		return err
 	}
@@ -303,12 +343,12 @@ func (b *Backend) Read(_ context.Context, o *message.Observation) error {
 		o.Contacts[i] = touching != 0
 	}
 	if b.camera != nil {
-		b.camera.take(b, o)
+		b.camera.update(b, o)
 	}
 	return nil
 }
 
-// step lets so many steps of physics pass, with the push while it lasts.
+// step simulates n steps, with the push while it lasts.
 func (b *Backend) step(n int) error {
 	force := numbers(b.data.xfrc_applied, 6*int(b.model.nbody))[6*b.body : 6*b.body+3]
 	var warnings C.int
@@ -326,12 +366,14 @@ func (b *Backend) step(n int) error {
 		}
 	}
 	if warnings > 0 {
-		return fmt.Errorf("mujoco: at %.3f s the state is not finite or huge, expected a robot", float64(b.data.time))
+		reason := fmt.Sprintf("the state is not finite or huge at %.3f s", float64(b.data.time))
+		b.failure.Store(&reason)
+		return errors.New("mujoco: " + reason)
 	}
 	return nil
 }
 
-// Write makes c what the actuators do until the next Write. It never fails.
+// Write sets the actuators to c until the next Write. It never fails.
 func (b *Backend) Write(_ context.Context, c *message.JointCommand) error {
 	m := b.model
 	gain := numbers(m.actuator_gainprm, C.mjNGAIN*int(m.nu))
@@ -345,30 +387,30 @@ func (b *Backend) Write(_ context.Context, c *message.JointCommand) error {
 		if len(c.FeedForwardNm) > 0 {
 			feedForward = c.FeedForwardNm[i]
 		}
-		// The affine bias is a constant, and factors of the position and of the velocity.
+		// The affine bias: a constant, a factor of the position and a factor of the velocity.
 		bias[C.mjNBIAS*a], bias[C.mjNBIAS*a+1], bias[C.mjNBIAS*a+2] = feedForward, -c.Kp[i], -c.Kd[i]
 	}
 	return nil
 }
 
-// Push lets a force act on the base's center of mass for that time, from the next Read on. It is in the world frame, in N,
-// and replaces one that still acts.
+// Push applies a force to the base's center of mass for a duration, from the next Read on. forceN is in the world frame, in N. It
+// replaces a push in progress.
 func (b *Backend) Push(forceN [3]float64, during time.Duration) {
 	b.push, b.pushUntil = forceN, b.ns+int64(during)
 }
 
-// State is where the base is, and all there is to say of the physics.
+// State is the state of the simulation.
 type State struct {
-	// Time is how long was simulated since the start.
+	// Time is the simulated time since the start.
 	Time time.Duration
-	// PositionM is where the base is in the world, in m.
+	// PositionM is the position of the base in the world frame, in m.
 	PositionM [3]float64
-	// HeightM is how high it is above the ground below it, in m; -1 where it is below all ground.
+	// HeightM is the height of the base above the ground below it, in m; -1 if there is no ground below.
 	HeightM float64
-	// VelocityMps is how it moves, in the world frame, in m/s.
+	// VelocityMps is the velocity of the base in the world frame, in m/s.
 	VelocityMps [3]float64
-	// Physics is the position and velocity of every joint, the base's free one included, in the model's order. Two runs
-	// with the same are in the same state.
+	// Physics has the positions and then the velocities of all joints, including the base's free joint, in the model's order. Runs
+	// with equal values are in the same state.
 	Physics []float64
 }
 
@@ -383,13 +425,13 @@ func (b *Backend) State() State {
 	return s
 }
 
-// base returns the position of the base and the matrix that turns its frame into the world's, row by row.
-func (b *Backend) base() (position [3]float64, turn [9]float64) {
+// basePose returns the position of the base and its rotation matrix to the world frame, in row-major order.
+func (b *Backend) basePose() (position [3]float64, rotation [9]float64) {
 	copy(position[:], numbers(b.data.xpos, 3*int(b.model.nbody))[3*b.body:])
-	copy(turn[:], numbers(b.data.xmat, 9*int(b.model.nbody))[9*b.body:])
-	return position, turn
+	copy(rotation[:], numbers(b.data.xmat, 9*int(b.model.nbody))[9*b.body:])
+	return position, rotation
 }
 
-// numbers and ints are MuJoCo's own memory as slices.
+// numbers and ints return MuJoCo's memory as slices.
 func numbers(p *C.mjtNum, n int) []float64 { return unsafe.Slice((*float64)(p), n) }
 func ints(p *C.int, n int) []C.int         { return unsafe.Slice(p, n) }

@@ -9,25 +9,24 @@ import (
 	"testing"
 	"time"
 
+	"krabby.dev/krabby/hal/backend"
+	"krabby.dev/krabby/hal/backend/backendtest"
 	"krabby.dev/krabby/hal/clock"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/mujoco"
 	"krabby.dev/krabby/hal/robot"
-	"krabby.dev/krabby/hal/testfile"
+	"krabby.dev/krabby/internal/testfile"
 )
 
 const period = 20 * time.Millisecond
 
-func library(t *testing.T) *mujoco.Library {
+// library returns the path of the MuJoCo library.
+func library(t *testing.T) string {
 	t.Helper()
-	lib, err := mujoco.Open(testfile.Find(t, "KRABBY_MUJOCO"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return lib
+	return testfile.Find(t, "KRABBY_MUJOCO")
 }
 
-// model returns the model of the robot of that name.
+// model returns the path of the model of a robot.
 func model(t *testing.T, name string) string {
 	t.Helper()
 	return testfile.Find(t, map[string]string{"go1": "KRABBY_GO1_MODEL", "go2": "KRABBY_GO2_MODEL"}[name])
@@ -42,7 +41,7 @@ func named(t *testing.T, name string) *robot.Robot {
 	return r
 }
 
-// newBackend returns a Go1 for which 20 ms pass with each Read.
+// newBackend returns a Go1 with a period of 20 ms.
 func newBackend(t *testing.T, opts ...mujoco.Option) *mujoco.Backend {
 	t.Helper()
 	return newRobot(t, robot.Go1(), opts...)
@@ -50,7 +49,16 @@ func newBackend(t *testing.T, opts ...mujoco.Option) *mujoco.Backend {
 
 func newRobot(t *testing.T, r *robot.Robot, opts ...mujoco.Option) *mujoco.Backend {
 	t.Helper()
-	b, err := library(t).New(r, model(t, r.Name), period, opts...)
+	return configured(t, r, model(t, r.Name), period, opts...)
+}
+
+// configured returns a backend with a compiled model.
+func configured(t *testing.T, r *robot.Robot, model string, period time.Duration, opts ...mujoco.Option) *mujoco.Backend {
+	t.Helper()
+	b, err := mujoco.New(r, library(t), model, period, opts...)
+	if err == nil {
+		err = b.Configure(t.Context())
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +89,7 @@ func write(t *testing.T, b *mujoco.Backend, c *message.JointCommand) {
 	}
 }
 
-func TestARobotStandsInItsDefaultPose(t *testing.T) {
+func TestRead_standsInDefaultPose(t *testing.T) {
 	for _, name := range []string{"go1", "go2"} {
 		t.Run(name, func(t *testing.T) {
 			r := named(t, name)
@@ -118,7 +126,7 @@ func TestARobotStandsInItsDefaultPose(t *testing.T) {
 	}
 }
 
-func TestADampedRobotSinks(t *testing.T) {
+func TestWrite_dampedRobotSinks(t *testing.T) {
 	b := newBackend(t)
 	c := message.NewJointCommand(robot.Go1())
 	clear(c.Kp)
@@ -129,7 +137,7 @@ func TestADampedRobotSinks(t *testing.T) {
 	}
 }
 
-func TestEffortIsThatOfThePDLoopWithinLimits(t *testing.T) {
+func TestRead_effortOfPDLoop(t *testing.T) {
 	r := robot.Go1()
 	for name, test := range map[string]struct {
 		change  func(*message.JointCommand)
@@ -172,7 +180,7 @@ func fill(values []float64, v float64) {
 	}
 }
 
-func TestFeedForwardEndsWithItsCommand(t *testing.T) {
+func TestWrite_feedForwardOfOneCommand(t *testing.T) {
 	b := newBackend(t)
 	c := message.NewJointCommand(robot.Go1())
 	want := read(t, newBackend(t), 1).EffortNm
@@ -186,12 +194,12 @@ func TestFeedForwardEndsWithItsCommand(t *testing.T) {
 	}
 }
 
-func TestVelocityIsInTheBaseFrame(t *testing.T) {
+func TestRead_velocityInBaseFrame(t *testing.T) {
 	b := newBackend(t)
 	read(t, b, 10)
 	b.Push([3]float64{120, 90, 0}, 100*time.Millisecond)
 	o := read(t, b, 5)
-	// The sensor is at the model's site, off the base's origin, so that turning adds to it.
+	// The sensor is at the model's site, away from the base's origin, so that rotation adds to the velocity.
 	offset := [3]float64{-0.01592, -0.06659, -0.00617}
 	want := unrotate(o.IMU.Orientation, b.State().VelocityMps)
 	turning := cross(o.IMU.AngularVelocityRadPerSec, offset)
@@ -206,9 +214,9 @@ func TestVelocityIsInTheBaseFrame(t *testing.T) {
 	}
 }
 
-func TestAPushIsAForceForATime(t *testing.T) {
+func TestPush(t *testing.T) {
 	const massKg = 5.204 + 4*(0.68+1.009+0.195862)
-	// Thrown into the air, where nothing else moves it sideways; with and without the push, the legs do much the same.
+	// In the air no other force acts sideways; the legs move alike with and without the push.
 	velocity := func(push [3]float64, reads int) [3]float64 {
 		b := newBackend(t)
 		b.Push([3]float64{0, 0, 2000}, 40*time.Millisecond)
@@ -229,7 +237,7 @@ func TestAPushIsAForceForATime(t *testing.T) {
 	}
 }
 
-func TestTimePassesInReadsAlone(t *testing.T) {
+func TestRead_advancesTime(t *testing.T) {
 	for _, test := range []struct {
 		period time.Duration
 		reads  int
@@ -242,22 +250,16 @@ func TestTimePassesInReadsAlone(t *testing.T) {
 		{10 * time.Millisecond, 99, 988 * time.Millisecond},
 		{1 * time.Millisecond, 3, 0},
 	} {
-		b, err := library(t).New(robot.Go1(), model(t, "go1"), test.period)
-		if err != nil {
-			t.Fatal(err)
-		}
+		b := configured(t, robot.Go1(), model(t, "go1"), test.period)
 		read(t, b, test.reads)
 		write(t, b, message.NewJointCommand(robot.Go1()))
 		if got := b.State().Time; got != test.want {
 			t.Errorf("%d reads of %v: %v passed, want %v", test.reads, test.period, got, test.want)
 		}
-		if err := b.Close(); err != nil {
-			t.Error(err)
-		}
 	}
 }
 
-func TestTheSameCallsGiveTheSameStates(t *testing.T) {
+func TestState_deterministic(t *testing.T) {
 	states := func(seed uint64, reset bool) []float64 {
 		b := newBackend(t, mujoco.WithSeed(seed), mujoco.WithTerrain(mujoco.Steps(0.05)))
 		if reset {
@@ -287,10 +289,10 @@ func TestTheSameCallsGiveTheSameStates(t *testing.T) {
 	}
 }
 
-func TestTheCameraSeesTheGroundWhereItIs(t *testing.T) {
+func TestCamera_ground(t *testing.T) {
 	config := mujoco.DefaultCamera()
 	b := newBackend(t, mujoco.WithCamera(config))
-	o := read(t, b, 50) // The last image is of the very last reading.
+	o := read(t, b, 50) // The last image belongs to the last reading.
 	s := b.State()
 	at := s.PositionM
 	for i, v := range rotate(o.IMU.Orientation, config.PositionM) {
@@ -300,7 +302,7 @@ func TestTheCameraSeesTheGroundWhereItIs(t *testing.T) {
 	focal := float64(config.Width) / 2 / math.Tan(config.HorizontalFOVRad/2) // In pixels.
 	for _, pixel := range [][2]int{{30, 53}, {59, 0}, {59, 105}, {45, 20}} {
 		left, up := (float64(config.Width)/2-0.5-float64(pixel[1]))/focal, (float64(config.Height)/2-0.5-float64(pixel[0]))/focal
-		// The ray of which the part along the axis is 1.
+		// The ray whose component along the axis is 1.
 		ray := rotate(o.IMU.Orientation, [3]float64{cos + up*sin, left, up*cos - sin})
 		want := at[2] / -ray[2]
 		if got := float64(o.Depth.Values[pixel[0]*config.Width+pixel[1]]); math.Abs(got-want) > 1e-5 {
@@ -309,14 +311,24 @@ func TestTheCameraSeesTheGroundWhereItIs(t *testing.T) {
 	}
 }
 
-func TestTheCameraSeesTerrainAndItsRange(t *testing.T) {
+// A floor is in view wherever the camera is: a range smaller than the distance from the floor's origin must not hide it.
+func TestCamera_floorFarFromOrigin(t *testing.T) {
+	config := mujoco.DefaultCamera()
+	config.PositionM, config.PitchRad, config.RangeM = [3]float64{2, 0, 0.03}, math.Pi/2, 0.5
+	o := read(t, newBackend(t, mujoco.WithCamera(config)), 50)
+	if d := float64(o.Depth.Values[config.Height/2*config.Width+config.Width/2]); !(d > 0.2 && d < 0.4) {
+		t.Errorf("depth below the camera = %v m, want the floor at about 0.3", d)
+	}
+}
+
+func TestCamera_terrainAndRange(t *testing.T) {
 	level := mujoco.DefaultCamera()
 	level.PitchRad = 0
 	center := func(t *testing.T, terrain mujoco.Terrain, config mujoco.Camera) float64 {
 		o := read(t, newBackend(t, mujoco.WithTerrain(terrain), mujoco.WithCamera(config)), 1)
 		return float64(o.Depth.Values[config.Height/2*config.Width+config.Width/2])
 	}
-	// The wall of a high step is 1 m ahead of the base, the camera 0.3 m.
+	// The wall of a high step is 1 m ahead of the base, the camera 0.3 m ahead.
 	if got := center(t, mujoco.Steps(0.5), level); math.Abs(got-0.7) > 0.02 {
 		t.Errorf("depth of a wall = %.3f m, want 0.7", got)
 	}
@@ -332,7 +344,7 @@ func TestTheCameraSeesTerrainAndItsRange(t *testing.T) {
 	}
 }
 
-func TestTheCameraHasARateOfItsOwn(t *testing.T) {
+func TestCamera_rate(t *testing.T) {
 	var now clock.Simulated
 	config := mujoco.DefaultCamera()
 	b := newBackend(t, mujoco.WithCamera(config), mujoco.WithClock(&now))
@@ -368,7 +380,7 @@ func TestParseTerrain(t *testing.T) {
 	}
 }
 
-func TestAStateThatIsNotFiniteIsAnErrorUntilReset(t *testing.T) {
+func TestRead_nonFiniteStateFailsUntilReset(t *testing.T) {
 	b := newBackend(t)
 	c := message.NewJointCommand(robot.Go1())
 	c.FeedForwardNm = append(c.FeedForwardNm, make([]float64, 12)...)
@@ -388,7 +400,7 @@ func TestAStateThatIsNotFiniteIsAnErrorUntilReset(t *testing.T) {
 	}
 }
 
-func TestNewSaysWhatIsWrong(t *testing.T) {
+func TestConfigure_invalid(t *testing.T) {
 	lib := library(t)
 	broken := filepath.Join(t.TempDir(), "broken.xml")
 	if err := os.WriteFile(broken, []byte("<mujoco><worldbody><body/></worldbody></mujoco>"), 0o600); err != nil {
@@ -409,35 +421,98 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 		"no robot":      {robot.Go1(), broken, period, nil, "broken.xml: "},
 		"another robot": {robot.Hex(), model(t, "go1"), period, nil, "found 13 joints and 12 actuators, expected a free joint and 18 of each, as hex has"},
 		"a robot alike": {robot.Go2(), model(t, "go1"), period, nil, `found joint "FL_hip_joint" with a range of -0.863 to 0.863 rad, expected -1.0472 to 1.0472, as go2 has`},
-		"no foot":       {noFoot, model(t, "go1"), period, nil, `found no geom "tail"`},
+		"no foot":       {noFoot, model(t, "go1"), period, nil, `geom "tail" of a foot of go1 not found`},
 		"no period":     {robot.Go1(), model(t, "go1"), 0, nil, "found a period of 0s"},
-		"a bad camera":  {robot.Go1(), model(t, "go1"), period, []mujoco.Option{mujoco.WithCamera(narrow)}, "camera: found a view of 0 rad"},
+		"a bad camera":  {robot.Go1(), model(t, "go1"), period, []mujoco.Option{mujoco.WithCamera(narrow)}, "camera: found a field of view of 0 rad"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b, err := lib.New(test.robot, test.model, test.period, test.opts...)
+			b, err := mujoco.New(test.robot, lib, test.model, test.period, test.opts...)
 			if err == nil {
+				err = b.Configure(t.Context())
 				b.Close()
 			}
 			if err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("New = %v, want %q in it", err, test.want)
+				t.Errorf("error = %v, want %q in it", err, test.want)
 			}
 		})
 	}
 }
 
-func TestOpenSaysWhatIsWrong(t *testing.T) {
+func TestOpen_invalid(t *testing.T) {
 	testfile.Find(t, "KRABBY_MUJOCO")
 	other := filepath.Join(t.TempDir(), "libmujoco.so")
 	if err := os.WriteFile(other, []byte("not a library"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		"/nope":   "/nope: found no such file, expected the MuJoCo library",
+		"/nope":   "MuJoCo library: stat /nope: no such file or directory",
 		other:     "loading MuJoCo from " + other,
-		"libc.so": "libc.so: found no such file", // Not what the system has under the name.
+		"libc.so": "libc.so: no such file or directory", // Not the system's library of that name.
 	} {
 		if _, err := mujoco.Open(path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Open(%q) = %v, want %q in it", path, err, want)
+		}
+	}
+}
+
+func TestLifecycle(t *testing.T) {
+	g := robot.Go1()
+	f := mujoco.Factory{Library: library(t), Model: model(t, "go1"), Terrain: mujoco.Flat()}
+	made, err := f.New(backend.Config{Robot: g, Period: period, Clock: clock.New()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := backendtest.Active(t, made)
+	b := made.(*mujoco.Backend)
+	start := b.State().HeightM
+	o := &message.Observation{}
+	for range 50 {
+		if err := l.Read(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if h := b.State().HeightM; h < 0.85*start || b.Version() == "" || l.Health() != (backend.Health{Condition: backend.OK}) {
+		t.Errorf("active: height %.3f m of %.3f, version %q, health %+v; want a standing robot", h, start, b.Version(), l.Health())
+	}
+	if err := l.Deactivate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 100 {
+		if err := l.Read(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if h := b.State().HeightM; h > 0.7*start {
+		t.Errorf("inactive: height %.3f m of %.3f; want damped joints, which let the robot sink", h, start)
+	}
+	if err := l.Activate(t.Context()); err != nil || b.State().HeightM != start {
+		t.Errorf("active again: error %v, height %.3f m; want the robot at its start, %.3f", err, b.State().HeightM, start)
+	}
+}
+
+func TestHealth_failedAfterNonFiniteState(t *testing.T) {
+	b := newBackend(t)
+	c := message.NewJointCommand(robot.Go1())
+	c.TargetRad[0] = math.NaN()
+	write(t, b, c)
+	if err := b.Read(t.Context(), &message.Observation{}); err == nil {
+		t.Fatal("Read of a state that is not finite succeeded")
+	}
+	if h := b.Health(); h.Condition != backend.Failed || !strings.Contains(h.Reason, "not finite") {
+		t.Errorf("Health = %+v, want failed", h)
+	}
+	if err := b.Reset(); err != nil || b.Health().Condition != backend.OK {
+		t.Errorf("after Reset: error %v, health %+v; want OK", err, b.Health())
+	}
+}
+
+func TestFactory_missingFlags(t *testing.T) {
+	for want, f := range map[string]mujoco.Factory{
+		"--mujoco: missing": {Model: "go1.xml"},
+		"--model: missing":  {Library: "libmujoco.so"},
+	} {
+		if _, err := f.New(backend.Config{Robot: robot.Go1(), Period: period}); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("New = %v, want %q", err, want)
 		}
 	}
 }

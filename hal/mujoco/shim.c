@@ -31,13 +31,13 @@
   X(mjs_getError)         \
   X(mju_setLogHandler)
 
-// A pointer to each, of its declared type.
+// A pointer to each function.
 #define DECLARE(name) static __typeof__(name)* p_##name;
 FUNCTIONS(DECLARE)
 #undef DECLARE
 
-// Warnings come back as counts and errors of models as text. What is left is an error that ends the process; without a
-// handler it would be written to a file in the working directory as well.
+// Warnings are returned as counts, errors of models as text. The remaining errors end the process; without a handler MuJoCo would
+// also write them to a file in the working directory.
 static void log_message(const mjLogMessage* m) {
   if (m->level == mjLOG_ERROR) fprintf(stderr, "mujoco: %s\n", m->subject);
 }
@@ -50,13 +50,13 @@ int krabby_open(const char* library, char* error, int size) {
   }
 #define LOOK_UP(name)                                   \
   if (!(p_##name = dlsym(handle, #name))) {             \
-    snprintf(error, size, "it has no function " #name); \
+    snprintf(error, size, "function not found: " #name); \
     dlclose(handle);                                    \
     return 1;                                           \
   }
   FUNCTIONS(LOOK_UP)
 #undef LOOK_UP
-  // The layout of structures and of this call too may change with each version.
+  // The layout of structures and the signature of this call may change with each version.
   if (p_mj_version() == mjVERSION_HEADER) p_mju_setLogHandler(log_message);
   return 0;
 }
@@ -77,7 +77,7 @@ static mjsGeom* add_terrain(mjsBody* world, mjtGeom type, int priority) {
   mjsGeom* g = p_mjs_addGeom(world, NULL);
   g->type = type;
   g->group = KRABBY_TERRAIN_GROUP;
-  // As the floor that the Go1's policy was trained on. What collides with it is for the robot's geoms to say.
+  // The floor on which the Go1's policy was trained. The robot's geoms select what collides with it.
   g->contype = 1;
   g->conaffinity = 0;
   g->condim = 3;
@@ -98,14 +98,14 @@ mjModel* krabby_load(const char* model, const char* site, const char* const* fee
   mjSpec* s = p_mj_parseXML(model, NULL, error, size);
   if (!s) return NULL;
 
-  // Nothing of this needs a mesh: visible shapes mean nothing to physics, and inertias must be written in the model.
+  // Physics needs no meshes: visible shapes have no effect, and inertias must be part of the model.
   s->compiler.inertiafromgeom = mjINERTIAFROMGEOM_FALSE;
   delete_all(s, mjOBJ_GEOM);
   delete_all(s, mjOBJ_MESH);
   delete_all(s, mjOBJ_SENSOR);
   delete_all(s, mjOBJ_KEY);
 
-  // The floor decides on friction unless the feet claim to.
+  // The friction of the floor applies unless the feet have priority.
   int priority = 1;
   for (int i = 0; i < nfeet; i++) {
     mjsElement* e = p_mjs_findElement(s, mjOBJ_GEOM, feet[i]);
@@ -130,7 +130,7 @@ mjModel* krabby_load(const char* model, const char* site, const char* const* fee
   if (!m) {
     snprintf(error, size, "%s", p_mjs_getError(s));
   } else {
-    // A state that is not finite is to be seen, not to be replaced by the initial one.
+    // Report a state that is not finite instead of resetting it.
     m->opt.disableflags |= mjDSBL_AUTORESET;
   }
   p_mj_deleteSpec(s);
@@ -167,13 +167,14 @@ void krabby_contacts(const mjModel* m, const mjData* d, const int* feet, int nfe
   }
 }
 
-// What rays see.
+// The groups that rays hit.
 static const mjtByte terrain[mjNGROUP] = {[KRABBY_TERRAIN_GROUP] = 1};
 
 double krabby_ray(const mjModel* m, const mjData* d, const double* point, const double* vec) {
   return p_mj_ray(m, d, point, vec, terrain, 1, -1, NULL, NULL);
 }
 
-void krabby_rays(const mjModel* m, mjData* d, const double* point, const double* vec, double* distance, int n, double cutoff) {
-  p_mj_multiRay(m, d, point, vec, terrain, 1, -1, NULL, distance, NULL, n, cutoff);
+void krabby_rays(const mjModel* m, mjData* d, const double* point, const double* vec, double* distance, int n) {
+  // No cutoff: mj_multiRay compares it with the distance to the origin of a plane, and drops the floor beyond.
+  p_mj_multiRay(m, d, point, vec, terrain, 1, -1, NULL, distance, NULL, n, mjMAXVAL);
 }

@@ -1,5 +1,5 @@
-// What package mujoco needs of MuJoCo's C API, in calls that are worth the way from Go. The library is loaded when
-// the program asks for it, so that a program which links this package starts without it.
+// The part of MuJoCo's C API that package mujoco uses, in few calls from Go. krabby_open loads the library at run time, so that a
+// program which links this package starts without it.
 #ifndef KRABBY_HAL_MUJOCO_SHIM_H_
 #define KRABBY_HAL_MUJOCO_SHIM_H_
 
@@ -21,10 +21,10 @@ enum {
   KRABBY_SENSORS = 13,
 };
 
-// The group of the terrain's geoms, which is all that rays see.
+// The group of the terrain's geoms. Rays hit only this group.
 enum { KRABBY_TERRAIN_GROUP = 5 };
 
-// Loads the library. On failure it returns nonzero and says why in error.
+// Loads the library. On failure it returns nonzero and writes the reason to error.
 int krabby_open(const char* library, char* error, int size);
 
 // Versions of the library that was loaded, and of the headers that this was compiled with.
@@ -32,7 +32,7 @@ int krabby_version(void);
 int krabby_header_version(void);
 
 // Loads a robot's model without its meshes, sensors and keyframes, puts it on a floor with boxes, and adds the sensors
-// above at the site. The feet are the names of geoms. On failure it returns NULL and says why in error.
+// above at the site. The feet are the names of geoms. On failure it returns NULL and writes the reason to error.
 mjModel* krabby_load(const char* model, const char* site, const char* const* feet, int nfeet, const krabby_box* boxes,
                      int nboxes, char* error, int size);
 
@@ -43,17 +43,17 @@ int krabby_id(const mjModel* m, int type, const char* name);
 // Sets all of the state to 0, or to the model's reference.
 void krabby_reset(const mjModel* m, mjData* d);
 
-// Lets n steps pass, and computes all that depends on the state at their end. It returns the number of warnings of
-// numbers that are not finite or huge.
+// Simulates n steps and computes all quantities of the final state. It returns the number of warnings about values that are not
+// finite or huge.
 int krabby_step(const mjModel* m, mjData* d, int n);
 
-// Says which feet are pushed by something.
+// Sets touching for each foot with a contact force.
 void krabby_contacts(const mjModel* m, const mjData* d, const int* feet, int nfeet, unsigned char* touching);
 
-// Casts one ray from a point at the terrain: the distance along vec, or -1 for nothing.
+// Casts one ray from a point at the terrain: the distance along vec, or -1 for no hit.
 double krabby_ray(const mjModel* m, const mjData* d, const double* point, const double* vec);
 
-// Casts rays from a point at the terrain: distances along vec, or -1 for nothing up to cutoff.
-void krabby_rays(const mjModel* m, mjData* d, const double* point, const double* vec, double* distance, int n, double cutoff);
+// Casts n rays from a point at the terrain: distances along vec, or -1 for no hit.
+void krabby_rays(const mjModel* m, mjData* d, const double* point, const double* vec, double* distance, int n);
 
 #endif

@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// Terrain is what a robot stands and walks on: a floor at height 0, and boxes on it. The robot starts at the origin and
-// faces x; what is not flat begins at startM.
+// Terrain is the ground: a floor at height 0 and boxes on it. The robot starts at the origin and faces x; the boxes begin at
+// startM.
 type Terrain struct {
-	// Name says what it is, as ParseTerrain reads it.
+	// Name is the text that ParseTerrain reads.
 	Name  string
 	boxes []box
 }
@@ -22,19 +22,19 @@ type box struct {
 }
 
 const (
-	startM    = 1.0   // Where the terrain begins to rise.
-	plainM    = 100.0 // How long it is level again at the top.
-	halfM     = 50.0  // Half of its width.
-	plateM    = 0.1   // Half of a slope's thickness.
+	startM    = 1.0   // Start of the rise.
+	plainM    = 100.0 // Length of the level plain at the top.
+	halfM     = 50.0  // Half of the width.
+	plateM    = 0.1   // Half of the thickness of a slope.
 	climbM    = 3.0   // Length of a slope.
 	treadM    = 0.3   // Depth of a step.
 	stepCount = 5
 )
 
-// Flat is a floor.
+// Flat returns the floor alone.
 func Flat() Terrain { return Terrain{Name: "flat"} }
 
-// Steps is a flight of five steps of 0.3 m each, of that rise in m, and a level plain at its top.
+// Steps returns a flight of five steps, 0.3 m deep and riseM high, with a level plain at the top.
 func Steps(riseM float64) Terrain {
 	t := Terrain{Name: "steps:" + strconv.FormatFloat(riseM, 'g', -1, 64)}
 	for i := range stepCount {
@@ -49,14 +49,14 @@ func Steps(riseM float64) Terrain {
 	return t
 }
 
-// Slope is a climb of 3 m at that angle, and a level plain at its top.
+// Slope returns a slope of 3 m at an angle, with a level plain at the top.
 func Slope(angleRad float64) Terrain {
 	sin, cos := math.Sincos(angleRad)
 	topX, topZ := startM+climbM*cos, climbM*sin
 	return Terrain{
 		Name: "slope:" + strconv.FormatFloat(angleRad*180/math.Pi, 'g', 6, 64),
 		boxes: []box{
-			{ // The middle of its upper side, and half of its thickness below that.
+			{ // The centre lies half of the thickness below the middle of the upper side.
 				centerM:  [3]float64{startM + climbM/2*cos + plateM*sin, 0, climbM/2*sin - plateM*cos},
 				halfM:    [3]float64{climbM / 2, halfM, plateM},
 				pitchRad: -angleRad,
@@ -84,4 +84,10 @@ func ParseTerrain(text string) (Terrain, error) {
 	}
 	return Terrain{}, fmt.Errorf("terrain: found %q, expected flat, steps:RISE with up to %g m, or slope:ANGLE with up to %d degrees",
 		text, maxRiseM, maxAngleDeg)
+}
+
+// UnmarshalText reads what ParseTerrain reads.
+func (t *Terrain) UnmarshalText(text []byte) (err error) {
+	*t, err = ParseTerrain(string(text))
+	return err
 }

@@ -1,12 +1,11 @@
-// Package realtime gives a loop what the kernel has for work with deadlines: a priority before all ordinary threads,
-// processors of its own, and memory that is never paged out. It is here and not with the policy because the server's loop,
-// with the safety gate in it, needs it more than any policy does.
+// Package realtime configures real-time scheduling for a loop with deadlines: a SCHED_FIFO priority, CPU affinity, and locked
+// memory. It is part of hal, because the server's loop with the safety gate has the hardest deadlines.
 //
-// Priority and processors belong to one thread, so a loop takes them for its own, locked thread and Go's other threads,
-// with garbage collection on them, stay ordinary. What is not permitted is an error that says what is missing: who asks for
-// deadlines must not get a loop without them unnoticed.
+// Priority and affinity apply to one thread. A loop applies them to its own, locked thread; Go's other threads, which run the
+// garbage collector, keep ordinary scheduling. A missing permission is an error that names it, so that no loop silently runs
+// without real-time scheduling.
 //
-// It must never import anything of this module.
+// The package must never import another package of this module.
 package realtime
 
 import (
@@ -19,28 +18,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MaxPriority is the highest priority that SCHED_FIFO knows.
+// MaxPriority is the highest priority of SCHED_FIFO.
 const MaxPriority = 99
 
-// Settings are what a thread is to have. The zero value asks for nothing.
+// Settings are the scheduling settings of a thread. The zero value changes nothing.
 type Settings struct {
-	// Priority is that of SCHED_FIFO, 1 to 99: the thread runs whenever it can, before all ordinary threads and all
-	// of lower priority, until it sleeps. 0 leaves the thread an ordinary one.
+	// Priority is a SCHED_FIFO priority, 1 to 99: the thread preempts all ordinary threads and those of lower priority until it
+	// sleeps. 0 keeps ordinary scheduling.
 	Priority int
-	// CPUs are the numbers of the processors to run on; none leaves the choice to the kernel.
+	// CPUs are the numbers of the CPUs to run on. Empty leaves the choice to the kernel.
 	CPUs []int
 }
 
-// Check takes the settings for a thread that ends at once. The error is that which Enter would return.
+// Check applies the settings to a temporary thread, and returns the error that Apply would return.
 func (s Settings) Check() error {
 	result := make(chan error)
-	go func() { result <- s.Enter() }() // Ends locked, and with it the thread.
+	go func() { result <- s.Apply() }() // The locked goroutine ends, and its thread with it.
 	return <-result
 }
 
-// Enter locks the goroutine to its thread and takes the settings for it, for good: the thread ends with the goroutine,
-// which must not unlock it. Threads that it starts inherit nothing. After an error the thread may have some of the settings.
-func (s Settings) Enter() error {
+// Apply locks the calling goroutine to its thread and applies the settings to the thread. The goroutine must not unlock the
+// thread, which ends with it. New threads do not inherit the settings. After an error, some of the settings may be applied.
+func (s Settings) Apply() error {
 	if s.Priority < 0 || s.Priority > MaxPriority {
 		return fmt.Errorf("realtime: priority: found %d, expected 0 to %d", s.Priority, MaxPriority)
 	}
@@ -58,7 +57,7 @@ func (s Settings) Enter() error {
 		Priority: uint32(s.Priority),
 	}, 0)
 	if errors.Is(err, unix.EPERM) {
-		return priorityRefused(s.Priority)
+		return priorityError(s.Priority)
 	}
 	if err != nil {
 		return fmt.Errorf("realtime: priority %d: %w", s.Priority, err)
@@ -66,26 +65,26 @@ func (s Settings) Enter() error {
 	return nil
 }
 
-// pin lets the thread run on cpus only.
+// pin restricts the thread to cpus.
 func pin(cpus []int) error {
 	if len(cpus) == 0 {
 		return nil
 	}
 	var before, wanted, got unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &before); err != nil {
-		return fmt.Errorf("realtime: asking for the permitted CPUs: %w", err)
+		return fmt.Errorf("realtime: reading the permitted CPUs: %w", err)
 	}
 	for _, cpu := range cpus {
-		wanted.Set(cpu) // Ignores what is out of range.
+		wanted.Set(cpu) // Ignores numbers out of range.
 	}
 	err := unix.SchedSetaffinity(0, &wanted)
-	if err != nil && !errors.Is(err, unix.EINVAL) { // EINVAL: none of them is there.
+	if err != nil && !errors.Is(err, unix.EINVAL) { // EINVAL: none of them is available.
 		return fmt.Errorf("realtime: CPUs %v: %w", cpus, err)
 	}
 	if getErr := unix.SchedGetaffinity(0, &got); getErr != nil {
-		return fmt.Errorf("realtime: asking for the CPUs of a thread: %w", getErr)
+		return fmt.Errorf("realtime: reading the CPUs of the thread: %w", getErr)
 	}
-	// The kernel leaves out, without a word, those that are not there or that the control group does not have.
+	// The kernel silently drops CPUs that do not exist or that the control group does not have.
 	for _, cpu := range cpus {
 		if err != nil || !got.IsSet(cpu) {
 			return fmt.Errorf("realtime: CPUs %v: found no CPU %d for this process, expected some of %v (docker run --cpuset-cpus, taskset)",
@@ -95,7 +94,7 @@ func pin(cpus []int) error {
 	return nil
 }
 
-// missing returns the first of cpus that is not in set.
+// missing returns the first of cpus that is not in set, or the first one.
 func missing(cpus []int, set *unix.CPUSet) int {
 	if i := slices.IndexFunc(cpus, func(cpu int) bool { return !set.IsSet(cpu) }); i >= 0 {
 		return cpus[i]
@@ -103,6 +102,7 @@ func missing(cpus []int, set *unix.CPUSet) int {
 	return cpus[0]
 }
 
+// list returns the CPUs in set.
 func list(set *unix.CPUSet) (cpus []int) {
 	for cpu := 0; len(cpus) < set.Count(); cpu++ {
 		if set.IsSet(cpu) {
@@ -112,8 +112,8 @@ func list(set *unix.CPUSet) (cpus []int) {
 	return cpus
 }
 
-// priorityRefused says what is missing.
-func priorityRefused(priority int) error {
+// priorityError returns the error for a priority that is not permitted. It names the missing permission.
+func priorityError(priority int) error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_RTPRIO, &limit); err != nil {
 		return fmt.Errorf("realtime: priority %d: not permitted", priority)
@@ -128,29 +128,27 @@ func priorityRefused(priority int) error {
 		priority, limit.Cur, priority, priority)
 }
 
-// LockMemory keeps the memory of the process from being paged out, and brings in all that it has now: programs and libraries
-// to the last page, so that a part of them that never ran yet is not read from a disk in the middle of a tick. Call it once
-// everything is loaded.
+// LockMemory locks the memory of the process, so that it is never paged out, and loads all pages that are mapped now. Code that
+// runs for the first time is then not read from disk during a tick. Call it after loading programs, libraries and models.
 //
-// Memory that is mapped later is locked when it is first touched (MCL_ONFAULT): the heap of Go and the stacks of threads
-// are mapped far larger than they are used, and would otherwise all be brought in. Since a Go program dies when it cannot
-// map memory, a limit that it could run into later is refused now.
+// Memory that is mapped later is locked when it is first touched (MCL_ONFAULT): Go's heap and thread stacks are mapped much
+// larger than they are used. A Go program dies if it cannot map memory, so a limit of locked memory is an error here.
 func LockMemory() error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit); err != nil {
-		return fmt.Errorf("realtime: asking for the limit of locked memory: %w", err)
+		return fmt.Errorf("realtime: reading the limit of locked memory: %w", err)
 	}
-	refused := fmt.Errorf("realtime: locking memory: not permitted: found RLIMIT_MEMLOCK %s and no CAP_IPC_LOCK, "+
+	notPermitted := fmt.Errorf("realtime: locking memory: not permitted: found RLIMIT_MEMLOCK %s and no CAP_IPC_LOCK, "+
 		"expected no limit (docker run --ulimit memlock=-1, ulimit -l unlimited, LimitMEMLOCK=infinity), or CAP_IPC_LOCK (as root, docker run --cap-add=IPC_LOCK)",
 		bytes(limit.Cur))
 	if limit.Cur != unix.RLIM_INFINITY && !capable(unix.CAP_IPC_LOCK) {
-		return refused
+		return notPermitted
 	}
 	for _, flags := range []int{unix.MCL_CURRENT, unix.MCL_FUTURE | unix.MCL_ONFAULT} {
 		err := unix.Mlockall(flags)
 		switch {
-		case errors.Is(err, unix.EPERM), errors.Is(err, unix.ENOMEM): // A capability of a user namespace is not enough.
-			return refused
+		case errors.Is(err, unix.EPERM), errors.Is(err, unix.ENOMEM): // A capability in a user namespace is not sufficient.
+			return notPermitted
 		case err != nil:
 			return fmt.Errorf("realtime: locking memory: %w", err)
 		}
@@ -158,6 +156,7 @@ func LockMemory() error {
 	return nil
 }
 
+// bytes formats a limit.
 func bytes(limit uint64) string {
 	if limit == math.MaxUint64 {
 		return "unlimited"
@@ -165,7 +164,7 @@ func bytes(limit uint64) string {
 	return fmt.Sprintf("%d bytes", limit)
 }
 
-// capable says whether the thread has a capability, in its user namespace.
+// capable reports whether the thread has a capability in its user namespace.
 func capable(capability int) bool {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData

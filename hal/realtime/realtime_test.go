@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// childTask is what the test binary does instead of testing, in a process of its own: one that may be without rights, and
-// of which all memory may be locked.
+// childTask is the environment variable that makes the test binary a child process. The child runs a task instead of tests: it may
+// lack permissions, and lock all its memory.
 const childTask = "KRABBY_TEST_REALTIME"
 
 func TestMain(m *testing.M) {
@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child does what task says and prints what came of it.
+// child runs a task and prints its error and the locked memory.
 func child(task string) int {
 	for _, resource := range []int{unix.RLIMIT_RTPRIO, unix.RLIMIT_MEMLOCK} {
 		if strings.HasPrefix(task, "limited ") {
@@ -63,7 +63,8 @@ func child(task string) int {
 	return 0
 }
 
-// run lets a child do task, without capabilities if it is limited, and returns its error, or nothing, and its locked memory.
+// run runs a task in a child process, without capabilities if the task is limited. It returns the error or "", and the locked
+// memory.
 func run(t *testing.T, task string) (message string, lockedKB int) {
 	t.Helper()
 	executable, err := os.Executable()
@@ -78,10 +79,10 @@ func run(t *testing.T, task string) (message string, lockedKB int) {
 	}
 	done := make(chan result)
 	go func() {
-		runtime.LockOSThread() // For good: the thread loses what root's child would otherwise get.
+		runtime.LockOSThread() // Without unlocking: the thread drops capabilities that a child of root would inherit.
 		if strings.HasPrefix(task, "limited ") {
 			for _, capability := range []uintptr{unix.CAP_SYS_NICE, unix.CAP_IPC_LOCK} {
-				// Refused to those who have nothing to lose.
+				// Fails without the capability, which is then missing anyway.
 				_ = unix.Prctl(unix.PR_CAPBSET_DROP, capability, 0, 0, 0)
 			}
 		}
@@ -105,7 +106,7 @@ func run(t *testing.T, task string) (message string, lockedKB int) {
 	return message, lockedKB
 }
 
-func TestWhatIsNotPermittedSaysWhatIsMissing(t *testing.T) {
+func TestSettings_notPermitted(t *testing.T) {
 	for task, want := range map[string][]string{
 		"limited priority": {"priority 6: not permitted", "RLIMIT_RTPRIO of at least 6", "--ulimit rtprio=6", "ulimit -r", "CAP_SYS_NICE", "--cap-add=SYS_NICE"},
 		"limited memory":   {"locking memory: not permitted", "found RLIMIT_MEMLOCK ", " bytes", "--ulimit memlock=-1", "ulimit -l", "CAP_IPC_LOCK"},
@@ -113,17 +114,17 @@ func TestWhatIsNotPermittedSaysWhatIsMissing(t *testing.T) {
 		message, lockedKB := run(t, task)
 		for _, part := range want {
 			if !strings.Contains(message, part) {
-				t.Errorf("%s: error %q, want %q in it", task, message, part)
+				t.Errorf("%s: error = %q, want %q in it", task, message, part)
 			}
 		}
 		if strings.Contains(message, "\n") || lockedKB != 0 {
-			t.Errorf("%s: error %q, %d kB locked; want one line, and nothing locked", task, message, lockedKB)
+			t.Errorf("%s: error = %q, %d kB locked; want one line, and 0 kB", task, message, lockedKB)
 		}
 	}
 }
 
-// permitted skips a test where the machine does not let it have what it asks for, but for nothing else.
-func permitted(t *testing.T, message string) {
+// skipNotPermitted skips a test if the machine does not permit the setting, and fails it for other errors.
+func skipNotPermitted(t *testing.T, message string) {
 	t.Helper()
 	if strings.Contains(message, "not permitted") {
 		t.Skip(message)
@@ -133,37 +134,37 @@ func permitted(t *testing.T, message string) {
 	}
 }
 
-func TestLockedMemoryIsLocked(t *testing.T) {
+func TestLockMemory(t *testing.T) {
 	message, lockedKB := run(t, "memory")
-	permitted(t, message)
+	skipNotPermitted(t, message)
 	if lockedKB < 10_000 { // A Go program maps hundreds of MB.
-		t.Errorf("%d kB locked, want all that is mapped", lockedKB)
+		t.Errorf("%d kB locked, want all mapped memory", lockedKB)
 	}
 	if _, lockedKB := run(t, "nothing"); lockedKB != 0 {
-		t.Errorf("%d kB locked in a process that locks nothing", lockedKB)
+		t.Errorf("%d kB locked without LockMemory, want 0", lockedKB)
 	}
 }
 
-// enter takes s for a goroutine of its own and calls look on it.
-func enter(s Settings, look func()) error {
+// apply applies s to a new goroutine, and calls check on it.
+func apply(s Settings, check func()) error {
 	done := make(chan error)
 	go func() {
-		err := s.Enter()
+		err := s.Apply()
 		if err == nil {
-			look()
+			check()
 		}
 		done <- err
 	}()
 	return <-done
 }
 
-func TestAThreadGetsItsPriorityAndNoOtherDoes(t *testing.T) {
-	err := enter(Settings{Priority: 7}, func() {
+func TestSettings_priority(t *testing.T) {
+	err := apply(Settings{Priority: 7}, func() {
 		attr, err := unix.SchedGetAttr(0, 0)
 		if err != nil || attr.Policy != unix.SCHED_FIFO || attr.Priority != 7 {
 			t.Errorf("scheduling of the thread: %+v, %v; want SCHED_FIFO, 7", attr, err)
 		}
-		busy := make(chan bool) // Makes Go start threads, from this one among others.
+		busy := make(chan bool) // Blocking calls make Go start threads, from this one among others.
 		for range 8 {
 			go func() {
 				unix.Nanosleep(&unix.Timespec{Nsec: 20_000_000}, nil)
@@ -183,23 +184,23 @@ func TestAThreadGetsItsPriorityAndNoOtherDoes(t *testing.T) {
 				t.Fatal(err)
 			}
 			if attr, err := unix.SchedGetAttr(tid, 0); err == nil && attr.Policy == unix.SCHED_FIFO && tid != unix.Gettid() {
-				t.Errorf("thread %d has priority %d, want an ordinary one", tid, attr.Priority)
+				t.Errorf("priority of thread %d = %d, want ordinary scheduling", tid, attr.Priority)
 			}
 		}
 	})
 	if err != nil {
-		permitted(t, err.Error())
+		skipNotPermitted(t, err.Error())
 	}
 }
 
-func TestAThreadRunsOnItsCPUsOnly(t *testing.T) {
+func TestSettings_cpus(t *testing.T) {
 	var allowed unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
 		t.Fatal(err)
 	}
 	cpus := list(&allowed)
 	last := cpus[len(cpus)-1:]
-	if err := enter(Settings{CPUs: last}, func() {
+	if err := apply(Settings{CPUs: last}, func() {
 		var got unix.CPUSet
 		if err := unix.SchedGetaffinity(0, &got); err != nil || !slices.Equal(list(&got), last) {
 			t.Errorf("CPUs of the thread: %v, %v; want %v", list(&got), err, last)
@@ -207,8 +208,8 @@ func TestAThreadRunsOnItsCPUsOnly(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	// The test's own thread, and those that are started from now on, have all of them.
-	if err := enter(Settings{}, func() {
+	// Other threads keep all CPUs.
+	if err := apply(Settings{}, func() {
 		var got unix.CPUSet
 		if err := unix.SchedGetaffinity(0, &got); err != nil || !slices.Equal(list(&got), cpus) {
 			t.Errorf("CPUs of another thread: %v, %v; want %v", list(&got), err, cpus)
@@ -226,7 +227,7 @@ func TestAThreadRunsOnItsCPUsOnly(t *testing.T) {
 	}
 }
 
-func TestPrioritiesThatDoNotExistAreRefused(t *testing.T) {
+func TestSettings_invalidPriority(t *testing.T) {
 	for _, priority := range []int{-1, 100} {
 		want := fmt.Sprintf("priority: found %d, expected 0 to 99", priority)
 		if err := (Settings{Priority: priority}).Check(); err == nil || !strings.Contains(err.Error(), want) {
@@ -235,7 +236,7 @@ func TestPrioritiesThatDoNotExistAreRefused(t *testing.T) {
 	}
 }
 
-func TestNothingAskedForIsNothingRefused(t *testing.T) {
+func TestSettings_zero(t *testing.T) {
 	if err := (Settings{}).Check(); err != nil {
 		t.Error(err)
 	}

@@ -13,28 +13,31 @@ import (
 	"strings"
 )
 
-// SchemaVersion is the version of the files that Load reads.
+// SchemaVersion is the schema version of the files that Load reads.
 const SchemaVersion = 1
 
-// MaxFileBytes bounds the size of a robot's file.
+// MaxFileBytes is the maximum size of a robot's file.
 const MaxFileBytes = 1 << 20
 
-// Error says what is wrong with the file of a robot. Field is empty where it is the file as a whole.
-type Error struct {
-	File     string
-	Field    string
-	Found    string
-	Expected string
+// FileError is the error of an invalid robot file.
+type FileError struct {
+	// File is the path of the file.
+	File string
+	// Field is the invalid field; empty if the error concerns the whole file.
+	Field string
+	// Problem describes the error.
+	Problem string
 }
 
-func (e *Error) Error() string {
+// Error names the file, the field and the problem.
+func (e *FileError) Error() string {
 	if e.Field == "" {
-		return fmt.Sprintf("robot %s: found %s, expected %s", e.File, e.Found, e.Expected)
+		return fmt.Sprintf("robot %s: %s", e.File, e.Problem)
 	}
-	return fmt.Sprintf("robot %s: %s: found %s, expected %s", e.File, e.Field, e.Found, e.Expected)
+	return fmt.Sprintf("robot %s: %s: %s", e.File, e.Field, e.Problem)
 }
 
-// file is a robot as JSON. Each field is required except orders; numbers are pointers to tell 0 from missing.
+// file is a robot as JSON. All fields but orders are required. Numbers are pointers, so that 0 differs from missing.
 type file struct {
 	SchemaVersion int                 `json:"schema_version"`
 	Name          string              `json:"name"`
@@ -73,12 +76,12 @@ type fileJoint struct {
 //	  ],
 //	  "feet": ["FL", "FR", "RL", "RR"],           0 to 32, unique, in the order of an observation's contacts
 //	  "orders": {                                 optional: other orders of the same joints
-//	    "type_major": ["FL_hip_joint"]            every joint once
+//	    "type_major": ["FL_hip_joint"]            each joint once
 //	  }
 //	}
 //
-// Units are those of the fields of [Robot] and [Joint]. Fields that it does not know are refused. The error is an
-// *Error for what the file contains, and else from reading it.
+// Units are those of the fields of [Robot] and [Joint]. Unknown fields are an error. The error is a [*FileError] for invalid
+// content, and otherwise that of reading the file.
 func Load(path string) (*Robot, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -90,33 +93,39 @@ func Load(path string) (*Robot, error) {
 		return nil, fmt.Errorf("robot: reading %s: %w", path, err)
 	}
 	if len(content) > MaxFileBytes {
-		return nil, &Error{File: path, Found: fmt.Sprintf("more than %d bytes", MaxFileBytes), Expected: "the description of a robot"}
+		return nil, &FileError{File: path, Problem: fmt.Sprintf("larger than %d bytes", MaxFileBytes)}
 	}
 	parsed, err := parse(path, content)
 	if err != nil {
 		return nil, err
 	}
-	return parsed.robot(path)
+	r, fieldErr := parsed.robot()
+	if fieldErr != nil {
+		fieldErr.File = path
+		return nil, fieldErr
+	}
+	return r, nil
 }
 
-// parse reads a file strictly: fields that it does not know are refused, because they may carry meaning.
+// parse decodes a file. Unknown fields are an error, because they may be significant.
 func parse(path string, content []byte) (*file, error) {
 	var f file
 	d := json.NewDecoder(bytes.NewReader(content))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&f); err != nil {
-		var wrongType *json.UnmarshalTypeError
-		switch {
-		case errors.As(err, &wrongType):
-			return nil, &Error{File: path, Field: wrongType.Field, Found: "a JSON " + wrongType.Value, Expected: "a value of type " + strings.TrimPrefix(wrongType.Type.String(), "*")}
-		case strings.HasPrefix(err.Error(), "json: unknown field "):
-			field := strings.Trim(strings.TrimPrefix(err.Error(), "json: unknown field "), `"`)
-			return nil, &Error{File: path, Field: field, Found: "an unknown field", Expected: fmt.Sprintf("only the fields of schema version %d", SchemaVersion)}
+		if wrongType, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+			want := strings.TrimPrefix(wrongType.Type.String(), "*")
+			problem := fmt.Sprintf("found a JSON %s, expected a value of type %s", wrongType.Value, want)
+			return nil, &FileError{File: path, Field: wrongType.Field, Problem: problem}
 		}
-		return nil, &Error{File: path, Found: "no valid JSON (" + err.Error() + ")", Expected: "the description of a robot"}
+		if field, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+			problem := fmt.Sprintf("unknown field in schema version %d", SchemaVersion)
+			return nil, &FileError{File: path, Field: strings.Trim(field, `"`), Problem: problem}
+		}
+		return nil, &FileError{File: path, Problem: "invalid JSON: " + err.Error()}
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return nil, &Error{File: path, Found: "more after the JSON object", Expected: "nothing"}
+		return nil, &FileError{File: path, Problem: "trailing data after the JSON object"}
 	}
 	return &f, nil
 }
@@ -126,75 +135,88 @@ var (
 	partName  = regexp.MustCompile(`^[A-Za-z0-9_]{1,64}$`)
 )
 
-// robot returns the robot that f describes, or an *Error for the first field that does not fit.
-func (f *file) robot(path string) (*Robot, error) {
-	wrong := func(field, found, expected string) error {
-		return &Error{File: path, Field: field, Found: found, Expected: expected}
-	}
+// invalid returns an error for a field. Load adds the file.
+func invalid(field, problem string, args ...any) *FileError {
+	return &FileError{Field: field, Problem: fmt.Sprintf(problem, args...)}
+}
+
+// robot returns the robot that f describes, or an error for the first invalid field.
+func (f *file) robot() (*Robot, *FileError) {
 	switch {
 	case f.SchemaVersion != SchemaVersion:
-		return nil, wrong("schema_version", fmt.Sprint(f.SchemaVersion), fmt.Sprint(SchemaVersion))
+		return nil, invalid("schema_version", "found %d, expected %d", f.SchemaVersion, SchemaVersion)
 	case !robotName.MatchString(f.Name):
-		return nil, wrong("name", fmt.Sprintf("%q", f.Name), "1 to 64 lower case letters, digits and _")
+		return nil, invalid("name", "found %q, expected 1 to 64 lower case letters, digits and _", f.Name)
 	case len(f.Joints) < 1 || len(f.Joints) > MaxJoints:
-		return nil, wrong("joints", fmt.Sprint(len(f.Joints)), fmt.Sprintf("1 to %d", MaxJoints))
+		return nil, invalid("joints", "found %d, expected 1 to %d", len(f.Joints), MaxJoints)
 	case f.Feet == nil || len(f.Feet) > MaxFeet:
-		return nil, wrong("feet", fmt.Sprint(len(f.Feet)), fmt.Sprintf("a list of 0 to %d", MaxFeet))
+		return nil, invalid("feet", "found %d, expected a list of 0 to %d", len(f.Feet), MaxFeet)
 	}
 	r := &Robot{Name: f.Name, Feet: f.Feet, Orders: f.Orders}
 	for i, j := range f.Joints {
-		at := fmt.Sprintf("joints[%d].", i)
-		if !partName.MatchString(j.Name) {
-			return nil, wrong(at+"name", fmt.Sprintf("%q", j.Name), "1 to 64 letters, digits and _")
+		if err := r.addJoint(i, j); err != nil {
+			return nil, err
 		}
-		if slices.Contains(r.JointNames(), j.Name) {
-			return nil, wrong(at+"name", fmt.Sprintf("%q a second time", j.Name), "each joint once")
-		}
-		for _, n := range []struct {
-			field    string
-			value    *float64
-			fits     func(v float64) bool
-			expected string
-		}{
-			{"lower_rad", j.LowerRad, func(v float64) bool { return v >= -100 && v <= 100 }, "-100 to 100"},
-			{"upper_rad", j.UpperRad, func(v float64) bool { return v > *j.LowerRad && v <= 100 }, "more than lower_rad, at most 100"},
-			{"velocity_limit_rad_per_sec", j.VelocityLimitRadPerSec, func(v float64) bool { return v > 0 && v <= 1000 }, "more than 0, at most 1000"},
-			{"effort_limit_nm", j.EffortLimitNm, func(v float64) bool { return v > 0 && v <= 100_000 }, "more than 0, at most 100000"},
-			{"default_rad", j.DefaultRad, func(v float64) bool { return v >= *j.LowerRad && v <= *j.UpperRad }, "lower_rad to upper_rad"},
-			{"kp", j.Kp, func(v float64) bool { return v > 0 && v <= 100_000 }, "more than 0, at most 100000"},
-			{"kd", j.Kd, func(v float64) bool { return v > 0 && v <= 100_000 }, "more than 0, at most 100000"},
-		} {
-			if n.value == nil {
-				return nil, wrong(at+n.field, "nothing", n.expected)
-			}
-			if !n.fits(*n.value) {
-				return nil, wrong(at+n.field, fmt.Sprint(*n.value), n.expected)
-			}
-		}
-		r.Joints = append(r.Joints, Joint{
-			Name: j.Name, LowerRad: *j.LowerRad, UpperRad: *j.UpperRad,
-			VelocityLimitRadPerSec: *j.VelocityLimitRadPerSec, EffortLimitNm: *j.EffortLimitNm,
-		})
-		r.DefaultPoseRad = append(r.DefaultPoseRad, *j.DefaultRad)
-		r.Kp = append(r.Kp, *j.Kp)
-		r.Kd = append(r.Kd, *j.Kd)
 	}
 	for i, foot := range f.Feet {
+		field := fmt.Sprintf("feet[%d]", i)
 		if !partName.MatchString(foot) {
-			return nil, wrong(fmt.Sprintf("feet[%d]", i), fmt.Sprintf("%q", foot), "1 to 64 letters, digits and _")
+			return nil, invalid(field, "found %q, expected 1 to 64 letters, digits and _", foot)
 		}
 		if slices.Contains(f.Feet[:i], foot) {
-			return nil, wrong(fmt.Sprintf("feet[%d]", i), fmt.Sprintf("%q a second time", foot), "each foot once")
+			return nil, invalid(field, "duplicate foot %q", foot)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.Orders)) {
 		if !robotName.MatchString(name) {
-			return nil, wrong("orders", fmt.Sprintf("%q", name), "names of 1 to 64 lower case letters, digits and _")
+			return nil, invalid("orders", "found %q, expected names of 1 to 64 lower case letters, digits and _", name)
 		}
-		if _, err := r.MapTo(f.Orders[name]); err != nil {
-			found, expected, _ := strings.Cut(strings.TrimPrefix(err.Error(), "found "), ", expected ")
-			return nil, wrong("orders."+name, found, expected)
+		if _, err := r.IndicesOf(f.Orders[name]); err != nil {
+			return nil, invalid("orders."+name, "%v", err)
 		}
 	}
 	return r, nil
+}
+
+// addJoint adds joint i of a file, or returns an error for its first invalid field.
+func (r *Robot) addJoint(i int, j fileJoint) *FileError {
+	prefix := fmt.Sprintf("joints[%d].", i)
+	if !partName.MatchString(j.Name) {
+		return invalid(prefix+"name", "found %q, expected 1 to 64 letters, digits and _", j.Name)
+	}
+	if slices.Contains(r.JointNames(), j.Name) {
+		return invalid(prefix+"name", "duplicate joint %q", j.Name)
+	}
+	positive := func(limit float64) func(float64) bool {
+		return func(v float64) bool { return v > 0 && v <= limit }
+	}
+	for _, n := range []struct {
+		field    string
+		value    *float64
+		valid    func(v float64) bool // Later fields may refer to earlier ones.
+		expected string
+	}{
+		{"lower_rad", j.LowerRad, func(v float64) bool { return v >= -100 && v <= 100 }, "-100 to 100"},
+		{"upper_rad", j.UpperRad, func(v float64) bool { return v > *j.LowerRad && v <= 100 }, "more than lower_rad, at most 100"},
+		{"velocity_limit_rad_per_sec", j.VelocityLimitRadPerSec, positive(1000), "more than 0, at most 1000"},
+		{"effort_limit_nm", j.EffortLimitNm, positive(100_000), "more than 0, at most 100000"},
+		{"default_rad", j.DefaultRad, func(v float64) bool { return v >= *j.LowerRad && v <= *j.UpperRad }, "lower_rad to upper_rad"},
+		{"kp", j.Kp, positive(100_000), "more than 0, at most 100000"},
+		{"kd", j.Kd, positive(100_000), "more than 0, at most 100000"},
+	} {
+		if n.value == nil {
+			return invalid(prefix+n.field, "not found, expected %s", n.expected)
+		}
+		if !n.valid(*n.value) {
+			return invalid(prefix+n.field, "found %v, expected %s", *n.value, n.expected)
+		}
+	}
+	r.Joints = append(r.Joints, Joint{
+		Name: j.Name, LowerRad: *j.LowerRad, UpperRad: *j.UpperRad,
+		VelocityLimitRadPerSec: *j.VelocityLimitRadPerSec, EffortLimitNm: *j.EffortLimitNm,
+	})
+	r.DefaultPoseRad = append(r.DefaultPoseRad, *j.DefaultRad)
+	r.Kp = append(r.Kp, *j.Kp)
+	r.Kd = append(r.Kd, *j.Kd)
+	return nil
 }

@@ -3,17 +3,17 @@ package robot
 // Go1 returns the Unitree Go1, a quadruped with 12 joints.
 //
 // Joints are leg-major, in the order of the MuJoCo Playground model (go1_mjx_feetonly.xml): front right, front left,
-// rear right, rear left; in each leg hip (abduction), thigh, calf. Ranges, torque limits and gains are that model's,
-// the default pose is its keyframe "home"; MuJoCo Menagerie (unitree_go1/go1.xml) has the same ranges and torque limits.
-// The velocity limit is the manufacturer's (unitree_ros, go1.urdf), at the calf divided by the gear of 1.5 that its torque
-// is multiplied by.
+// rear right, rear left; in each leg hip (abduction), thigh, calf. Ranges, torque limits and gains are from that model; the
+// default pose is its keyframe "home". MuJoCo Menagerie (unitree_go1/go1.xml) has the same ranges and torque limits. The velocity
+// limits are from the manufacturer (unitree_ros, go1.urdf). At the calf, a gear ratio of 1.5 divides the velocity and multiplies
+// the torque.
 func Go1() *Robot {
 	r := &Robot{
 		Name: "go1",
 		Feet: []string{"FR", "FL", "RR", "RL"},
 	}
 	for _, leg := range r.Feet {
-		hipRad := 0.1 // Right legs lean out to positive, left legs to negative.
+		hipRad := 0.1 // Outwards: positive for right legs, negative for left legs.
 		if leg == "FL" || leg == "RL" {
 			hipRad = -0.1
 		}
@@ -27,6 +27,6 @@ func Go1() *Robot {
 		r.Kd = append(r.Kd, 0.5, 0.5, 0.5)
 	}
 	// All hips, then all thighs, then all calves.
-	r.Orders = map[string][]string{"type_major": names([]string{"_hip_joint", "_thigh_joint", "_calf_joint"}, r.Feet)}
+	r.Orders = map[string][]string{"type_major": typeMajor([]string{"_hip_joint", "_thigh_joint", "_calf_joint"}, r.Feet)}
 	return r
 }

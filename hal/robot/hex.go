@@ -3,11 +3,11 @@ package robot
 // Hex returns Krabby's own hexapod, with 18 joints.
 //
 // Joints are leg-major, in the order of the motor boards' later firmware: front, middle and rear leg, each left before
-// right; in each leg hip_yaw, hip_pitch, knee. What is known of it: the boards map ±0.5 rad onto the stroke of their
-// actuators, so that is the range, and its middle is the default pose.
+// right; in each leg hip_yaw, hip_pitch, knee. The range is ±0.5 rad, because the boards map it onto the stroke of their
+// actuators. The default pose is its middle.
 //
-// Assumed, until someone measures it: 1 rad/s and 60 N·m for each joint (linear actuators: slow and strong), and the
-// gains, which the boards do not take: they close loops of their own.
+// Not measured yet, and assumed: 1 rad/s and 60 N·m for each joint (linear actuators: slow and strong), and the gains. The boards
+// ignore gains and close their own loops.
 func Hex() *Robot {
 	r := &Robot{
 		Name: "hex",
@@ -22,8 +22,8 @@ func Hex() *Robot {
 		}
 	}
 	r.Orders = map[string][]string{
-		"type_major": names([]string{"_hip_yaw", "_hip_pitch", "_knee"}, r.Feet),
-		// The fields of a motor board's command line, board after board: front, middle, rear (that order is assumed).
+		"type_major": typeMajor([]string{"_hip_yaw", "_hip_pitch", "_knee"}, r.Feet),
+		// The fields of a motor board's command line, for the front, middle and rear board (assumed order of boards).
 		"boards": {
 			"FL_hip_yaw", "FR_hip_yaw", "FL_hip_pitch", "FL_knee", "FR_hip_pitch", "FR_knee",
 			"ML_hip_yaw", "MR_hip_yaw", "ML_hip_pitch", "ML_knee", "MR_hip_pitch", "MR_knee",

@@ -1,7 +1,7 @@
-// Package robot describes the legged robots that Krabby can drive: the joints, their order and limits, the feet, and
-// the default pose and gains.
+// Package robot describes legged robots: the joints with their order and limits, the feet, the default pose and the default
+// gains.
 //
-// It is the bottom of the dependency graph: it holds facts and imports nothing of this module, ever.
+// It is the bottom of the dependency graph: it must never import another package of this module.
 package robot
 
 import (
@@ -11,109 +11,112 @@ import (
 	"strings"
 )
 
-// MaxJoints and MaxFeet bound every robot, and with it every message.
+// The bounds of every robot, and thereby of every message.
 const (
+	// MaxJoints is the maximum number of joints.
 	MaxJoints = 64
-	MaxFeet   = 32
+	// MaxFeet is the maximum number of feet.
+	MaxFeet = 32
 )
 
 // Joint is one rotary joint of a robot.
 type Joint struct {
-	// Name is the joint's name in the robot's model file.
+	// Name is the name of the joint in the robot's model file.
 	Name string
-	// LowerRad and UpperRad bound the position, in rad; the bounds belong to the range.
+	// LowerRad and UpperRad are the inclusive limits of the position, in rad.
 	LowerRad, UpperRad float64
-	// VelocityLimitRadPerSec is the largest speed of the joint, in rad/s.
+	// VelocityLimitRadPerSec is the maximum speed of the joint, in rad/s.
 	VelocityLimitRadPerSec float64
-	// EffortLimitNm is the largest torque of the actuator, in N·m.
+	// EffortLimitNm is the maximum torque of the actuator, in N·m.
 	EffortLimitNm float64
 }
 
-// Clamp returns the position nearest to positionRad within the joint's range. NaN stays NaN.
+// Clamp returns the position within the joint's range that is nearest to positionRad. Clamp of NaN is NaN.
 func (j Joint) Clamp(positionRad float64) float64 {
 	return min(max(positionRad, j.LowerRad), j.UpperRad)
 }
 
-// Contains says whether positionRad lies within the joint's range. NaN does not.
+// Contains reports whether positionRad is within the joint's range. NaN is not.
 func (j Joint) Contains(positionRad float64) bool {
 	return positionRad >= j.LowerRad && positionRad <= j.UpperRad
 }
 
-// Robot is one kind of robot. Every slice over joints, here and in the messages, has the length and order of Joints.
+// Robot is a model of robot. Slices over joints, here and in messages, have the length and order of Joints.
 type Robot struct {
 	// Name identifies the robot in flags, manifests and reports: lower case letters, digits and _.
 	Name string
-	// Joints in the order of the robot's model file.
+	// Joints are in the order of the robot's model file.
 	Joints []Joint
-	// Feet names the feet, in the order of the contacts of an observation.
+	// Feet are the names of the feet, in the order of the contacts of an observation.
 	Feet []string
-	// DefaultPoseRad is the standing pose, in rad, one value a joint.
+	// DefaultPoseRad is the standing pose, in rad, one value per joint.
 	DefaultPoseRad []float64
-	// Kp is the default proportional gain, in N·m/rad, one value a joint.
+	// Kp is the default proportional gain, in N·m/rad, one value per joint.
 	Kp []float64
-	// Kd is the default derivative gain, in N·m·s/rad, one value a joint.
+	// Kd is the default derivative gain, in N·m·s/rad, one value per joint.
 	Kd []float64
-	// Orders are other orders in which someone lists the same joints, by name: each has the name of every joint once.
+	// Orders are other orders of the joints, by name, such as those of a simulator or a motor board. Each lists every joint once.
 	Orders map[string][]string
 }
 
-// Map is a bijection between the order of a robot's Joints and another one: Map[i] is the index in Joints of what the
-// other order has at i.
-type Map []int
+// JointIndices are the positions of joints in a robot's Joints, for joints that are listed in another order: element i is the
+// index in Joints of the joint that the other order has at i.
+type JointIndices []int
 
-// Order returns the map to the order of that name. The error lists the robot's orders.
-func (r *Robot) Order(name string) (Map, error) {
+// Order returns the indices for the order of that name. The error lists the robot's orders.
+func (r *Robot) Order(name string) (JointIndices, error) {
 	order, ok := r.Orders[name]
 	if !ok {
 		return nil, fmt.Errorf("robot %s: unknown joint order %q: expected one of %s", r.Name, name,
 			strings.Join(slices.Sorted(maps.Keys(r.Orders)), ", "))
 	}
-	m, err := r.MapTo(order)
+	m, err := r.IndicesOf(order)
 	if err != nil {
 		return nil, fmt.Errorf("robot %s: joint order %q: %w", r.Name, name, err)
 	}
 	return m, nil
 }
 
-// MapTo returns the map to an order given by the joints' names. The error names the joint that is unknown, repeated or
-// missing.
-func (r *Robot) MapTo(order []string) (Map, error) {
-	m := make(Map, 0, len(order))
+// IndicesOf returns the indices for an order, which lists the names of all joints. The error names the first joint that is
+// unknown, duplicate or missing.
+func (r *Robot) IndicesOf(order []string) (JointIndices, error) {
+	m := make(JointIndices, 0, len(order))
 	for _, name := range order {
-		at := slices.IndexFunc(r.Joints, func(j Joint) bool { return j.Name == name })
+		i := slices.IndexFunc(r.Joints, func(j Joint) bool { return j.Name == name })
 		switch {
-		case at < 0:
-			return nil, fmt.Errorf("found %q, expected the name of a joint", name)
-		case slices.Contains(m, at):
-			return nil, fmt.Errorf("found %q twice, expected each joint once", name)
+		case i < 0:
+			return nil, fmt.Errorf("unknown joint %q", name)
+		case slices.Contains(m, i):
+			return nil, fmt.Errorf("duplicate joint %q", name)
 		}
-		m = append(m, at)
+		m = append(m, i)
 	}
 	for i, j := range r.Joints {
 		if !slices.Contains(m, i) {
-			return nil, fmt.Errorf("found no %q, expected each joint once", j.Name)
+			return nil, fmt.Errorf("joint %q not found", j.Name)
 		}
 	}
 	return m, nil
 }
 
-// To writes values, which are in the robot's order, into dst in the other order. Both have len(m) values and do not
-// overlap; it panics otherwise, as an index out of range does.
-func (m Map) To(dst, values []float64) {
-	for i, at := range m {
-		dst[i] = values[at]
+// Gather converts values from the robot's order to the other order: dst[i] is values[m[i]]. The slices must not overlap. It
+// panics if an index is out of range.
+func (m JointIndices) Gather(dst, values []float64) {
+	for i, joint := range m {
+		dst[i] = values[joint]
 	}
 }
 
-// From writes values, which are in the other order, into dst in the robot's order, as To does.
-func (m Map) From(dst, values []float64) {
-	for i, at := range m {
-		dst[at] = values[i]
+// Scatter converts values from the other order to the robot's order: dst[m[i]] is values[i]. The slices must not overlap. It
+// panics if an index is out of range.
+func (m JointIndices) Scatter(dst, values []float64) {
+	for i, joint := range m {
+		dst[joint] = values[i]
 	}
 }
 
-// names lists joints type-major: each kind of joint in turn, on all legs.
-func names(kinds, legs []string) []string {
+// typeMajor returns the names of the joints in type-major order: the first kind on all legs, then the second, and so on.
+func typeMajor(kinds, legs []string) []string {
 	var all []string
 	for _, kind := range kinds {
 		for _, leg := range legs {
@@ -123,7 +126,7 @@ func names(kinds, legs []string) []string {
 	return all
 }
 
-// JointNames returns the names of the joints in order.
+// JointNames returns the names of the joints, in order.
 func (r *Robot) JointNames() []string {
 	names := make([]string, len(r.Joints))
 	for i, j := range r.Joints {
@@ -132,12 +135,12 @@ func (r *Robot) JointNames() []string {
 	return names
 }
 
-// Names returns the names of the known robots, sorted.
+// Names returns the names of the built-in robots, sorted.
 func Names() []string {
 	return []string{"go1", "go2", "hex"}
 }
 
-// ByName returns the robot of that name. The error lists the known names.
+// ByName returns the built-in robot of that name. The error lists the names.
 func ByName(name string) (*Robot, error) {
 	switch name {
 	case "go1":

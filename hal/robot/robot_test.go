@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestEveryRobotIsConsistent(t *testing.T) {
+func TestByName(t *testing.T) {
 	for _, name := range Names() {
 		t.Run(name, func(t *testing.T) {
 			r, err := ByName(name)
@@ -22,26 +22,26 @@ func TestEveryRobotIsConsistent(t *testing.T) {
 				t.Fatalf("%d joints, %d default positions, %d kp, %d kd", n, len(r.DefaultPoseRad), len(r.Kp), len(r.Kd))
 			}
 			if n > MaxJoints || len(r.Feet) > MaxFeet {
-				t.Errorf("%d joints and %d feet: expected at most %d and %d", n, len(r.Feet), MaxJoints, MaxFeet)
+				t.Errorf("%d joints and %d feet: want at most %d and %d", n, len(r.Feet), MaxJoints, MaxFeet)
 			}
 			seen := map[string]bool{}
 			for i, j := range r.Joints {
 				if seen[j.Name] {
-					t.Errorf("joint %q appears twice", j.Name)
+					t.Errorf("duplicate joint %q", j.Name)
 				}
 				seen[j.Name] = true
 				if !j.Contains(r.DefaultPoseRad[i]) {
 					t.Errorf("%s: default pose %v rad is outside [%v, %v]", j.Name, r.DefaultPoseRad[i], j.LowerRad, j.UpperRad)
 				}
 				if j.VelocityLimitRadPerSec <= 0 || j.EffortLimitNm <= 0 || r.Kp[i] <= 0 || r.Kd[i] <= 0 {
-					t.Errorf("%s: limits and gains must be positive: %+v kp %v kd %v", j.Name, j, r.Kp[i], r.Kd[i])
+					t.Errorf("%s: limits %+v, kp %v, kd %v; want positive values", j.Name, j, r.Kp[i], r.Kd[i])
 				}
 			}
 		})
 	}
 }
 
-func TestGo1IsTheModelFiles(t *testing.T) {
+func TestGo1(t *testing.T) {
 	r := Go1()
 	wantNames := []string{
 		"FR_hip_joint", "FR_thigh_joint", "FR_calf_joint", "FL_hip_joint", "FL_thigh_joint", "FL_calf_joint",
@@ -56,7 +56,7 @@ func TestGo1IsTheModelFiles(t *testing.T) {
 	}
 }
 
-func TestGo2IsTheModelFiles(t *testing.T) {
+func TestGo2(t *testing.T) {
 	r := Go2()
 	wantNames := []string{
 		"FL_hip_joint", "FL_thigh_joint", "FL_calf_joint", "FR_hip_joint", "FR_thigh_joint", "FR_calf_joint",
@@ -70,11 +70,11 @@ func TestGo2IsTheModelFiles(t *testing.T) {
 		t.Errorf("default pose = %v, want %v", r.DefaultPoseRad, wantPose)
 	}
 	if front, rear := r.Joints[4].UpperRad, r.Joints[7].UpperRad; front != 3.4907 || rear != 4.5379 {
-		t.Errorf("thighs reach %v and %v rad, want 3.4907 in front and 4.5379 behind", front, rear)
+		t.Errorf("upper limits of the thighs = %v front, %v rear; want 3.4907 and 4.5379", front, rear)
 	}
 }
 
-func TestHexHasThreeJointsOnEachOfSixLegs(t *testing.T) {
+func TestHex(t *testing.T) {
 	want := []string{
 		"FL_hip_yaw", "FL_hip_pitch", "FL_knee", "FR_hip_yaw", "FR_hip_pitch", "FR_knee",
 		"ML_hip_yaw", "ML_hip_pitch", "ML_knee", "MR_hip_yaw", "MR_hip_pitch", "MR_knee",
@@ -85,21 +85,21 @@ func TestHexHasThreeJointsOnEachOfSixLegs(t *testing.T) {
 	}
 }
 
-func TestRobotsAreNotShared(t *testing.T) {
+func TestGo1_returnsCopy(t *testing.T) {
 	Go1().Joints[0].UpperRad = 99
 	if got := Go1().Joints[0].UpperRad; got != 0.863 {
-		t.Errorf("a caller's change reached another caller: upper limit = %v, want 0.863", got)
+		t.Errorf("upper limit after a change of another copy = %v, want 0.863", got)
 	}
 }
 
-func TestUnknownRobotNamesTheKnownOnes(t *testing.T) {
+func TestByName_unknown(t *testing.T) {
 	_, err := ByName("spot")
 	if err == nil || !strings.Contains(err.Error(), `"spot"`) || !strings.Contains(err.Error(), "go1") {
-		t.Errorf("ByName(spot) error = %v, want one that names spot and go1", err)
+		t.Errorf("ByName(spot) = %v, want an error with spot and go1", err)
 	}
 }
 
-func TestJointRange(t *testing.T) {
+func TestJoint_ClampContains(t *testing.T) {
 	j := Joint{LowerRad: -1, UpperRad: 2}
 	for _, tt := range []struct {
 		in, clamped float64
@@ -116,6 +116,6 @@ func TestJointRange(t *testing.T) {
 		}
 	}
 	if !math.IsNaN(j.Clamp(math.NaN())) || j.Contains(math.NaN()) {
-		t.Error("NaN must stay NaN and lie in no range")
+		t.Errorf("Clamp(NaN) = %v, Contains(NaN) = %v; want NaN, false", j.Clamp(math.NaN()), j.Contains(math.NaN()))
 	}
 }

@@ -8,44 +8,43 @@ import (
 	"krabby.dev/krabby/hal/robot"
 )
 
-// DefaultMaxCommandAge is how old a command may be where nothing else is configured. A server whose period is longer
-// can apply none.
+// DefaultMaxCommandAge is the default of Config.MaxCommandAge. The period of a server's loop must be shorter.
 const DefaultMaxCommandAge = 100 * time.Millisecond
 
-// Config is what a gate holds a robot to. Start from [Defaults]: a zero is a zero, not a default.
+// Config is the configuration of a gate. Start from [Defaults]: the zero value of a field is not its default.
 type Config struct {
-	// SessionID is that of the observations; a command of another session is refused.
+	// SessionID is the session of the observations. Commands of other sessions are rejected.
 	SessionID uint64
 
-	// MaxCommandAge is how old a command may be, both when it is offered and while it is in force.
+	// MaxCommandAge is the maximum age of a command, when it is offered and while it is in force.
 	MaxCommandAge time.Duration
-	// MaxObservationAge is how old the observation may be that a command answers, and how long ago the robot may last
-	// have been read where a command is to be accepted.
+	// MaxObservationAge is the maximum age of the observation that a command answers, and of the last observation when a
+	// command is accepted.
 	MaxObservationAge time.Duration
-	// DampAfter is how long an expired command's last output is held before the joints are damped.
+	// DampAfter is how long the last output is held after a command expired, before the joints are damped.
 	DampAfter time.Duration
 
-	// StopObservationAge is how long ago the robot may last have been read; more stops it.
+	// StopObservationAge is the age of the last observation above which the robot is stopped.
 	StopObservationAge time.Duration
-	// StopMarginRad is how far outside its range a joint may be measured, in rad; more stops the robot.
+	// StopMarginRad is how far outside its range a joint may be measured before the robot is stopped, in rad.
 	StopMarginRad float64
-	// MaxWriteFailures is how many writes in a row may fail; one more stops the robot.
+	// MaxWriteFailures is the number of consecutive failed writes above which the robot is stopped.
 	MaxWriteFailures int
 
-	// SlewFraction is the part of each joint's velocity limit with which the target may move, more than 0 and at most 1.
+	// SlewFraction is the slew limit of the targets as a fraction of each joint's velocity limit, more than 0 and at most 1.
 	SlewFraction float64
-	// MaxStep is the longest time for which one tick may move a target, however long ago the tick before was.
+	// MaxStep bounds the time for which one tick moves a target, if the tick before was longer ago.
 	MaxStep time.Duration
 
-	// MaxKp and MaxKd bound the gains from above, in N·m/rad and N·m·s/rad, one value a joint.
+	// MaxKp and MaxKd are upper bounds of the gains, in N·m/rad and N·m·s/rad, one value per joint.
 	MaxKp, MaxKd []float64
-	// DampKd is the gain with which joints are damped, in N·m·s/rad, one value a joint.
+	// DampKd is the derivative gain of damped joints, in N·m·s/rad, one value per joint.
 	DampKd []float64
 }
 
-// Defaults returns the configuration for r of which docs/hal.md says the numbers.
+// Defaults returns the default configuration for r. docs/hal.md lists the values.
 func Defaults(r *robot.Robot) Config {
-	const maxGain = 2 // Times the robot's own gains.
+	const maxGain = 2 // In multiples of the robot's default gains.
 	c := Config{
 		MaxCommandAge:      DefaultMaxCommandAge,
 		MaxObservationAge:  200 * time.Millisecond,
@@ -66,7 +65,7 @@ func Defaults(r *robot.Robot) Config {
 	return c
 }
 
-// validate returns an error that names the first field that makes no sense.
+// validate returns an error that names the first invalid field.
 func (c *Config) validate(r *robot.Robot) error {
 	for _, d := range []struct {
 		name  string
@@ -116,7 +115,7 @@ func (c *Config) validate(r *robot.Robot) error {
 	return validateRobot(r)
 }
 
-// validateRobot returns an error that names the first joint whose limits cannot be kept.
+// validateRobot returns an error that names the first joint with invalid limits.
 func validateRobot(r *robot.Robot) error {
 	if len(r.DefaultPoseRad) != len(r.Joints) {
 		return fmt.Errorf("safety: robot %s: found a default pose of %d values, expected %d", r.Name, len(r.DefaultPoseRad), len(r.Joints))

@@ -12,61 +12,61 @@ import (
 	"krabby.dev/krabby/hal/robot"
 )
 
-func TestCommandsAreRefused(t *testing.T) {
-	nan, inf := math.NaN(), math.Inf(1)
-	tests := []struct {
-		name   string
-		change func(*message.JointCommand)
-		want   Cause
-	}{
-		{"another session", func(c *message.JointCommand) { c.SessionID++ }, Session},
-		{"too few targets", func(c *message.JointCommand) { c.TargetRad = c.TargetRad[:11] }, Shape},
-		{"no kp", func(c *message.JointCommand) { c.Kp = nil }, Shape},
-		{"too many kd", func(c *message.JointCommand) { c.Kd = append(c.Kd, 0) }, Shape},
-		{"too few feed-forward efforts", func(c *message.JointCommand) { c.FeedForwardNm = make([]float64, 11) }, Shape},
-		{"a NaN feed-forward effort", func(c *message.JointCommand) { feedForward(c, 11, nan) }, NotFinite},
-		{"an infinite feed-forward effort", func(c *message.JointCommand) { feedForward(c, 0, -inf) }, NotFinite},
-		{"a NaN target", func(c *message.JointCommand) { c.TargetRad[4] = nan }, NotFinite},
-		{"an infinite target", func(c *message.JointCommand) { c.TargetRad[4] = inf }, NotFinite},
-		{"a NaN kp", func(c *message.JointCommand) { c.Kp[0] = nan }, NotFinite},
-		{"an infinite kd", func(c *message.JointCommand) { c.Kd[11] = inf }, NotFinite},
-		{"a negative kp", func(c *message.JointCommand) { c.Kp[0] = -1e-9 }, Gain},
-		{"a negative kd", func(c *message.JointCommand) { c.Kd[0] = -1e-9 }, Gain},
-		{"a kp above its bound", func(c *message.JointCommand) { c.Kp[11] = math.Nextafter(70, 71) }, Gain},
-		{"a kd above its bound", func(c *message.JointCommand) { c.Kd[11] = math.Nextafter(1, 2) }, Gain},
-		{"a target just above the range", func(c *message.JointCommand) { c.TargetRad[0] = math.Nextafter(0.863, 1) }, JointLimit},
-		{"a target just below the range", func(c *message.JointCommand) { c.TargetRad[11] = math.Nextafter(-2.818, -3) }, JointLimit},
-		{"a feed-forward effort just above its limit", func(c *message.JointCommand) { feedForward(c, 0, math.Nextafter(23.7, 24)) }, EffortLimit},
-		{"a feed-forward effort just below its limit", func(c *message.JointCommand) { feedForward(c, 11, math.Nextafter(-35.55, -36)) }, EffortLimit},
-		{"made in 1 ms and a bit", func(c *message.JointCommand) { c.MonotonicNs += ms + 1 }, Future},
-		{"made at the end of time", func(c *message.JointCommand) { c.MonotonicNs = math.MaxInt64 }, Future},
-		{"made 100 ms and a bit ago", func(c *message.JointCommand) { c.MonotonicNs -= 100*ms + 1 }, Stale},
-		{"made at the beginning of time", func(c *message.JointCommand) { c.MonotonicNs, c.ExpiresNs = math.MinInt64, math.MaxInt64 }, Stale},
-		{"expired just now", func(c *message.JointCommand) { c.ExpiresNs = c.MonotonicNs - 1 }, Expired},
-		{"expired at the beginning of time", func(c *message.JointCommand) { c.ExpiresNs = math.MinInt64 }, Expired},
-		{"an answer to nothing", func(c *message.JointCommand) { c.ObservationSequence = 0 }, ObservationUnknown},
-		{"an answer to what is to come", func(c *message.JointCommand) { c.ObservationSequence++ }, ObservationUnknown},
-		{"an answer to the last observation that there can be", func(c *message.JointCommand) { c.ObservationSequence = math.MaxUint64 }, ObservationUnknown},
-		{"an answer to what was 201 ms ago", func(c *message.JointCommand) { c.ObservationSequence -= 201 }, ObservationOld},
-		{"an answer to what is forgotten", func(c *message.JointCommand) { c.ObservationSequence -= history }, ObservationOld},
+var offerTests = []struct {
+	name   string
+	change func(*message.JointCommand)
+	want   RejectReason
+}{
+	{"other session", func(c *message.JointCommand) { c.SessionID++ }, RejectSession},
+	{"too few targets", func(c *message.JointCommand) { c.TargetRad = c.TargetRad[:11] }, RejectShape},
+	{"no kp", func(c *message.JointCommand) { c.Kp = nil }, RejectShape},
+	{"too many kd", func(c *message.JointCommand) { c.Kd = append(c.Kd, 0) }, RejectShape},
+	{"too few feed-forward efforts", func(c *message.JointCommand) { c.FeedForwardNm = make([]float64, 11) }, RejectShape},
+	{"NaN feed-forward effort", func(c *message.JointCommand) { feedForward(c, 11, math.NaN()) }, RejectNotFinite},
+	{"infinite feed-forward effort", func(c *message.JointCommand) { feedForward(c, 0, math.Inf(-1)) }, RejectNotFinite},
+	{"NaN target", func(c *message.JointCommand) { c.TargetRad[4] = math.NaN() }, RejectNotFinite},
+	{"infinite target", func(c *message.JointCommand) { c.TargetRad[4] = math.Inf(1) }, RejectNotFinite},
+	{"NaN kp", func(c *message.JointCommand) { c.Kp[0] = math.NaN() }, RejectNotFinite},
+	{"infinite kd", func(c *message.JointCommand) { c.Kd[11] = math.Inf(1) }, RejectNotFinite},
+	{"negative kp", func(c *message.JointCommand) { c.Kp[0] = -1e-9 }, RejectGain},
+	{"negative kd", func(c *message.JointCommand) { c.Kd[0] = -1e-9 }, RejectGain},
+	{"kp above bound", func(c *message.JointCommand) { c.Kp[11] = math.Nextafter(70, 71) }, RejectGain},
+	{"kd above bound", func(c *message.JointCommand) { c.Kd[11] = math.Nextafter(1, 2) }, RejectGain},
+	{"target just above range", func(c *message.JointCommand) { c.TargetRad[0] = math.Nextafter(0.863, 1) }, RejectJointLimit},
+	{"target just below range", func(c *message.JointCommand) { c.TargetRad[11] = math.Nextafter(-2.818, -3) }, RejectJointLimit},
+	{"feed-forward effort just above limit", func(c *message.JointCommand) { feedForward(c, 0, math.Nextafter(23.7, 24)) }, RejectEffortLimit},
+	{"feed-forward effort just below limit", func(c *message.JointCommand) { feedForward(c, 11, math.Nextafter(-35.55, -36)) }, RejectEffortLimit},
+	{"more than 1 ms in the future", func(c *message.JointCommand) { c.MonotonicNs += ms + 1 }, RejectFuture},
+	{"maximum time", func(c *message.JointCommand) { c.MonotonicNs = math.MaxInt64 }, RejectFuture},
+	{"more than 100 ms old", func(c *message.JointCommand) { c.MonotonicNs -= 100*ms + 1 }, RejectStale},
+	{"minimum time", func(c *message.JointCommand) { c.MonotonicNs, c.ExpiresNs = math.MinInt64, math.MaxInt64 }, RejectStale},
+	{"just expired", func(c *message.JointCommand) { c.ExpiresNs = c.MonotonicNs - 1 }, RejectExpired},
+	{"minimum expiry", func(c *message.JointCommand) { c.ExpiresNs = math.MinInt64 }, RejectExpired},
+	{"no observation", func(c *message.JointCommand) { c.ObservationSequence = 0 }, RejectObservationUnknown},
+	{"next observation", func(c *message.JointCommand) { c.ObservationSequence++ }, RejectObservationUnknown},
+	{"maximum observation", func(c *message.JointCommand) { c.ObservationSequence = math.MaxUint64 }, RejectObservationUnknown},
+	{"observation 201 ms old", func(c *message.JointCommand) { c.ObservationSequence -= 201 }, RejectObservationOld},
+	{"observation before history", func(c *message.JointCommand) { c.ObservationSequence -= historyLength }, RejectObservationOld},
 
-		{"the bounds of the range", func(c *message.JointCommand) { c.TargetRad[0], c.TargetRad[11] = 0.863, -2.818 }, ""},
-		{"the bounds of the gains", func(c *message.JointCommand) { c.Kp[0], c.Kd[0], c.Kp[1], c.Kd[1] = 70, 1, 0, 0 }, ""},
-		{"the bounds of the effort", func(c *message.JointCommand) { feedForward(c, 0, 23.7); c.FeedForwardNm[11] = -35.55 }, ""},
-		{"made in 1 ms", func(c *message.JointCommand) { c.MonotonicNs += ms }, ""},
-		{"made 100 ms ago", func(c *message.JointCommand) { c.MonotonicNs -= 100 * ms }, ""},
-		{"expires now", func(c *message.JointCommand) { c.ExpiresNs = c.MonotonicNs }, ""},
-		{"expires at the end of time", func(c *message.JointCommand) { c.ExpiresNs = math.MaxInt64 }, ""},
-		{"an answer to what was 200 ms ago", func(c *message.JointCommand) { c.ObservationSequence -= 200 }, ""},
-	}
-	for _, tt := range tests {
+	{"bounds of range", func(c *message.JointCommand) { c.TargetRad[0], c.TargetRad[11] = 0.863, -2.818 }, ""},
+	{"bounds of gains", func(c *message.JointCommand) { c.Kp[0], c.Kd[0], c.Kp[1], c.Kd[1] = 70, 1, 0, 0 }, ""},
+	{"bounds of effort", func(c *message.JointCommand) { feedForward(c, 0, 23.7); c.FeedForwardNm[11] = -35.55 }, ""},
+	{"1 ms in the future", func(c *message.JointCommand) { c.MonotonicNs += ms }, ""},
+	{"100 ms old", func(c *message.JointCommand) { c.MonotonicNs -= 100 * ms }, ""},
+	{"expires now", func(c *message.JointCommand) { c.ExpiresNs = c.MonotonicNs }, ""},
+	{"maximum expiry", func(c *message.JointCommand) { c.ExpiresNs = math.MaxInt64 }, ""},
+	{"observation 200 ms old", func(c *message.JointCommand) { c.ObservationSequence -= 200 }, ""},
+}
+
+func TestOffer(t *testing.T) {
+	for _, tt := range offerTests {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRig(t)
-			for range history + 10 { // One observation a ms.
+			for range historyLength + 10 { // One observation a ms.
 				r.tick(1)
 			}
 			if got := r.offer(tt.change); got != tt.want {
-				t.Errorf("cause = %q, want %q", got, tt.want)
+				t.Errorf("reason = %q, want %q", got, tt.want)
 			}
 			verdict := string(tt.want)
 			if tt.want == "" {
@@ -75,21 +75,21 @@ func TestCommandsAreRefused(t *testing.T) {
 			if got := r.gate.Report(r.nowNs); got.Verdict != verdict {
 				t.Errorf("verdict = %q, want %q", got.Verdict, verdict)
 			}
-			if written := r.blind() != nil; written != (tt.want == "") {
-				t.Errorf("written = %v", written)
+			if output := r.tickUnobserved(); (output != nil) != (tt.want == "") {
+				t.Errorf("output = %+v", output)
 			}
 		})
 	}
 }
 
-// feedForward gives c a feed-forward effort, 0 for every joint but one.
+// feedForward sets the feed-forward effort of c: effortNm for one joint, 0 for the others.
 func feedForward(c *message.JointCommand, joint int, effortNm float64) {
 	c.ResizeFeedForward(len(c.TargetRad))
 	clear(c.FeedForwardNm)
 	c.FeedForwardNm[joint] = effortNm
 }
 
-func TestAFeedForwardEffortIsWrittenWhileItsCommandIsWrittenAndNotWhenDamped(t *testing.T) {
+func TestTick_feedForwardEffort(t *testing.T) {
 	r := newRig(t)
 	r.tick(0)
 	r.offer(func(c *message.JointCommand) { feedForward(c, 3, -7) })
@@ -104,45 +104,45 @@ func TestAFeedForwardEffortIsWrittenWhileItsCommandIsWrittenAndNotWhenDamped(t *
 	} {
 		got := r.tick(step.ms).FeedForwardNm
 		if r.gate.State() != step.state || !slices.Equal(got, step.want) {
-			t.Errorf("in %v, a feed-forward effort of %v; want %v in %v", r.gate.State(), got, step.want, step.state)
+			t.Errorf("feed-forward effort in %v = %v, want %v in %v", r.gate.State(), got, step.want, step.state)
 		}
 	}
-	r.good()
+	r.offerValid()
 	if got := r.tick(1).FeedForwardNm; len(got) != 0 {
-		t.Errorf("after a command without one, a feed-forward effort of %v", got)
+		t.Errorf("feed-forward effort after a command without one = %v, want none", got)
 	}
 }
 
-func TestOlderCommandsAndTheSameAgainAreRefused(t *testing.T) {
+func TestOffer_superseded(t *testing.T) {
 	tests := []struct {
 		name   string
 		change func(*message.JointCommand)
-		want   Cause
+		want   RejectReason
 	}{
-		{"the same again", func(c *message.JointCommand) { c.Sequence-- }, Superseded},
-		{"older, of a later sequence", func(c *message.JointCommand) { c.MonotonicNs--; c.Sequence += 9 }, Superseded},
-		{"as old, of an earlier sequence", func(c *message.JointCommand) { c.Sequence -= 2 }, Superseded},
-		{"as old, of a later sequence", func(*message.JointCommand) {}, ""},
-		{"newer, of a client that counts anew", func(c *message.JointCommand) { c.MonotonicNs++; c.Sequence = 1 }, ""},
+		{"same command", func(c *message.JointCommand) { c.Sequence-- }, RejectSuperseded},
+		{"older, later sequence", func(c *message.JointCommand) { c.MonotonicNs--; c.Sequence += 9 }, RejectSuperseded},
+		{"same time, earlier sequence", func(c *message.JointCommand) { c.Sequence -= 2 }, RejectSuperseded},
+		{"same time, later sequence", func(*message.JointCommand) {}, ""},
+		{"newer, sequence restarted", func(c *message.JointCommand) { c.MonotonicNs++; c.Sequence = 1 }, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRig(t)
 			r.tick(0)
 			r.command.Sequence = 10
-			r.good()
+			r.offerValid()
 			if got := r.offer(tt.change); got != tt.want {
-				t.Errorf("cause = %q, want %q", got, tt.want)
+				t.Errorf("reason = %q, want %q", got, tt.want)
 			}
 		})
 	}
 }
 
-func TestACommandIsInForceUntilItsExpiryOrItsAge(t *testing.T) {
+func TestTick_commandExpires(t *testing.T) {
 	for name, tt := range map[string]struct{ madeMs, expiresMs, lastMs int64 }{
-		"its expiry":     {0, 30, 30},
-		"its age":        {0, math.MaxInt64 / ms, 100},
-		"of one not new": {-60, math.MaxInt64 / ms, 40},
+		"expiry":             {0, 30, 30},
+		"age":                {0, math.MaxInt64 / ms, 100},
+		"age of old command": {-60, math.MaxInt64 / ms, 40},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
@@ -156,22 +156,22 @@ func TestACommandIsInForceUntilItsExpiryOrItsAge(t *testing.T) {
 			})
 			r.tick(tt.lastMs)
 			if r.gate.State() != Active {
-				t.Errorf("state %v, want active until %d ms", r.gate.State(), tt.lastMs)
+				t.Errorf("state after %d ms = %v, want active", tt.lastMs, r.gate.State())
 			}
 			r.nowNs++
 			r.tick(0)
 			if r.gate.State() != Hold {
-				t.Errorf("state %v, want hold from then on", r.gate.State())
+				t.Errorf("state 1 ns later = %v, want hold", r.gate.State())
 			}
 			r.tick(500)
 			if r.gate.State() != Damp {
-				t.Errorf("state %v, want damp more than 500 ms after", r.gate.State())
+				t.Errorf("state 500 ms later = %v, want damp", r.gate.State())
 			}
 		})
 	}
 }
 
-func TestAStalledLoopDoesNotLetTheTargetJump(t *testing.T) {
+func TestTick_stalledLoop(t *testing.T) {
 	r := newRig(t)
 	r.tick(0)
 	r.command.TargetRad[1] = 4 // From 0.9.
@@ -180,30 +180,30 @@ func TestAStalledLoopDoesNotLetTheTargetJump(t *testing.T) {
 	before := r.gate.output.TargetRad[1]
 	r.tick(80)
 	if got, most := r.gate.output.TargetRad[1]-before, 30.1*0.02; math.Abs(got-most) > 1e-9 {
-		t.Errorf("after 80 ms the target moved by %v rad, want %v, that of 20 ms", got, most)
+		t.Errorf("the target moved by %v rad after 80 ms, want %v, as after 20 ms", got, most)
 	}
-	// Stalled for longer than any command lasts: from where the joint is now.
+	// After a stall that is longer than any command is valid, the target starts at the measured position.
 	r.measured.PositionRad[1] = 2
 	r.nowNs += int64(time.Hour)
 	r.observe()
-	r.good()
-	if got, want := r.blind().TargetRad[1], 2+30.1*0.02; math.Abs(got-want) > 1e-9 {
-		t.Errorf("an hour later the target is %v rad, want %v: 20 ms from the joint's position", got, want)
+	r.offerValid()
+	if got, want := r.tickUnobserved().TargetRad[1], 2+30.1*0.02; math.Abs(got-want) > 1e-9 {
+		t.Errorf("target an hour later = %v rad, want %v: 20 ms from the measured position", got, want)
 	}
 }
 
-func TestAStartOutsideTheRangeIsAtItsBound(t *testing.T) {
+func TestTick_startOutsideRange(t *testing.T) {
 	r := newRig(t)
 	r.measured.PositionRad[0] = 1.0 // The range ends at 0.863.
 	r.tick(0)
 	r.command.TargetRad[0] = 0.863
-	r.good()
-	if got := r.blind().TargetRad[0]; got != 0.863 {
+	r.offerValid()
+	if got := r.tickUnobserved().TargetRad[0]; got != 0.863 {
 		t.Errorf("target = %v rad, want 0.863", got)
 	}
 }
 
-func TestASlewFractionSlowsTheTarget(t *testing.T) {
+func TestTick_slewFraction(t *testing.T) {
 	g1 := robot.Go1()
 	r := newRig(t)
 	config := Defaults(g1)
@@ -214,50 +214,50 @@ func TestASlewFractionSlowsTheTarget(t *testing.T) {
 	}
 	r.tick(0)
 	r.command.TargetRad[2] = -0.9 // From -1.8, at 20.06 rad/s.
-	r.good()
+	r.offerValid()
 	if got, want := r.tick(10).TargetRad[2], -1.8+0.1*20.06*0.01; math.Abs(got-want) > 1e-12 {
 		t.Errorf("target = %v rad, want %v", got, want)
 	}
 }
 
-func TestAStopBeforeAnythingWasReadDampsAroundTheDefaultPose(t *testing.T) {
+func TestEStop_beforeFirstObservation(t *testing.T) {
 	r := newRig(t)
 	r.gate.EStop("", r.nowNs)
-	o := r.blind()
+	o := r.tickUnobserved()
 	if o == nil || o.Kp[0] != 0 || o.Kd[0] != 0.5 || o.TargetRad[1] != 0.9 {
-		t.Errorf("written: %+v, want damping", o)
+		t.Errorf("output = %+v, want damping", o)
 	}
 	if got := r.gate.Report(r.nowNs); got.StoppedBy != "unnamed" {
 		t.Errorf("stopped by %q, want unnamed", got.StoppedBy)
 	}
 	if err := r.gate.Reset(r.nowNs); err == nil || !strings.Contains(err.Error(), "has not been read") {
-		t.Errorf("reset = %v, want it to be refused", err)
+		t.Errorf("Reset = %v, want an error", err)
 	}
 }
 
-func TestTheFirstFaultIsTheOneThatStopped(t *testing.T) {
+func TestStoppedBy_firstFault(t *testing.T) {
 	r := newRig(t)
 	r.into(Active)
 	r.gate.EStop("button", r.nowNs)
 	r.gate.EStop("another", r.nowNs)
 	r.nowNs += int64(time.Second)
-	r.blind() // Unobserved, too.
+	r.tickUnobserved() // Unobserved, too.
 	got := r.gate.Report(r.nowNs)
 	if want := map[string]uint64{"button": 1}; got.StoppedBy != "button" || !reflect.DeepEqual(got.Trips, want) {
 		t.Errorf("stopped by %q, trips %v; want button, %v", got.StoppedBy, got.Trips, want)
 	}
 }
 
-func TestWhenTheRobotWasStoppedLastIsKnown(t *testing.T) {
+func TestStoppedNs(t *testing.T) {
 	r := newRig(t)
 	r.into(Active)
 	for _, step := range []struct {
 		name string
 		do   func()
 	}{
-		{"a fault", func() { r.nowNs += 501 * ms; r.blind() }},
-		{"an e-stop of a robot that is stopped", func() { r.nowNs += ms; r.gate.EStop("button", r.nowNs) }},
-		{"a clock that goes back", func() { r.nowNs -= 300 * ms; r.blind() }},
+		{"fault", func() { r.nowNs += 501 * ms; r.tickUnobserved() }},
+		{"e-stop while stopped", func() { r.nowNs += ms; r.gate.EStop("button", r.nowNs) }},
+		{"clock goes back", func() { r.nowNs -= 300 * ms; r.tickUnobserved() }},
 	} {
 		step.do()
 		if r.gate.State() != Stopped || r.gate.StoppedNs() != r.nowNs {
@@ -267,43 +267,43 @@ func TestWhenTheRobotWasStoppedLastIsKnown(t *testing.T) {
 	stoppedNs := r.nowNs
 	r.tick(1)
 	if r.gate.StoppedNs() != stoppedNs {
-		t.Errorf("a tick later it was stopped at %d, want %d", r.gate.StoppedNs(), stoppedNs)
+		t.Errorf("StoppedNs after another tick = %d, want %d", r.gate.StoppedNs(), stoppedNs)
 	}
 }
 
-func TestAClockThatWentBackNeedsANewObservation(t *testing.T) {
+func TestReset_clockWentBack(t *testing.T) {
 	r := newRig(t)
 	r.into(Active)
 	r.nowNs -= 2 * ms
-	r.blind()
-	if by := r.gate.StoppedBy(); by != ClockBack {
+	r.tickUnobserved()
+	if by := r.gate.StoppedBy(); by != FaultClock {
 		t.Fatalf("stopped by %q, want clock", by)
 	}
 	if err := r.gate.Reset(r.nowNs); err == nil {
-		t.Error("reset without an observation on the new time")
+		t.Error("Reset succeeded without an observation since the clock went back")
 	}
 	r.tick(1)
 	if err := r.gate.Reset(r.nowNs); err != nil {
 		t.Error(err)
 	}
 	r.nowNs++
-	r.good()
+	r.offerValid()
 }
 
-func TestObservationsThatDoNotCount(t *testing.T) {
+func TestObserve(t *testing.T) {
 	tests := []struct {
 		name   string
 		change func(*message.Observation)
 		want   bool
 	}{
-		{"a new one", func(*message.Observation) {}, true},
-		{"one that leaves some out", func(o *message.Observation) { o.Sequence += 5 }, true},
-		{"one of 1 ms from now", func(o *message.Observation) { o.MonotonicNs += ms }, true},
-		{"the last again", func(o *message.Observation) { o.Sequence-- }, false},
-		{"one made before the last", func(o *message.Observation) { o.MonotonicNs -= ms + 1 }, false},
-		{"one of the future", func(o *message.Observation) { o.MonotonicNs += ms + 1 }, false},
-		{"a NaN", func(o *message.Observation) { o.PositionRad[11] = math.NaN() }, false},
-		{"an infinity", func(o *message.Observation) { o.PositionRad[11] = math.Inf(-1) }, false},
+		{"next", func(*message.Observation) {}, true},
+		{"sequence with a gap", func(o *message.Observation) { o.Sequence += 5 }, true},
+		{"1 ms in the future", func(o *message.Observation) { o.MonotonicNs += ms }, true},
+		{"repeated", func(o *message.Observation) { o.Sequence-- }, false},
+		{"older than the last", func(o *message.Observation) { o.MonotonicNs -= ms + 1 }, false},
+		{"more than 1 ms in the future", func(o *message.Observation) { o.MonotonicNs += ms + 1 }, false},
+		{"NaN", func(o *message.Observation) { o.PositionRad[11] = math.NaN() }, false},
+		{"infinity", func(o *message.Observation) { o.PositionRad[11] = math.Inf(-1) }, false},
 		{"too few joints", func(o *message.Observation) { o.PositionRad = o.PositionRad[:11] }, false},
 		{"too many joints", func(o *message.Observation) { o.PositionRad = append(o.PositionRad, 0) }, false},
 	}
@@ -322,13 +322,13 @@ func TestObservationsThatDoNotCount(t *testing.T) {
 	}
 }
 
-// The whole life of a gate at both ends of time, where sums and differences of stamps overflow.
-func TestTheEndsOfTime(t *testing.T) {
-	for name, startNs := range map[string]int64{"the beginning": math.MinInt64, "before zero": -50 * ms, "the end": math.MaxInt64 - 800*ms} {
+// All transitions at both ends of the time range, where sums and differences of stamps overflow.
+func TestGate_extremeTimes(t *testing.T) {
+	for name, startNs := range map[string]int64{"minimum": math.MinInt64, "before zero": -50 * ms, "near maximum": math.MaxInt64 - 800*ms} {
 		t.Run(name, func(t *testing.T) {
 			r := newRigAt(t, robot.Go1(), startNs)
 			r.tick(0)
-			r.good()
+			r.offerValid()
 			r.tick(10)
 			if r.gate.State() != Active {
 				t.Errorf("state %v, want active", r.gate.State())
@@ -341,27 +341,27 @@ func TestTheEndsOfTime(t *testing.T) {
 			if r.gate.State() != Damp {
 				t.Errorf("state %v, want damp", r.gate.State())
 			}
-			// Whatever a command claims, only one made now is accepted.
+			// Only a command with a current time is accepted.
 			for _, made := range []int64{math.MinInt64, math.MinInt64 + 1, -1, 0, 1, math.MaxInt64 - 1, math.MaxInt64} {
 				if near := sub(made, r.nowNs); near > -101*ms && near < 2*ms {
 					continue
 				}
-				if got := r.offer(func(c *message.JointCommand) { c.MonotonicNs, c.ExpiresNs = made, math.MaxInt64 }); got != Stale && got != Future {
-					t.Errorf("a command made at %d was judged %q, want stale or future", made, got)
+				if got := r.offer(func(c *message.JointCommand) { c.MonotonicNs, c.ExpiresNs = made, math.MaxInt64 }); got != RejectStale && got != RejectFuture {
+					t.Errorf("reason for a command made at %d = %q, want stale or future", made, got)
 				}
 			}
-			r.good()
+			r.offerValid()
 		})
 	}
 	r := newRigAt(t, robot.Go1(), math.MinInt64)
 	r.into(Active)
 	r.nowNs = math.MaxInt64
-	if r.blind(); r.gate.State() != Stopped {
-		t.Errorf("after all of time without an observation, the state is %v, want stopped", r.gate.State())
+	if r.tickUnobserved(); r.gate.State() != Stopped {
+		t.Errorf("state after the longest time without an observation = %v, want stopped", r.gate.State())
 	}
 }
 
-func TestSumsAndDifferencesStopAtTheEnds(t *testing.T) {
+func TestAddSub_saturate(t *testing.T) {
 	const lowest, highest = math.MinInt64, math.MaxInt64
 	for _, tt := range []struct{ a, b, sum, difference int64 }{
 		{5, 3, 8, 2}, {5, -3, 2, 8}, {-5, -3, -8, -2}, {0, 0, 0, 0},
@@ -379,26 +379,26 @@ func TestSumsAndDifferencesStopAtTheEnds(t *testing.T) {
 	}
 }
 
-func TestTheReportSaysHowLongAndHowOften(t *testing.T) {
+func TestReport(t *testing.T) {
 	r := newRig(t)
-	r.into(Damp) // 20 ms active, in which no target was reached; 90 ms to the hold; 500 ms.
+	r.into(Damp) // 20 ms in active, slew-limited; 90 ms until hold; 500 ms in hold.
 	r.nowNs += 40 * ms
 	r.gate.EStop("button", r.nowNs)
 	r.nowNs += 1000 * ms
 	if r.gate.Reset(r.nowNs) == nil {
-		t.Error("reset of a robot that is not read")
+		t.Error("Reset succeeded without a recent observation")
 	}
 	want := Report{
 		State: "stopped", TimeS: map[string]float64{"active": 0.11, "hold": 0.5, "damp": 0.04, "stopped": 1.5},
 		Verdict: "accepted", SlewLimited: 2, StoppedBy: "button",
-		Trips: map[string]uint64{"button": 1}, ResetsRefused: map[string]uint64{"unobserved": 1},
+		Trips: map[string]uint64{"button": 1}, ResetsRejected: map[string]uint64{"unobserved": 1},
 	}
 	if got := r.gate.Report(r.nowNs + 500*ms); !reflect.DeepEqual(got, want) {
 		t.Errorf("report = %+v, want %+v", got, want)
 	}
 }
 
-func TestConfigurationsThatMakeNoSenseAreRefused(t *testing.T) {
+func TestNew_invalidConfig(t *testing.T) {
 	tests := []struct {
 		change func(*Config, *robot.Robot)
 		want   string
@@ -440,7 +440,7 @@ func TestConfigurationsThatMakeNoSenseAreRefused(t *testing.T) {
 
 func ns(milliseconds int64) time.Duration { return time.Duration(milliseconds * ms) }
 
-func TestEveryKnownRobotHasAGate(t *testing.T) {
+func TestNew_knownRobots(t *testing.T) {
 	for _, name := range robot.Names() {
 		r, err := robot.ByName(name)
 		if err != nil {
@@ -452,7 +452,7 @@ func TestEveryKnownRobotHasAGate(t *testing.T) {
 	}
 }
 
-func TestNothingAllocates(t *testing.T) {
+func TestGate_allocations(t *testing.T) {
 	r := newRig(t)
 	r.tick(0)
 	c := message.NewJointCommand(r.robot)
@@ -466,7 +466,7 @@ func TestNothingAllocates(t *testing.T) {
 				r.gate.Offer(c, r.nowNs)
 				r.tick(1)
 			} else {
-				r.gate.Offer(c, r.nowNs) // Refused.
+				r.gate.Offer(c, r.nowNs) // Rejected.
 			}
 		}); n != 0 {
 			t.Errorf("%v allocations a tick in state %v, want 0", n, state)

@@ -14,6 +14,7 @@ import (
 	"time"
 	"unsafe"
 
+	"krabby.dev/krabby/hal/backend/backendtest"
 	"krabby.dev/krabby/hal/bus"
 	"krabby.dev/krabby/hal/client"
 	"krabby.dev/krabby/hal/message"
@@ -21,7 +22,7 @@ import (
 	"krabby.dev/krabby/hal/server"
 	"krabby.dev/krabby/hal/synthetic"
 	"krabby.dev/krabby/hal/wire"
-	"krabby.dev/krabby/hal/wire/v1"
+	v1 "krabby.dev/krabby/hal/wire/v1"
 )
 
 func must[T any](t *testing.T) func(T, error) T {
@@ -45,7 +46,7 @@ func newContext(t *testing.T) *bus.Context {
 	return b
 }
 
-// start runs s until the test is over, or until what it returns is called.
+// start runs s until the end of the test, or until stop is called.
 func start(t *testing.T, s *server.Server) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -56,7 +57,7 @@ func start(t *testing.T, s *server.Server) (stop func()) {
 	return stop
 }
 
-// again retries what fails while the system still has an address in use.
+// again retries f while an address is still in use.
 func again[T any](t *testing.T, f func() (T, error)) T {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
@@ -70,7 +71,7 @@ func again[T any](t *testing.T, f func() (T, error)) T {
 	}
 }
 
-// move commands the first joint to targetRad until it is observed there.
+// move commands the first joint to targetRad until an observation shows it there.
 func move(t *testing.T, c *client.Client, targetRad float64) {
 	t.Helper()
 	const swayRad = 0.03
@@ -96,9 +97,9 @@ var endpoints = []struct{ observations, commands string }{
 	{"tcp://127.0.0.1:0", "tcp://127.0.0.1:0"},
 }
 
-// Both sides and a backend, over the real bus: a command moves the joints that the client observes, also when the server
-// is replaced by another one under a client that goes on.
-func TestACommandOfAClientMovesTheRobotAlsoAfterARestart(t *testing.T) {
+// Both sides and a backend over the real bus: a command moves the joints that the client observes, also after another server has
+// replaced the first one under the same client.
+func TestServer_clientFollowsRestart(t *testing.T) {
 	for _, e := range endpoints {
 		t.Run(e.observations[:strings.Index(e.observations, ":")], func(t *testing.T) {
 			b, r := newContext(t), robot.Go1()
@@ -108,7 +109,7 @@ func TestACommandOfAClientMovesTheRobotAlsoAfterARestart(t *testing.T) {
 				out := again(t, func() (*bus.Publisher, error) { return b.NewPublisher(observations) })
 				in := again(t, func() (*bus.Receiver, error) { return b.NewReceiver(commands) })
 				observations, commands = out.Endpoint(), in.Endpoint()
-				s := must[*server.Server](t)(server.New(r, synthetic.New(r, 10*time.Millisecond), out, in))
+				s := must[*server.Server](t)(server.New(r, backendtest.Configured(t, synthetic.New(r, 10*time.Millisecond)), out, in))
 				if c == nil {
 					c = client.New(r, must[*bus.Subscriber](t)(b.NewSubscriber(observations)), must[*bus.Sender](t)(b.NewSender(commands)))
 				}
@@ -125,18 +126,18 @@ func TestACommandOfAClientMovesTheRobotAlsoAfterARestart(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if st := c.Stats(); st.Observations == 0 || st.Sent == 0 || len(st.Refused) != 0 {
+			if st := c.Stats(); st.Observations == 0 || st.Sent == 0 || len(st.Rejected) != 0 {
 				t.Errorf("client stats = %+v, want observations read and commands sent", st)
 			}
 		})
 	}
 }
 
-func TestClientsOnEveryLinkSeeAndMoveTheRobot(t *testing.T) {
+func TestWithLink_clientsOnAllLinks(t *testing.T) {
 	b, r := newContext(t), robot.Go1()
 	out, in := must[*bus.Publisher](t)(b.NewPublisher("inproc://o")), must[*bus.Receiver](t)(b.NewReceiver("inproc://c"))
 	out2, in2 := must[*bus.Publisher](t)(b.NewPublisher("tcp://127.0.0.1:0")), must[*bus.Receiver](t)(b.NewReceiver("tcp://127.0.0.1:0"))
-	s := must[*server.Server](t)(server.New(r, synthetic.New(r, 10*time.Millisecond), out, in, server.WithLink(out2, in2)))
+	s := must[*server.Server](t)(server.New(r, backendtest.Configured(t, synthetic.New(r, 10*time.Millisecond)), out, in, server.WithLink(out2, in2)))
 	start(t, s)
 	near := client.New(r, must[*bus.Subscriber](t)(b.NewSubscriber("inproc://o")), must[*bus.Sender](t)(b.NewSender("inproc://c")))
 	far := client.New(r, must[*bus.Subscriber](t)(b.NewSubscriber(out2.Endpoint())), must[*bus.Sender](t)(b.NewSender(in2.Endpoint())))
@@ -147,11 +148,11 @@ func TestClientsOnEveryLinkSeeAndMoveTheRobot(t *testing.T) {
 	}
 }
 
-// camera is a backend with images. Every pixel has the number of the frame.
+// camera is a backend with images. Every pixel is the number of the frame.
 type camera struct {
-	server.Backend
+	*synthetic.Backend
 	frames byte
-	pixels []*byte // Where it wrote.
+	pixels []*byte // The addresses of its writes.
 }
 
 func (c *camera) Read(ctx context.Context, o *message.Observation) error {
@@ -173,7 +174,7 @@ func (c *camera) Read(ctx context.Context, o *message.Observation) error {
 	return nil
 }
 
-// tapped remembers where the frames that are published lie.
+// tapped records the addresses of published frames.
 type tapped struct {
 	*bus.Publisher
 	first, last []*byte
@@ -184,12 +185,12 @@ func (p *tapped) Publish(frame []byte) error {
 	return p.Publisher.Publish(frame)
 }
 
-func TestImagesAreBornInTheFrameAndRepeatedUntilThereIsANewOne(t *testing.T) {
+func TestPublish_imagesInFrameAndRepeated(t *testing.T) {
 	b, r := newContext(t), robot.Go1()
 	out := &tapped{Publisher: must[*bus.Publisher](t)(b.NewPublisher("inproc://o"))}
 	in := must[*bus.Receiver](t)(b.NewReceiver("inproc://c"))
-	backend := &camera{Backend: synthetic.New(r, time.Millisecond)}
-	s := must[*server.Server](t)(server.New(r, backend, out, in, server.WithRate(500)))
+	cameras := &camera{Backend: synthetic.New(r, time.Millisecond)}
+	s := must[*server.Server](t)(server.New(r, backendtest.Configured(t, cameras), out, in, server.WithRate(500)))
 	c := client.New(r, must[*bus.Subscriber](t)(b.NewSubscriber("inproc://o")), must[*bus.Sender](t)(b.NewSender("inproc://c")))
 	stop := start(t, s)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -210,13 +211,13 @@ func TestImagesAreBornInTheFrameAndRepeatedUntilThereIsANewOne(t *testing.T) {
 		}
 	}
 	stop()
-	// The first two slots are not known to the camera's first images; from then on its pixels are the frames'.
+	// The first two images lie outside of the frames; later ones lie in them.
 	at, wrong := 0, 0
 	for i := range out.first {
 		if (i+1)%3 == 0 {
 			continue
 		}
-		p := backend.pixels[at]
+		p := cameras.pixels[at]
 		at++
 		if i > 0 && !between(out.first[i], p, out.last[i]) {
 			wrong++
@@ -227,7 +228,7 @@ func TestImagesAreBornInTheFrameAndRepeatedUntilThereIsANewOne(t *testing.T) {
 	}
 }
 
-func TestAnUnchangedClientOfThePredecessorSeesAndMovesTheRobot(t *testing.T) {
+func TestWithV1_client(t *testing.T) {
 	hex, err := robot.ByName("hex")
 	if err != nil {
 		t.Fatal(err)
@@ -235,7 +236,7 @@ func TestAnUnchangedClientOfThePredecessorSeesAndMovesTheRobot(t *testing.T) {
 	b := newContext(t)
 	out, in := must[*bus.Publisher](t)(b.NewPublisher("inproc://o")), must[*bus.Receiver](t)(b.NewReceiver("inproc://c"))
 	out1, in1 := must[*bus.PartsPublisher](t)(b.NewPartsPublisher("tcp://127.0.0.1:0")), must[*bus.PartsReceiver](t)(b.NewPartsReceiver("tcp://127.0.0.1:0"))
-	s := must[*server.Server](t)(server.New(hex, synthetic.New(hex, 10*time.Millisecond), out, in, server.WithV1(out1, in1, 24, 32)))
+	s := must[*server.Server](t)(server.New(hex, backendtest.Configured(t, synthetic.New(hex, 10*time.Millisecond)), out, in, server.WithV1(out1, in1, 24, 32)))
 	start(t, s)
 
 	other := newContext(t)
@@ -256,7 +257,7 @@ func TestAnUnchangedClientOfThePredecessorSeesAndMovesTheRobot(t *testing.T) {
 		}
 		command := v1.JointCommand{TimestampNs: time.Now().UnixNano(), ObservationTimestampNs: o.TimestampNs, TargetRad: make([]float64, 18)}
 		command.TargetRad[0] = targetRad
-		if parts, err = encoder.JointCommand(&command); err != nil {
+		if parts, err = encoder.EncodeJointCommand(&command); err != nil {
 			t.Fatal(err)
 		}
 		if err := sender.Send(parts); err != nil && !errors.Is(err, bus.ErrNoPeer) {
@@ -267,11 +268,11 @@ func TestAnUnchangedClientOfThePredecessorSeesAndMovesTheRobot(t *testing.T) {
 		t.Errorf("an observation of %d joints and %dx%d pixels, want 18 and 24x32", len(o.PositionRad), o.RGB1.Height, o.RGB1.Width)
 	}
 
-	// What is refused is counted by its cause.
+	// Rejections are counted by reason.
 	good := func() *v1.JointCommand {
 		return &v1.JointCommand{ObservationTimestampNs: o.TimestampNs, TargetRad: make([]float64, 18)}
 	}
-	encode := func(c *v1.JointCommand) [][]byte { return must[[][]byte](t)(encoder.JointCommand(c)) }
+	encode := func(c *v1.JointCommand) [][]byte { return must[[][]byte](t)(encoder.EncodeJointCommand(c)) }
 	for _, tt := range []struct {
 		cause string
 		parts func() [][]byte
@@ -289,27 +290,27 @@ func TestAnUnchangedClientOfThePredecessorSeesAndMovesTheRobot(t *testing.T) {
 		}},
 		{"shape", func() [][]byte { c := good(); c.TargetRad = c.TargetRad[:12]; return encode(c) }},
 		{"joint_limit", func() [][]byte { c := good(); c.TargetRad[5] = 0.6; return encode(c) }},
-		// 200 ms later it answers an observation that is too old.
+		// 200 ms later the answered observation is too old.
 		{"stale", func() [][]byte { time.Sleep(200 * time.Millisecond); return encode(good()) }},
 	} {
-		before := s.Stats().Refused[tt.cause]
+		before := s.Stats().Rejected[tt.cause]
 		parts := tt.parts()
-		for deadline := time.Now().Add(10 * time.Second); s.Stats().Refused[tt.cause] == before; time.Sleep(10 * time.Millisecond) {
+		for deadline := time.Now().Add(10 * time.Second); s.Stats().Rejected[tt.cause] == before; time.Sleep(10 * time.Millisecond) {
 			if err := sender.Send(parts); err != nil && !errors.Is(err, bus.ErrNoPeer) {
 				t.Fatal(err)
 			}
 			if time.Now().After(deadline) {
-				t.Fatalf("no %s in %v", tt.cause, s.Stats().Refused)
+				t.Fatalf("no %s in %v", tt.cause, s.Stats().Rejected)
 			}
 		}
 	}
 }
 
-func TestWhatIsNotAFrameIsCountedAndDoesNotEndTheLoop(t *testing.T) {
+func TestReceive_malformedMessagesCounted(t *testing.T) {
 	b, r := newContext(t), robot.Go1()
 	out := must[*bus.Publisher](t)(b.NewPublisher("tcp://127.0.0.1:0"))
 	in := must[*bus.Receiver](t)(b.NewReceiver("tcp://127.0.0.1:0", bus.WithMaxFrameBytes(wire.MaxCommandBytes)))
-	s := must[*server.Server](t)(server.New(r, synthetic.New(r, 10*time.Millisecond), out, in))
+	s := must[*server.Server](t)(server.New(r, backendtest.Configured(t, synthetic.New(r, 10*time.Millisecond)), out, in))
 	start(t, s)
 	c := client.New(r, must[*bus.Subscriber](t)(b.NewSubscriber(out.Endpoint())), must[*bus.Sender](t)(b.NewSender(in.Endpoint())))
 	move(t, c, 0.3)
@@ -320,19 +321,19 @@ func TestWhatIsNotAFrameIsCountedAndDoesNotEndTheLoop(t *testing.T) {
 	}{
 		{"short", func() error { return bad.Send([]byte("KRBY")) }},
 		{"magic", func() error { return bad.Send([]byte("garbage")) }},
-		{"frames", func() error { return parts.Send(make([][]byte, 8)) }},
+		{"multipart", func() error { return parts.Send(make([][]byte, 8)) }},
 	} {
-		for deadline := time.Now().Add(10 * time.Second); s.Stats().Refused[tt.cause] == 0; time.Sleep(10 * time.Millisecond) {
+		for deadline := time.Now().Add(10 * time.Second); s.Stats().Rejected[tt.cause] == 0; time.Sleep(10 * time.Millisecond) {
 			if err := tt.send(); err != nil && !errors.Is(err, bus.ErrNoPeer) {
 				t.Fatal(err)
 			}
 			if time.Now().After(deadline) {
-				t.Fatalf("no %s in %v", tt.cause, s.Stats().Refused)
+				t.Fatalf("no %s in %v", tt.cause, s.Stats().Rejected)
 			}
 		}
 	}
 	move(t, c, -0.3)
-	// What is too large is not read; who sends it is thrown out.
+	// Too large frames are not read, and their sender is disconnected.
 	for deadline := time.Now().Add(10 * time.Second); s.Stats().Connections.Closed == 0; time.Sleep(10 * time.Millisecond) {
 		if err := bad.Send(make([]byte, wire.MaxCommandBytes+1)); err != nil && !errors.Is(err, bus.ErrNoPeer) {
 			t.Fatal(err)
@@ -353,37 +354,37 @@ type counted struct {
 
 func (c counted) Connections() bus.Connections { return c.connections }
 
-// countedV1 is one of version 1.
+// countedV1 is a counted socket of version 1.
 type countedV1 struct {
-	server.PartsPublisher
-	server.PartsReceiver
+	server.MultipartPublisher
+	server.MultipartReceiver
 	connections bus.Connections
 }
 
 func (c countedV1) Connections() bus.Connections { return c.connections }
 
-func TestConnectionsOfAllLinksAreCounted(t *testing.T) {
+func TestStats_connectionsOfAllLinks(t *testing.T) {
 	r := robot.Go1()
 	out, in := counted{connections: bus.Connections{Opened: 1, Oversize: 2}}, counted{connections: bus.Connections{Opened: 10, Closed: 3, Oversize: 4}}
 	out1, in1 := countedV1{connections: bus.Connections{Opened: 100, Key: 5}}, countedV1{connections: bus.Connections{Opened: 1000, Protocol: 6, Oversize: 7}}
 	b := newContext(t)
 	near := must[*bus.Publisher](t)(b.NewPublisher("inproc://o"))
-	s := must[*server.Server](t)(server.New(r, synthetic.New(r, time.Millisecond), near, must[*bus.Receiver](t)(b.NewReceiver("inproc://c")),
+	s := must[*server.Server](t)(server.New(r, backendtest.Configured(t, synthetic.New(r, time.Millisecond)), near, must[*bus.Receiver](t)(b.NewReceiver("inproc://c")),
 		server.WithLink(out, in), server.WithV1(out1, in1, 1, 1)))
-	for range 2 { // Asking counts nothing.
+	for range 2 { // Stats does not change the counters.
 		st := s.Stats()
 		if want := (bus.Connections{Opened: 1111, Closed: 3, Oversize: 13, Key: 5, Protocol: 6}); st.Connections != want {
 			t.Errorf("connections %+v, want %+v", st.Connections, want)
 		}
-		if want := map[string]uint64{"oversize": 4, "v1_oversize": 7}; !maps.Equal(st.Refused, want) {
-			t.Errorf("refused %v, want %v", st.Refused, want)
+		if want := map[string]uint64{"oversize": 4, "v1_oversize": 7}; !maps.Equal(st.Rejected, want) {
+			t.Errorf("rejected %v, want %v", st.Rejected, want)
 		}
 	}
 }
 
-// Commands come through while others flood their endpoint with garbage. What the flood costs the machine, which may be busy
-// with other work too, is not judged: the same flood at another endpoint costs as much.
-func TestAFloodOfGarbageDoesNotKeepCommandsOut(t *testing.T) {
+// Commands arrive while other peers flood their endpoint with garbage. The load of the flood on the machine does not count: the
+// reference is the same flood at another endpoint.
+func TestReceive_floodOfGarbage(t *testing.T) {
 	const (
 		duration  = 5 * time.Second
 		perSecond = 100_000
@@ -393,20 +394,20 @@ func TestAFloodOfGarbageDoesNotKeepCommandsOut(t *testing.T) {
 	b, r := newContext(t), robot.Go1()
 	out, in := must[*bus.Publisher](t)(b.NewPublisher("tcp://127.0.0.1:0")), must[*bus.Receiver](t)(b.NewReceiver("tcp://127.0.0.1:0"))
 	elsewhere := must[*bus.Receiver](t)(b.NewReceiver("tcp://127.0.0.1:0"))
-	s := must[*server.Server](t)(server.New(r, synthetic.New(r, 10*time.Millisecond), out, in))
+	s := must[*server.Server](t)(server.New(r, backendtest.Configured(t, synthetic.New(r, 10*time.Millisecond)), out, in))
 	start(t, s)
 	c := client.New(r, must[*bus.Subscriber](t)(b.NewSubscriber(out.Endpoint())), must[*bus.Sender](t)(b.NewSender(in.Endpoint())))
 	move(t, c, 0.3)
 
-	// under returns which part of the commands is applied during a flood of an endpoint, and how much of it was looked at.
-	under := func(endpoint string) (part float64, refused uint64) {
+	// under returns the fraction of the commands applied during a flood of an endpoint, and the number of rejected messages.
+	under := func(endpoint string) (part float64, rejected uint64) {
 		before := s.Stats()
 		ctx, cancel := context.WithTimeout(t.Context(), duration)
 		defer cancel()
 		var garbage atomic.Uint64
 		var flooding sync.WaitGroup
 		for range peers {
-			// Another process would have a context of its own.
+			// As in another process, with its own context.
 			flood := must[*bus.Sender](t)(newContext(t).NewSender(endpoint))
 			flooding.Go(func() {
 				defer flood.Close()
@@ -436,22 +437,22 @@ func TestAFloodOfGarbageDoesNotKeepCommandsOut(t *testing.T) {
 		flooding.Wait()
 		after := s.Stats()
 		applied := after.Applied - before.Applied
-		refused = after.Refused["magic"] - before.Refused["magic"]
-		t.Logf("%d messages of garbage, %d of them looked at; %d of %d commands applied; published %d", garbage.Load(), refused, applied, sent, after.Published-before.Published)
-		return float64(applied) / float64(sent), refused
+		rejected = after.Rejected["magic"] - before.Rejected["magic"]
+		t.Logf("%d messages of garbage, %d of them looked at; %d of %d commands applied; published %d", garbage.Load(), rejected, applied, sent, after.Published-before.Published)
+		return float64(applied) / float64(sent), rejected
 	}
 	without, _ := under(elsewhere.Endpoint())
-	with, refused := under(in.Endpoint())
-	// In a queue with the garbage, commands would be one of a thousand.
+	with, rejected := under(in.Endpoint())
+	// In a shared queue, one of a thousand messages would be a command.
 	if without == 0 || with < 0.7*without {
-		t.Errorf("%.0f%% of the commands were applied, and without a flood %.0f%%, want nearly as many; refused: %v", 100*with, 100*without, s.Stats().Refused)
+		t.Errorf("%.0f%% of the commands were applied, and without a flood %.0f%%, want nearly as many; rejected: %v", 100*with, 100*without, s.Stats().Rejected)
 	}
-	if refused == 0 {
+	if rejected == 0 {
 		t.Error("no garbage was counted")
 	}
 }
 
-// between says whether p lies in memory from first to last.
+// between reports whether p lies in the memory from first to last.
 func between(first, p, last *byte) bool {
 	at := uintptr(unsafe.Pointer(p))
 	return at >= uintptr(unsafe.Pointer(first)) && at <= uintptr(unsafe.Pointer(last))

@@ -6,49 +6,45 @@ import (
 	"time"
 
 	"krabby.dev/krabby/hal/bus"
-	"krabby.dev/krabby/hal/clock"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/safety"
 	"krabby.dev/krabby/hal/wire"
 )
 
-// Remote is the fault of a stop that a control request asked for.
+// Remote is the fault of a stop by a control request.
 const Remote safety.Fault = "remote"
 
-// Responder gives control requests and takes the replies to them; *bus.Responder is one.
+// Responder receives control requests and sends the replies; *bus.Responder is one.
 type Responder interface {
-	// Receive returns the next request, waiting for it until ctx is done, or bus.ErrParts for a message that is none. The
-	// request holds until the next call.
+	// Receive waits for the next request until ctx is done. The request is valid until the next call. The error is bus.ErrParts
+	// for a message that is not a request.
 	Receive(ctx context.Context) ([]byte, error)
-	// Reply answers the request that was received last. It does not block and does not keep frame.
+	// Reply answers the last request. It does not block and does not keep frame.
 	Reply(frame []byte) error
 }
 
 // ControlStats are the counters of control requests.
 type ControlStats struct {
-	// Requests counts those that were answered, by operation: clock, e_stop, reset or unknown.
+	// Requests counts answered requests, by operation: clock, e_stop, reset or unknown.
 	Requests map[string]uint64 `json:"requests"`
-	// Refused counts those that were answered with a refusal, by what message.ControlStatus says of it: operation, session,
-	// expired or fault; and messages that were dropped, by wire.Cause, Frames, Oversize or Transport.
-	Refused map[string]uint64 `json:"refused"`
+	// Rejected counts requests that were answered with a rejection, by message.ControlStatus: operation, session, expired or
+	// fault; and messages that were dropped, by wire.RejectReason, Multipart, Oversize or Transport.
+	Rejected map[string]uint64 `json:"rejected"`
 }
 
-// WithControl adds a way to ask for the time, a stop and a reset. Run answers what comes there; beside Turn, ServeControl
-// does.
+// WithControl adds a link for requests: clock, stop and reset. Run answers them; a simulation that calls Step runs ServeControl.
 func WithControl(in Responder) Option { return func(s *Server) { s.control = in } }
 
-// ServeControl answers control requests, one after the other, until ctx is done. It is for a goroutine of its own beside
-// that of Turn. A message that is no request is counted and dropped.
+// ServeControl answers control requests, one after the other, until ctx is done. It runs in a goroutine of its own beside that of
+// Step. It counts and drops a message that is not a request.
 func (s *Server) ServeControl(ctx context.Context) {
 	if s.control == nil {
 		return
 	}
-	throttle := clock.Throttle{Period: time.Second}
-	refused := func(cause string, err error) {
-		s.count(func(st *Stats) { st.Control.Refused[cause]++ })
-		if count := throttle.Add(1); count > 0 {
-			s.log.Warn("control request refused", "cause", cause, "err", err, "held_back", count-1)
-		}
+	warnings := newWarnings(s.log)
+	reject := func(reason string, err error) {
+		s.count(func(st *Stats) { st.Control.Rejected[reason]++ })
+		warnings.warn("control request rejected", "reason", reason, "err", err)
 	}
 	var reply []byte
 	for {
@@ -58,11 +54,11 @@ func (s *Server) ServeControl(ctx context.Context) {
 		case ctx.Err() != nil || errors.Is(err, bus.ErrClosed):
 			return
 		case errors.Is(err, bus.ErrParts):
-			refused(Frames, err)
+			reject(Multipart, err)
 			continue
 		case err != nil:
-			refused(Transport, err)
-			// What fails once may fail for ever, and must not take the machine from the loop.
+			reject(Transport, err)
+			// A permanent error must not take the processor from the loop.
 			select {
 			case <-time.After(10 * time.Millisecond):
 			case <-ctx.Done():
@@ -72,14 +68,14 @@ func (s *Server) ServeControl(ctx context.Context) {
 		}
 		var q message.ControlRequest
 		if err := wire.DecodeControlRequest(&q, frame); err != nil {
-			cause, _ := errors.AsType[wire.Cause](err)
-			refused(string(cause), err)
+			reason, _ := errors.AsType[wire.RejectReason](err)
+			reject(string(reason), err)
 			continue
 		}
 		a, ended, err := s.answer(&q, receivedNs)
 		switch {
 		case a.Status != message.Done:
-			refused(a.Status.String(), err)
+			reject(a.Status.String(), err)
 		case ended != "":
 			s.log.Info("reset by a control request", "stopped_by", ended)
 		}
@@ -88,12 +84,12 @@ func (s *Server) ServeControl(ctx context.Context) {
 			err = s.control.Reply(reply)
 		}
 		if err != nil && !errors.Is(err, bus.ErrClosed) {
-			refused(Transport, err)
+			reject(Transport, err)
 		}
 	}
 }
 
-// answer does what q asks for. The error is why it did not; ended is the fault of the stop that it ended, if it did.
+// answer executes q and returns the reply. ended is the fault of the stop that a reset ended; err is the reason for a rejection.
 func (s *Server) answer(q *message.ControlRequest, receivedNs int64) (a *message.ControlReply, ended safety.Fault, err error) {
 	a = &message.ControlReply{Sequence: q.Sequence, SessionID: s.sessionID, ReceivedNs: receivedNs}
 	s.mu.Lock()
@@ -119,8 +115,8 @@ func (s *Server) answer(q *message.ControlRequest, receivedNs int64) (a *message
 	return a, ended, err
 }
 
-// reset ends a stop for a request. It must be for this life of the server and in time, and its sender must have known of the
-// stop: one that lay in a queue, or is sent again, must not end a stop that came after it. The caller holds mu.
+// reset ends a stop for a request of this session that has not expired. The sender must have known of the stop: a request that
+// was queued or repeated must not end a later stop. The caller holds mu.
 func (s *Server) reset(q *message.ControlRequest, now int64) (message.ControlStatus, error) {
 	switch {
 	case q.SessionID != s.sessionID:
@@ -128,13 +124,13 @@ func (s *Server) reset(q *message.ControlRequest, now int64) (message.ControlSta
 	case now > q.ExpiresNs:
 		return message.RequestExpired, nil
 	}
-	// Up to when the sender knew of stops. Nobody knows what is to come.
+	// The time up to which the sender knew of stops; it cannot lie in the future.
 	knownNs := q.ExpiresNs - int64(message.ResetValidity)
 	if knownNs > now || s.gate.State() == safety.Stopped && s.gate.StoppedNs() > knownNs {
 		return message.RequestExpired, nil
 	}
 	if err := s.gate.Reset(now); err != nil {
-		return message.FaultLasts, err
+		return message.FaultActive, err
 	}
 	return message.Done, nil
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"krabby.dev/krabby/hal/backend/backendtest"
 	"krabby.dev/krabby/hal/bus"
 	"krabby.dev/krabby/hal/client"
 	"krabby.dev/krabby/hal/clock"
@@ -23,7 +24,7 @@ import (
 
 const controlSession = 77
 
-// bent is a robot of which the first joint can be bent out of its range.
+// bent is a robot whose first joint can be out of range.
 type bent struct {
 	*synthetic.Backend
 	out atomic.Bool
@@ -39,7 +40,7 @@ func (b *bent) Read(ctx context.Context, o *message.Observation) error {
 	return nil
 }
 
-// controlled is a running server with a control link, and what reaches it.
+// controlled is a running server with a control link, and its clients.
 type controlled struct {
 	server  *server.Server
 	backend *bent
@@ -55,14 +56,14 @@ func newControlled(t *testing.T, endpoint string) *controlled {
 	out, in := must[*bus.Publisher](t)(b.NewPublisher("inproc://o")), must[*bus.Receiver](t)(b.NewReceiver("inproc://c"))
 	respond := must[*bus.Responder](t)(b.NewResponder(endpoint))
 	c := &controlled{backend: &bent{Backend: synthetic.New(r, 10*time.Millisecond)}, bus: b, at: respond.Endpoint()}
-	c.server = must[*server.Server](t)(server.New(r, c.backend, out, in, server.WithSession(controlSession), server.WithControl(respond)))
+	c.server = must[*server.Server](t)(server.New(r, backendtest.Configured(t, c.backend), out, in, server.WithSession(controlSession), server.WithControl(respond)))
 	start(t, c.server)
 	c.client = client.New(r, must[*bus.Subscriber](t)(b.NewSubscriber("inproc://o")), must[*bus.Sender](t)(b.NewSender("inproc://c")))
 	c.control = must[*bus.Requester](t)(b.NewRequester(c.at))
 	return c
 }
 
-// ask sends a request, and again where nobody was there yet.
+// ask sends a request, and repeats it until the server is connected.
 func (c *controlled) ask(t *testing.T, q message.ControlRequest) message.ControlReply {
 	t.Helper()
 	var a message.ControlReply
@@ -76,26 +77,26 @@ func (c *controlled) ask(t *testing.T, q message.ControlRequest) message.Control
 	return a
 }
 
-// known asks for the state, and returns the reset of one who knows it.
+// known requests the state and returns a reset by a sender that knows it.
 func (c *controlled) known(t *testing.T) message.ControlRequest {
 	t.Helper()
 	a := c.ask(t, message.ControlRequest{Operation: message.ReadClock})
 	return message.ControlRequest{Operation: message.Reset, SessionID: controlSession, ExpiresNs: a.SentNs + int64(message.ResetValidity)}
 }
 
-// reset asks for a reset.
+// reset requests a reset.
 func (c *controlled) reset(t *testing.T) message.ControlReply {
 	t.Helper()
 	return c.ask(t, c.known(t))
 }
 
-func TestARequestForTheClockTellsTheTimeAndTheState(t *testing.T) {
+func TestServeControl_clock(t *testing.T) {
 	for _, endpoint := range []string{"inproc://control", "tcp://127.0.0.1:0"} {
 		c, now := newControlled(t, endpoint), clock.New()
 		before := now.NowNs()
 		a := c.ask(t, message.ControlRequest{Sequence: 9, MonotonicNs: -1, Operation: message.ReadClock})
 		after := now.NowNs()
-		const tolerance = int64(100 * time.Microsecond) // Two clocks, tied to the system's one at different times.
+		const tolerance = int64(100 * time.Microsecond) // Two clocks, synchronised with the system's at different times.
 		if a.ReceivedNs < before-tolerance || a.SentNs > after+tolerance {
 			t.Errorf("received at %d, sent at %d, want %d to %d", a.ReceivedNs, a.SentNs, before, after)
 		}
@@ -106,16 +107,16 @@ func TestARequestForTheClockTellsTheTimeAndTheState(t *testing.T) {
 	}
 }
 
-func TestARemoteStopLatchesUntilAResetIsAskedFor(t *testing.T) {
+func TestServeControl_stopLatchesUntilReset(t *testing.T) {
 	c := newControlled(t, "tcp://127.0.0.1:0")
 	move(t, c.client, 0.2)
 	if a := c.ask(t, message.ControlRequest{Operation: message.EStop}); a.Status != message.Done || a.State != "stopped" || a.StoppedBy != string(server.Remote) {
 		t.Fatalf("reply to an e-stop = %+v", a)
 	}
-	// Neither commands nor time nor another e-stop end it.
-	refused := func() uint64 { return c.server.Stats().Refused["stopped"] }
+	// Commands, time and another e-stop do not end the stop.
+	rejected := func() uint64 { return c.server.Stats().Rejected["stopped"] }
 	o, cmd := message.NewObservation(robot.Go1()), message.NewJointCommand(robot.Go1())
-	for before := refused(); refused() < before+5; {
+	for before := rejected(); rejected() < before+5; {
 		if _, err := c.client.Latest(t.Context(), o); err != nil {
 			t.Fatal(err)
 		}
@@ -132,15 +133,15 @@ func TestARemoteStopLatchesUntilAResetIsAskedFor(t *testing.T) {
 	}
 	move(t, c.client, -0.2)
 	s := c.server.Stats()
-	if want := map[string]uint64{"e_stop": 2, "clock": 1, "reset": 1}; !maps.Equal(s.Control.Requests, want) || len(s.Control.Refused) != 0 {
-		t.Errorf("control = %+v, want %v and nothing refused", s.Control, want)
+	if want := map[string]uint64{"e_stop": 2, "clock": 1, "reset": 1}; !maps.Equal(s.Control.Requests, want) || len(s.Control.Rejected) != 0 {
+		t.Errorf("control = %+v, want %v and nothing rejected", s.Control, want)
 	}
 	if s.Safety.Trips[string(server.Remote)] != 1 {
 		t.Errorf("trips = %v, want one by %s", s.Safety.Trips, server.Remote)
 	}
 }
 
-func TestAResetIsRefusedWhileAFaultLasts(t *testing.T) {
+func TestServeControl_resetRejectedDuringFault(t *testing.T) {
 	c := newControlled(t, "inproc://control")
 	move(t, c.client, 0.2)
 	c.backend.out.Store(true)
@@ -151,7 +152,7 @@ func TestAResetIsRefusedWhileAFaultLasts(t *testing.T) {
 		return nil, nil
 	})
 	a := c.reset(t)
-	if a.Status != message.FaultLasts || a.State != "stopped" || a.StoppedBy != "joint_outside" || a.Fault != "joint_outside" ||
+	if a.Status != message.FaultActive || a.State != "stopped" || a.StoppedBy != "joint_outside" || a.Fault != "joint_outside" ||
 		!strings.Contains(a.Reason, "joint FR_hip_joint is at 1.163 rad, expected -0.863 to 0.863") {
 		t.Errorf("reply to a reset while a joint is outside = %+v", a)
 	}
@@ -162,12 +163,12 @@ func TestAResetIsRefusedWhileAFaultLasts(t *testing.T) {
 		}
 		return nil, nil
 	})
-	if s := c.server.Stats(); s.Control.Refused["fault"] == 0 || s.Safety.ResetsRefused["joint_outside"] != s.Control.Refused["fault"] {
-		t.Errorf("control %+v, resets refused %v", s.Control, s.Safety.ResetsRefused)
+	if s := c.server.Stats(); s.Control.Rejected["fault"] == 0 || s.Safety.ResetsRejected["joint_outside"] != s.Control.Rejected["fault"] {
+		t.Errorf("control %+v, resets rejected %v", s.Control, s.Safety.ResetsRejected)
 	}
 }
 
-func TestAResetForAnotherTimeOrLifeIsRefused(t *testing.T) {
+func TestServeControl_resetOfOtherSessionOrExpired(t *testing.T) {
 	c := newControlled(t, "inproc://control")
 	c.ask(t, message.ControlRequest{Operation: message.EStop})
 	now := clock.New().NowNs()
@@ -190,16 +191,16 @@ func TestAResetForAnotherTimeOrLifeIsRefused(t *testing.T) {
 		}
 	}
 	s := c.server.Stats().Control
-	if want := map[string]uint64{"session": 2, "expired": 5, "operation": 1}; !maps.Equal(s.Refused, want) {
-		t.Errorf("refused = %v, want %v", s.Refused, want)
+	if want := map[string]uint64{"session": 2, "expired": 5, "operation": 1}; !maps.Equal(s.Rejected, want) {
+		t.Errorf("rejected = %v, want %v", s.Rejected, want)
 	}
 	if want := map[string]uint64{"e_stop": 1, "reset": 7, "unknown": 1}; !maps.Equal(s.Requests, want) {
 		t.Errorf("requests = %v, want %v", s.Requests, want)
 	}
 }
 
-// A reset may be late, or sent again because its reply was lost: it ends the stops that its sender knew of, and no other.
-func TestAResetDoesNotEndAStopThatCameAfterIt(t *testing.T) {
+// A reset may be late, or repeated because its reply was lost: it ends only the stops that its sender knew of.
+func TestServeControl_resetOlderThanStop(t *testing.T) {
 	c := newControlled(t, "inproc://control")
 	for name, stop := range map[string]func(){
 		"that another client asks for": func() { c.ask(t, message.ControlRequest{Operation: message.EStop}) },
@@ -222,8 +223,8 @@ func TestAResetDoesNotEndAStopThatCameAfterIt(t *testing.T) {
 			}
 		}
 	}
-	if s := c.server.Stats().Control; s.Refused["expired"] != 4 {
-		t.Errorf("refused = %v, want 4 expired", s.Refused)
+	if s := c.server.Stats().Control; s.Rejected["expired"] != 4 {
+		t.Errorf("rejected = %v, want 4 expired", s.Rejected)
 	}
 }
 
@@ -234,22 +235,22 @@ func (*connected) Connections() bus.Connections {
 	return bus.Connections{Opened: 5, Closed: 4, Oversize: 3, Key: 2, Protocol: 1}
 }
 
-func TestConnectionsOfTheControlLinkAreCounted(t *testing.T) {
+func TestStats_connectionsOfControlLink(t *testing.T) {
 	b, r := newContext(t), robot.Go1()
-	s := must[*server.Server](t)(server.New(r, synthetic.New(r, 10*time.Millisecond),
+	s := must[*server.Server](t)(server.New(r, backendtest.Configured(t, synthetic.New(r, 10*time.Millisecond)),
 		must[*bus.Publisher](t)(b.NewPublisher("inproc://o")), must[*bus.Receiver](t)(b.NewReceiver("inproc://c")), server.WithControl(&connected{})))
-	for range 2 { // Asking counts nothing.
+	for range 2 { // Stats does not change the counters.
 		st := s.Stats()
 		if want := (bus.Connections{Opened: 5, Closed: 4, Oversize: 3, Key: 2, Protocol: 1}); st.Connections != want {
 			t.Errorf("connections = %+v, want %+v", st.Connections, want)
 		}
-		if want := map[string]uint64{"oversize": 3}; !maps.Equal(st.Control.Refused, want) || len(st.Refused) != 0 {
-			t.Errorf("control refused %v, commands %v; want %v and none", st.Control.Refused, st.Refused, want)
+		if want := map[string]uint64{"oversize": 3}; !maps.Equal(st.Control.Rejected, want) || len(st.Rejected) != 0 {
+			t.Errorf("control rejected %v, commands %v; want %v and none", st.Control.Rejected, st.Rejected, want)
 		}
 	}
 }
 
-func TestWhatIsNoControlRequestIsCountedAndDropped(t *testing.T) {
+func TestServeControl_malformedRequests(t *testing.T) {
 	c := newControlled(t, "tcp://127.0.0.1:0")
 	c.ask(t, message.ControlRequest{Operation: message.ReadClock})
 	good := wire.AppendControlRequest(nil, &message.ControlRequest{Operation: message.EStop})
@@ -268,13 +269,13 @@ func TestWhatIsNoControlRequestIsCountedAndDropped(t *testing.T) {
 	if a := c.ask(t, message.ControlRequest{Operation: message.ReadClock}); a.State != "idle" {
 		t.Errorf("state = %s: garbage was taken for an e-stop", a.State)
 	}
-	if s, want := c.server.Stats().Control, map[string]uint64{"short": 1, "length": 1, "magic": 1, "checksum": 1, "version": 1, "kind": 1}; !maps.Equal(s.Refused, want) {
-		t.Errorf("refused = %v, want %v", s.Refused, want)
+	if s, want := c.server.Stats().Control, map[string]uint64{"short": 1, "length": 1, "magic": 1, "checksum": 1, "version": 1, "kind": 1}; !maps.Equal(s.Rejected, want) {
+		t.Errorf("rejected = %v, want %v", s.Rejected, want)
 	}
 }
 
-// Many ask at once and as fast as they can, and the loop goes on.
-func TestControlRequestsDoNotHoldUpTheLoop(t *testing.T) {
+// Many clients send requests as fast as they can, and the loop keeps its rate.
+func TestServeControl_floodKeepsLoopRate(t *testing.T) {
 	c := newControlled(t, "tcp://127.0.0.1:0")
 	ctx, cancel := context.WithCancel(t.Context())
 	var all sync.WaitGroup
@@ -299,7 +300,7 @@ func TestControlRequestsDoNotHoldUpTheLoop(t *testing.T) {
 	}
 }
 
-// A responder that always fails is asked again now and then, and does not keep a server from its end.
+// The server retries a responder that always fails at a low rate, and still ends in time.
 type broken struct{ asked atomic.Uint64 }
 
 func (b *broken) Receive(context.Context) ([]byte, error) {
@@ -309,19 +310,19 @@ func (b *broken) Receive(context.Context) ([]byte, error) {
 
 func (b *broken) Reply([]byte) error { return nil }
 
-func TestABrokenControlLinkIsCounted(t *testing.T) {
+func TestServeControl_transportErrorsCounted(t *testing.T) {
 	b, r, in := newContext(t), robot.Go1(), &broken{}
-	s := must[*server.Server](t)(server.New(r, synthetic.New(r, 10*time.Millisecond),
+	s := must[*server.Server](t)(server.New(r, backendtest.Configured(t, synthetic.New(r, 10*time.Millisecond)),
 		must[*bus.Publisher](t)(b.NewPublisher("inproc://o")), must[*bus.Receiver](t)(b.NewReceiver("inproc://c")), server.WithControl(in)))
 	stop := start(t, s)
 	time.Sleep(100 * time.Millisecond)
 	stop()
-	if asked, counted := in.asked.Load(), s.Stats().Control.Refused[server.Transport]; counted == 0 || asked > 50 || counted+1 < asked {
+	if asked, counted := in.asked.Load(), s.Stats().Control.Rejected[server.Transport]; counted == 0 || asked > 50 || counted+1 < asked {
 		t.Errorf("asked %d times, counted %d failures", asked, counted)
 	}
 }
 
-// partly is a responder to which strangers send messages of several parts, and nothing else.
+// partly is a responder that receives only malformed multipart messages.
 type partly struct{ messages int }
 
 func (p *partly) Receive(ctx context.Context) ([]byte, error) {
@@ -334,14 +335,14 @@ func (p *partly) Receive(ctx context.Context) ([]byte, error) {
 
 func (p *partly) Reply([]byte) error { return errors.New("nobody asked") }
 
-func TestMessagesOfSeveralPartsAreCountedBesideTurnToo(t *testing.T) {
+func TestServeControl_multipartBesideStep(t *testing.T) {
 	b, r := newContext(t), robot.Go1()
-	s := must[*server.Server](t)(server.New(r, synthetic.New(r, 10*time.Millisecond),
+	s := must[*server.Server](t)(server.New(r, backendtest.Configured(t, synthetic.New(r, 10*time.Millisecond)),
 		must[*bus.Publisher](t)(b.NewPublisher("inproc://o")), must[*bus.Receiver](t)(b.NewReceiver("inproc://c")), server.WithControl(&partly{5})))
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	s.ServeControl(ctx)
-	if c := s.Stats().Control; c.Refused[server.Frames] != 5 || len(c.Requests) != 0 {
+	if c := s.Stats().Control; c.Rejected[server.Multipart] != 5 || len(c.Requests) != 0 {
 		t.Errorf("control = %+v, want 5 messages of several parts and no request", c)
 	}
 }

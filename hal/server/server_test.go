@@ -15,6 +15,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"krabby.dev/krabby/hal/backend"
+	"krabby.dev/krabby/hal/backend/backendtest"
 	"krabby.dev/krabby/hal/bus"
 	"krabby.dev/krabby/hal/clock"
 	"krabby.dev/krabby/hal/message"
@@ -25,12 +27,14 @@ import (
 
 const session = 42
 
-// rig is a server whose surroundings a test plays: it is the backend and both ends of the bus.
+// rig is a server with a fake backend and a fake bus.
 type rig struct {
+	backend.Stateless
+
 	t      *testing.T
 	server *Server
 	start  time.Time
-	next   time.Time // When the next tick is due.
+	next   time.Time // The time of the next step.
 
 	read      func(*message.Observation) error
 	writeErr  error
@@ -87,7 +91,7 @@ func (r *rig) TryReceive() ([]byte, error) {
 	return frame, nil
 }
 
-// send puts a good command, made now and then changed, before the server's next tick.
+// send queues a valid command, made now and modified by change, for the server's next step.
 func (r *rig) send(change func(*message.JointCommand)) {
 	r.t.Helper()
 	c := message.NewJointCommand(robot.Go1())
@@ -105,18 +109,18 @@ func (r *rig) send(change func(*message.JointCommand)) {
 	r.frames = append(r.frames, frame)
 }
 
-// ticks makes n more ticks pass, 10 ms apart.
+// ticks runs n more steps, 10 ms apart.
 func (r *rig) ticks(n int) {
 	for range n {
 		time.Sleep(r.next.Sub(time.Now()))
-		r.server.tick(r.t.Context(), 0)
+		r.server.step(r.t.Context(), 0)
 		r.next = r.next.Add(10 * time.Millisecond)
 		time.Sleep(5 * time.Millisecond)
 	}
 }
 
-// play makes a server in a bubble where time is virtual and passes only while everybody sleeps. Its first tick, at 0 ms,
-// has been when test begins, at 5 ms, and test acts halfway between two ticks.
+// play runs test with a server in a bubble of virtual time. The first step was at 0 ms; test begins at 5 ms, halfway between two
+// steps.
 func play(t *testing.T, test func(t *testing.T, r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
@@ -128,7 +132,7 @@ func play(t *testing.T, test func(t *testing.T, r *rig)) {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{t: t, start: time.Now(), next: time.Now()}
-	s, err := New(robot.Go1(), r, r, r, WithSession(session))
+	s, err := New(robot.Go1(), backendtest.Active(t, r), r, r, WithSession(session))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,14 +140,16 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-// run runs the server's own loop for so long, by the time of the bubble.
+// run runs the server's own loop for a duration of the bubble's time.
 func (r *rig) run(d time.Duration) {
 	ctx, cancel := context.WithTimeout(r.t.Context(), d)
 	defer cancel()
-	r.server.run(ctx, clock.NewPacer(10*time.Millisecond, clock.WithSleep(func(until time.Time) { time.Sleep(time.Until(until)) })))
+	if err := r.server.run(ctx, clock.NewPacer(10*time.Millisecond, clock.WithSleep(func(until time.Time) { time.Sleep(time.Until(until)) }))); err != nil {
+		r.t.Error(err)
+	}
 }
 
-func TestObservationsArePublishedAtTheRate(t *testing.T) {
+func TestRun_publishesAtRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.run(995 * time.Millisecond)
@@ -158,13 +164,13 @@ func TestObservationsArePublishedAtTheRate(t *testing.T) {
 				t.Errorf("observation %d was read %d ns after the one before, want 10 ms", i, o.MonotonicNs-r.published[i-1].MonotonicNs)
 			}
 		}
-		if st := r.server.Stats(); st.Ticks != 100 || st.Published != 100 || st.MissedDeadlines != 0 || len(st.Unpublished) != 0 {
+		if st := r.server.Stats(); st.Steps != 100 || st.Published != 100 || st.MissedDeadlines != 0 || len(st.Unpublished) != 0 {
 			t.Errorf("stats = %+v", st)
 		}
 	})
 }
 
-func TestWithoutACommandNothingIsEverWritten(t *testing.T) {
+func TestStep_noCommandWritesNothing(t *testing.T) {
 	play(t, func(t *testing.T, r *rig) {
 		r.ticks(100)
 		if len(r.written) != 0 || r.server.Stats().Holds != 0 {
@@ -173,7 +179,7 @@ func TestWithoutACommandNothingIsEverWritten(t *testing.T) {
 	})
 }
 
-func TestACommandIsAppliedAtTheNextTickAndKeptUp(t *testing.T) {
+func TestStep_appliesAndRepeatsCommand(t *testing.T) {
 	play(t, func(t *testing.T, r *rig) {
 		r.send(func(c *message.JointCommand) { c.Sequence, c.TargetRad[0] = 7, 0.25 })
 		r.ticks(3)
@@ -188,47 +194,47 @@ func TestACommandIsAppliedAtTheNextTickAndKeptUp(t *testing.T) {
 				t.Errorf("written command = %+v", c)
 			}
 		}
-		if st := r.server.Stats(); st.Applied != 1 || len(st.Refused) != 0 {
-			t.Errorf("stats = %+v, want 1 applied, none refused", st)
+		if st := r.server.Stats(); st.Applied != 1 || len(st.Rejected) != 0 {
+			t.Errorf("stats = %+v, want 1 applied, none rejected", st)
 		}
 	})
 }
 
-// feedForward is one for a Go1 in which only one joint has a value.
+// feedForward returns feed-forward efforts of a Go1 with a value for one joint only.
 func feedForward(joint int, effortNm float64) []float64 {
 	values := make([]float64, 12)
 	values[joint] = effortNm
 	return values
 }
 
-func TestTheGateRefuses(t *testing.T) {
+func TestStep_rejectReasons(t *testing.T) {
 	tests := []struct {
 		name   string
 		change func(*message.JointCommand)
-		want   safety.Cause
+		want   safety.RejectReason
 	}{
-		{"another session", func(c *message.JointCommand) { c.SessionID++ }, safety.Session},
-		{"too few joints", func(c *message.JointCommand) { c.Resize(11) }, safety.Shape},
-		{"too many joints", func(c *message.JointCommand) { c.Resize(18) }, safety.Shape},
-		{"a NaN target", func(c *message.JointCommand) { c.TargetRad[4] = math.NaN() }, safety.NotFinite},
-		{"an infinite target", func(c *message.JointCommand) { c.TargetRad[4] = math.Inf(1) }, safety.NotFinite},
-		{"a NaN gain", func(c *message.JointCommand) { c.Kd[11] = math.NaN() }, safety.NotFinite},
-		{"a negative gain", func(c *message.JointCommand) { c.Kp[0] = -1 }, safety.Gain},
-		{"a feed-forward of NaN", func(c *message.JointCommand) { c.FeedForwardNm = feedForward(11, math.NaN()) }, safety.NotFinite},
-		{"a feed-forward above the limit", func(c *message.JointCommand) { c.FeedForwardNm = feedForward(0, math.Nextafter(23.7, 24)) }, safety.EffortLimit},
-		{"a feed-forward below the limit", func(c *message.JointCommand) { c.FeedForwardNm = feedForward(2, -35.6) }, safety.EffortLimit},
-		{"a target just above the range", func(c *message.JointCommand) { c.TargetRad[0] = math.Nextafter(0.863, 1) }, safety.JointLimit},
-		{"a target just below the range", func(c *message.JointCommand) { c.TargetRad[11] = math.Nextafter(-2.818, -3) }, safety.JointLimit},
-		{"a command of the future", func(c *message.JointCommand) { c.MonotonicNs += int64(time.Second) }, safety.Future},
-		{"a command of an hour ago", func(c *message.JointCommand) { c.MonotonicNs -= int64(time.Hour) }, safety.Stale},
-		{"a command just too old", func(c *message.JointCommand) { c.MonotonicNs -= int64(96 * time.Millisecond) }, safety.Stale},
+		{"another session", func(c *message.JointCommand) { c.SessionID++ }, safety.RejectSession},
+		{"too few joints", func(c *message.JointCommand) { c.Resize(11) }, safety.RejectShape},
+		{"too many joints", func(c *message.JointCommand) { c.Resize(18) }, safety.RejectShape},
+		{"a NaN target", func(c *message.JointCommand) { c.TargetRad[4] = math.NaN() }, safety.RejectNotFinite},
+		{"an infinite target", func(c *message.JointCommand) { c.TargetRad[4] = math.Inf(1) }, safety.RejectNotFinite},
+		{"a NaN gain", func(c *message.JointCommand) { c.Kd[11] = math.NaN() }, safety.RejectNotFinite},
+		{"a negative gain", func(c *message.JointCommand) { c.Kp[0] = -1 }, safety.RejectGain},
+		{"a feed-forward of NaN", func(c *message.JointCommand) { c.FeedForwardNm = feedForward(11, math.NaN()) }, safety.RejectNotFinite},
+		{"a feed-forward above the limit", func(c *message.JointCommand) { c.FeedForwardNm = feedForward(0, math.Nextafter(23.7, 24)) }, safety.RejectEffortLimit},
+		{"a feed-forward below the limit", func(c *message.JointCommand) { c.FeedForwardNm = feedForward(2, -35.6) }, safety.RejectEffortLimit},
+		{"a target just above the range", func(c *message.JointCommand) { c.TargetRad[0] = math.Nextafter(0.863, 1) }, safety.RejectJointLimit},
+		{"a target just below the range", func(c *message.JointCommand) { c.TargetRad[11] = math.Nextafter(-2.818, -3) }, safety.RejectJointLimit},
+		{"a command of the future", func(c *message.JointCommand) { c.MonotonicNs += int64(time.Second) }, safety.RejectFuture},
+		{"a command of an hour ago", func(c *message.JointCommand) { c.MonotonicNs -= int64(time.Hour) }, safety.RejectStale},
+		{"a command just too old", func(c *message.JointCommand) { c.MonotonicNs -= int64(96 * time.Millisecond) }, safety.RejectStale},
 		{"a command so old that its age overflows", func(c *message.JointCommand) {
 			c.MonotonicNs, c.ExpiresNs = math.MinInt64, math.MaxInt64
-		}, safety.Stale},
-		{"a gain above its bound", func(c *message.JointCommand) { c.Kp[0] = math.Nextafter(70, 71) }, safety.Gain},
-		{"an answer to no observation", func(c *message.JointCommand) { c.ObservationSequence = 0 }, safety.ObservationUnknown},
-		{"an answer to an observation of the future", func(c *message.JointCommand) { c.ObservationSequence = 99 }, safety.ObservationUnknown},
-		{"an expired command", func(c *message.JointCommand) { c.ExpiresNs = c.MonotonicNs }, safety.Expired},
+		}, safety.RejectStale},
+		{"a gain above its bound", func(c *message.JointCommand) { c.Kp[0] = math.Nextafter(70, 71) }, safety.RejectGain},
+		{"an answer to no observation", func(c *message.JointCommand) { c.ObservationSequence = 0 }, safety.RejectObservationUnknown},
+		{"an answer to an observation of the future", func(c *message.JointCommand) { c.ObservationSequence = 99 }, safety.RejectObservationUnknown},
+		{"an expired command", func(c *message.JointCommand) { c.ExpiresNs = c.MonotonicNs }, safety.RejectExpired},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -238,8 +244,8 @@ func TestTheGateRefuses(t *testing.T) {
 				if len(r.written) != 0 {
 					t.Errorf("%d writes, want none", len(r.written))
 				}
-				if got, want := r.server.Stats().Refused, (map[string]uint64{string(tt.want): 1}); !maps.Equal(got, want) {
-					t.Errorf("refused = %v, want %v", got, want)
+				if got, want := r.server.Stats().Rejected, (map[string]uint64{string(tt.want): 1}); !maps.Equal(got, want) {
+					t.Errorf("rejected = %v, want %v", got, want)
 				}
 				r.send(nil)
 				r.ticks(1)
@@ -251,17 +257,17 @@ func TestTheGateRefuses(t *testing.T) {
 	}
 }
 
-func TestAnOlderCommandDoesNotReplaceANewerOne(t *testing.T) {
+func TestStep_olderCommandRejected(t *testing.T) {
 	play(t, func(t *testing.T, r *rig) {
 		r.send(func(c *message.JointCommand) { c.TargetRad[0] = 0.5 })
 		r.ticks(1)
-		// Young enough for the gate, but made before the one that is applied.
+		// Not stale, but made before the applied one.
 		r.send(func(c *message.JointCommand) {
 			c.TargetRad[0] = -0.5
 			c.MonotonicNs -= int64(50 * time.Millisecond)
 		})
 		r.ticks(1)
-		// Once more, as it was.
+		// The same command again.
 		r.send(func(c *message.JointCommand) {
 			c.TargetRad[0] = 0.5
 			c.MonotonicNs -= int64(20 * time.Millisecond)
@@ -270,13 +276,13 @@ func TestAnOlderCommandDoesNotReplaceANewerOne(t *testing.T) {
 		if last := r.written[len(r.written)-1]; last.TargetRad[0] != 0.5 {
 			t.Errorf("target = %v, want 0.5 of the newer command", last.TargetRad[0])
 		}
-		if st := r.server.Stats(); st.Applied != 1 || st.Refused[string(safety.Superseded)] != 2 {
+		if st := r.server.Stats(); st.Applied != 1 || st.Rejected[string(safety.RejectSuperseded)] != 2 {
 			t.Errorf("stats = %+v, want 1 applied, 2 superseded", st)
 		}
 	})
 }
 
-func TestTheGateLetsTheEdgesThrough(t *testing.T) {
+func TestStep_acceptsLimits(t *testing.T) {
 	for name, change := range map[string]func(*message.JointCommand){
 		"upper limit": func(c *message.JointCommand) { c.TargetRad[0] = 0.863 },
 		"lower limit": func(c *message.JointCommand) { c.TargetRad[0] = -0.863 },
@@ -285,7 +291,7 @@ func TestTheGateLetsTheEdgesThrough(t *testing.T) {
 		"no gains":    func(c *message.JointCommand) { clear(c.Kp); clear(c.Kd) },
 	} {
 		play(t, func(t *testing.T, r *rig) {
-			r.send(change) // Half a period, 5 ms, before the tick.
+			r.send(change) // Half a period, 5 ms, before the step.
 			r.ticks(1)
 			if st := r.server.Stats(); st.Applied != 1 {
 				t.Errorf("%s: stats = %+v, want 1 applied", name, st)
@@ -294,7 +300,7 @@ func TestTheGateLetsTheEdgesThrough(t *testing.T) {
 	}
 }
 
-func TestMalformedFramesAreCountedByCause(t *testing.T) {
+func TestStep_malformedFramesCounted(t *testing.T) {
 	play(t, func(t *testing.T, r *rig) {
 		r.send(nil)
 		flipped := slices.Clone(r.frames[0])
@@ -308,8 +314,8 @@ func TestMalformedFramesAreCountedByCause(t *testing.T) {
 		r.frames = [][]byte{nil, []byte("hello, this is not a frame"), flipped, other, observation, r.frames[0][:200]}
 		r.ticks(1)
 		want := map[string]uint64{"short": 1, "magic": 1, "checksum": 1, "version": 1, "kind": 1, "length": 1}
-		if got := r.server.Stats().Refused; !maps.Equal(got, want) {
-			t.Errorf("refused = %v, want %v", got, want)
+		if got := r.server.Stats().Rejected; !maps.Equal(got, want) {
+			t.Errorf("rejected = %v, want %v", got, want)
 		}
 		r.send(nil)
 		r.ticks(1)
@@ -319,7 +325,7 @@ func TestMalformedFramesAreCountedByCause(t *testing.T) {
 	})
 }
 
-func TestTheNewestOfSeveralCommandsIsApplied(t *testing.T) {
+func TestStep_newestCommandWins(t *testing.T) {
 	play(t, func(t *testing.T, r *rig) {
 		for sequence, ageMs := range []int64{3, 1, 2} {
 			r.send(func(c *message.JointCommand) {
@@ -331,17 +337,17 @@ func TestTheNewestOfSeveralCommandsIsApplied(t *testing.T) {
 		if len(r.written) != 1 || r.written[0].Sequence != 1 {
 			t.Errorf("written = %+v, want the command made last", r.written)
 		}
-		if st := r.server.Stats(); st.Applied != 1 || st.Refused[string(safety.Superseded)] != 2 {
+		if st := r.server.Stats(); st.Applied != 1 || st.Rejected[string(safety.RejectSuperseded)] != 2 {
 			t.Errorf("stats = %+v, want 1 applied and 2 superseded", st)
 		}
 	})
 }
 
-func TestAnExpiredCommandIsHeldAndThenDamped(t *testing.T) {
+func TestStep_expiredCommandHoldsThenDamps(t *testing.T) {
 	tests := []struct {
 		name      string
 		expiresMs int64
-		holdsAt   time.Duration // Of the first tick that holds; the command is made at 5 ms.
+		holdsAt   time.Duration // Of the first step that holds; the command is made at 5 ms.
 	}{
 		{"at its own expiry", 30, 40 * time.Millisecond},
 		{"at the age limit where its expiry is later", 10_000, 110 * time.Millisecond},
@@ -390,7 +396,7 @@ func TestAnExpiredCommandIsHeldAndThenDamped(t *testing.T) {
 	}
 }
 
-func TestTheTargetMovesAtTheSlewLimitFromWhereTheJointIs(t *testing.T) {
+func TestStep_slewLimitFromMeasuredPosition(t *testing.T) {
 	play(t, func(t *testing.T, r *rig) {
 		r.send(func(c *message.JointCommand) { c.TargetRad[0] = -0.863 })
 		r.ticks(5)
@@ -407,7 +413,7 @@ func TestTheTargetMovesAtTheSlewLimitFromWhereTheJointIs(t *testing.T) {
 	})
 }
 
-func TestAStopLastsUntilAReset(t *testing.T) {
+func TestEStop_latchesUntilReset(t *testing.T) {
 	play(t, func(t *testing.T, r *rig) {
 		r.send(nil)
 		r.ticks(1)
@@ -421,8 +427,8 @@ func TestAStopLastsUntilAReset(t *testing.T) {
 		}
 		st := r.server.Stats()
 		if st.Safety.State != "stopped" || st.Safety.StoppedBy != "button" || st.Safety.Trips["button"] != 1 || st.Safety.Verdict != "stopped" ||
-			st.Refused["stopped"] != 20 || st.Applied != 1 {
-			t.Errorf("stats = %+v, want stopped by the button and 20 commands refused", st)
+			st.Rejected["stopped"] != 20 || st.Applied != 1 {
+			t.Errorf("stats = %+v, want stopped by the button and 20 commands rejected", st)
 		}
 		if got := st.Safety.TimeS["stopped"]; math.Abs(got-0.2) > 1e-9 {
 			t.Errorf("%v s stopped, want 0.2", got)
@@ -445,14 +451,14 @@ func TestAStopLastsUntilAReset(t *testing.T) {
 	})
 }
 
-func TestAnyGoroutineMayStopAndReset(t *testing.T) {
+func TestEStop_concurrent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		var others sync.WaitGroup
 		for range 3 {
 			others.Go(func() {
 				for range 50 {
-					time.Sleep(10 * time.Millisecond) // At the same time as the ticks.
+					time.Sleep(10 * time.Millisecond) // Concurrently with the steps.
 					r.server.EStop("button")
 					if r.server.Stats().Safety.Trips["button"] == 0 {
 						t.Error("a stop that no report tells of")
@@ -471,24 +477,24 @@ func TestAnyGoroutineMayStopAndReset(t *testing.T) {
 	})
 }
 
-func TestFaultsStopTheRobot(t *testing.T) {
+func TestStep_faultsStopRobot(t *testing.T) {
 	broken := errors.New("broken")
 	tests := []struct {
 		fault  safety.Fault
 		breaks func(*rig)
 		mends  func(*rig)
-		ticks  int // From the fault to the stop.
+		ticks  int // Steps from the fault to the stop.
 		resets string
 	}{
 		{
-			fault:  safety.Unobserved,
+			fault:  safety.FaultUnobserved,
 			breaks: func(r *rig) { r.read = func(*message.Observation) error { return broken } },
 			mends:  func(r *rig) { r.read = nil },
-			ticks:  51, // The last good one, and more than 500 ms.
+			ticks:  51, // The last good step, and more than 500 ms.
 			resets: "expected at most 200ms",
 		},
 		{
-			fault: safety.JointOutside,
+			fault: safety.FaultJointOutside,
 			breaks: func(r *rig) {
 				r.read = func(o *message.Observation) error { o.PositionRad[0] = 1.07; return nil }
 			},
@@ -497,7 +503,7 @@ func TestFaultsStopTheRobot(t *testing.T) {
 			resets: "joint FR_hip_joint is at 1.070 rad, expected -0.863 to 0.863, or at most 0.2 rad outside of that",
 		},
 		{
-			fault:  safety.WriteFailed,
+			fault:  safety.FaultWrite,
 			breaks: func(r *rig) { r.writeErr = broken },
 			mends:  func(r *rig) { r.writeErr = nil },
 			ticks:  6,
@@ -526,21 +532,21 @@ func TestFaultsStopTheRobot(t *testing.T) {
 				if err := r.server.Reset(); err != nil {
 					t.Errorf("reset once the fault is over: %v", err)
 				}
-				if st := r.server.Stats(); st.Safety.ResetsRefused[string(tt.fault)] != 1 || st.Safety.State != "damp" {
-					t.Errorf("safety = %+v, want one reset refused, and damping after the other", st.Safety)
+				if st := r.server.Stats(); st.Safety.ResetsRejected[string(tt.fault)] != 1 || st.Safety.State != "damp" {
+					t.Errorf("safety = %+v, want one reset rejected, and damping after the other", st.Safety)
 				}
 			})
 		})
 	}
 }
 
-func TestACommandIsAppliedWhenAWriteOfItSucceeds(t *testing.T) {
+func TestStats_appliedAfterSuccessfulWrite(t *testing.T) {
 	broken := errors.New("broken")
 	tests := []struct {
-		name    string
-		play    func(*rig)
-		applied uint64
-		refused map[string]uint64
+		name     string
+		play     func(*rig)
+		applied  uint64
+		rejected map[string]uint64
 	}{
 		{"at the second write", func(r *rig) {
 			r.send(nil)
@@ -567,15 +573,15 @@ func TestACommandIsAppliedWhenAWriteOfItSucceeds(t *testing.T) {
 			play(t, func(t *testing.T, r *rig) {
 				r.writeErr = broken
 				tt.play(r)
-				if st := r.server.Stats(); st.Applied != tt.applied || !maps.Equal(st.Refused, tt.refused) {
-					t.Errorf("%d applied, refused %v; want %d, %v", st.Applied, st.Refused, tt.applied, tt.refused)
+				if st := r.server.Stats(); st.Applied != tt.applied || !maps.Equal(st.Rejected, tt.rejected) {
+					t.Errorf("%d applied, rejected %v; want %d, %v", st.Applied, st.Rejected, tt.applied, tt.rejected)
 				}
 			})
 		})
 	}
 }
 
-func TestABadCommandDoesNotProlongAGoodOne(t *testing.T) {
+func TestStep_rejectedCommandDoesNotExtendExpiry(t *testing.T) {
 	play(t, func(t *testing.T, r *rig) {
 		r.send(nil)
 		for range 20 {
@@ -588,14 +594,14 @@ func TestABadCommandDoesNotProlongAGoodOne(t *testing.T) {
 	})
 }
 
-func TestNoErrorEndsTheLoop(t *testing.T) {
+func TestRun_continuesAfterErrors(t *testing.T) {
 	broken := errors.New("broken")
 	tests := []struct {
 		name        string
 		breaks      func(*rig)
 		mends       func(*rig)
 		unpublished map[string]uint64
-		refused     map[string]uint64
+		rejected    map[string]uint64
 		writeErrors uint64
 	}{
 		{
@@ -625,16 +631,16 @@ func TestNoErrorEndsTheLoop(t *testing.T) {
 			unpublished: map[string]uint64{"transport": 3},
 		},
 		{
-			name:    "receiver that fails",
-			breaks:  func(r *rig) { r.recvErr = broken },
-			mends:   func(r *rig) { r.recvErr = nil },
-			refused: map[string]uint64{"transport": 3},
+			name:     "receiver that fails",
+			breaks:   func(r *rig) { r.recvErr = broken },
+			mends:    func(r *rig) { r.recvErr = nil },
+			rejected: map[string]uint64{"transport": 3},
 		},
 		{
 			name:        "backend that cannot be written",
 			breaks:      func(r *rig) { r.writeErr = broken; r.send(nil) },
 			mends:       func(r *rig) { r.writeErr = nil },
-			refused:     map[string]uint64{"superseded": 1}, // By the command after it.
+			rejected:    map[string]uint64{"superseded": 1}, // By the command after it.
 			writeErrors: 3,
 		},
 	}
@@ -648,8 +654,8 @@ func TestNoErrorEndsTheLoop(t *testing.T) {
 				r.send(nil)
 				r.ticks(1)
 				st := r.server.Stats()
-				if !maps.Equal(st.Unpublished, tt.unpublished) || !maps.Equal(st.Refused, tt.refused) || st.WriteErrors != tt.writeErrors {
-					t.Errorf("stats = %+v, want unpublished %v, refused %v, %d write errors", st, tt.unpublished, tt.refused, tt.writeErrors)
+				if !maps.Equal(st.Unpublished, tt.unpublished) || !maps.Equal(st.Rejected, tt.rejected) || st.WriteErrors != tt.writeErrors {
+					t.Errorf("stats = %+v, want unpublished %v, rejected %v, %d write errors", st, tt.unpublished, tt.rejected, tt.writeErrors)
 				}
 				if st.Applied != 1 || len(r.published) != published+1 {
 					t.Errorf("afterwards %d commands applied and %d observations published, want 1 and 1", st.Applied, len(r.published)-published)
@@ -659,7 +665,7 @@ func TestNoErrorEndsTheLoop(t *testing.T) {
 	}
 }
 
-func TestASlowBackendMissesDeadlinesButKeepsTheGrid(t *testing.T) {
+func TestRun_slowBackendKeepsGrid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.read = func(*message.Observation) error {
@@ -668,17 +674,18 @@ func TestASlowBackendMissesDeadlinesButKeepsTheGrid(t *testing.T) {
 			return nil
 		}
 		r.run(95 * time.Millisecond)
-		if st := r.server.Stats(); st.MissedDeadlines != 2 || st.Ticks != 9 {
-			t.Errorf("%d missed deadlines and %d ticks in 95 ms, want 2 and 9", st.MissedDeadlines, st.Ticks)
+		if st := r.server.Stats(); st.MissedDeadlines != 2 || st.Steps != 9 {
+			t.Errorf("%d missed deadlines and %d ticks in 95 ms, want 2 and 9", st.MissedDeadlines, st.Steps)
 		}
 	})
 }
 
-func TestWarningsHaveTheNumberOfThoseThatWereHeldBack(t *testing.T) {
+func TestRun_warningsThrottled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		var log bytes.Buffer
 		r.server.log = slog.New(slog.NewTextHandler(&log, nil))
+		r.server.warnings = newWarnings(r.server.log)
 		r.read = func(*message.Observation) error {
 			time.Sleep(15 * time.Millisecond)
 			return errors.New("broken")
@@ -690,12 +697,12 @@ func TestWarningsHaveTheNumberOfThoseThatWereHeldBack(t *testing.T) {
 			if _, count, ok := strings.Cut(line, `msg="missed deadlines" count=`); ok {
 				missed = append(missed, count)
 			}
-			if _, rest, ok := strings.Cut(line, "cause=read err=broken"); ok {
+			if _, rest, ok := strings.Cut(line, "reason=read err=broken"); ok {
 				failed = append(failed, strings.TrimSpace(rest))
 			}
 		}
-		// A turn takes one and a half periods: it is late for its own deadline, and every other one for the next as well. What is
-		// left is said at the end of the run.
+		// A step takes one and a half periods: it misses its own deadline, and every other step the next one too. The end of the run
+		// logs the rest.
 		if want := []string{"1", "101", fmt.Sprint(st.MissedDeadlines - 102)}; !slices.Equal(missed, want) {
 			t.Errorf("missed deadlines were logged as %v, want %v, all %d", missed, want, st.MissedDeadlines)
 		}
@@ -705,13 +712,13 @@ func TestWarningsHaveTheNumberOfThoseThatWereHeldBack(t *testing.T) {
 	})
 }
 
-func TestSessionsDiffer(t *testing.T) {
+func TestNew_randomSession(t *testing.T) {
 	if a, b := newSessionID(), newSessionID(); a == b || a == 0 || b == 0 {
 		t.Errorf("session ids %d and %d", a, b)
 	}
 }
 
-func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
+func TestNew_invalidOptions(t *testing.T) {
 	for _, tt := range []struct {
 		opt  Option
 		want string
@@ -719,7 +726,7 @@ func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
 		{WithRate(0), "rate of 0 Hz"},
 		{WithRate(math.NaN()), "rate of NaN Hz"},
 		{WithRate(-1), "rate of -1 Hz"},
-		{WithRate(9.9), "rate of 9.9 Hz: expected at least 10: a command waits for the next tick, and may be 100ms old"},
+		{WithRate(9.9), "rate of 9.9 Hz: expected at least 10: a command waits for the next step, and may be 100ms old"},
 		{WithSafety(safety.Config{}), "MaxCommandAge: found 0s, expected more than 0"},
 	} {
 		if _, err := New(robot.Go1(), nil, nil, nil, tt.opt); err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -728,8 +735,10 @@ func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
 	}
 }
 
-// quiet is surroundings that keep nothing; every tick brings another good command.
+// quiet is a backend and a bus that store nothing; every step brings another valid command.
 type quiet struct {
+	backend.Stateless
+
 	memory  []byte
 	server  *Server
 	command *message.JointCommand
@@ -759,45 +768,45 @@ func (q *quiet) TryReceive() ([]byte, error) {
 	return q.frame, err
 }
 
-func TestATickDoesNotAllocate(t *testing.T) {
+func TestStep_doesNotAllocate(t *testing.T) {
 	q := &quiet{command: message.NewJointCommand(robot.Go1()), frame: make([]byte, 0, wire.MaxFrameBytes)}
 	q.command.SessionID, q.command.ExpiresNs = session, math.MaxInt64
-	s, err := New(robot.Go1(), q, q, q, WithSession(session))
+	s, err := New(robot.Go1(), backendtest.Active(t, q), q, q, WithSession(session))
 	if err != nil {
 		t.Fatal(err)
 	}
 	q.server = s
 	ctx := t.Context()
-	if n := testing.AllocsPerRun(100, func() { s.tick(ctx, 0) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { s.step(ctx, 0) }); n != 0 {
 		t.Errorf("%v allocations a tick, want 0", n)
 	}
-	if st := s.Stats(); st.Applied != st.Ticks || st.Published != st.Ticks {
+	if st := s.Stats(); st.Applied != st.Steps || st.Published != st.Steps {
 		t.Errorf("stats = %+v, want a command applied and an observation published at each tick", st)
 	}
 }
 
-func TestTurnsGoByTheClockThatTheServerIsGiven(t *testing.T) {
+func TestStep_simulatedClock(t *testing.T) {
 	var now clock.Simulated
 	r := &rig{t: t, start: time.Now()}
 	var err error
-	if r.server, err = New(robot.Go1(), r, r, r, WithSession(session), WithClock(&now)); err != nil {
+	if r.server, err = New(robot.Go1(), backendtest.Active(t, r), r, r, WithSession(session), WithClock(&now)); err != nil {
 		t.Fatal(err)
 	}
-	turn := func(after time.Duration) {
+	step := func(after time.Duration) {
 		now.Advance(after)
-		r.server.Turn(t.Context())
+		r.server.Step(t.Context())
 	}
-	turn(10 * time.Millisecond)
+	step(10 * time.Millisecond)
 	if got := r.published[0].MonotonicNs; got != 10_000_000 {
 		t.Errorf("the observation is of %d ns, want 10000000", got)
 	}
 	r.send(nil)
-	turn(10 * time.Millisecond)
+	step(10 * time.Millisecond)
 	if got := r.server.Stats(); got.Applied != 1 || got.Safety.State != "active" {
 		t.Errorf("applied %d commands and is %s, want 1 and active", got.Applied, got.Safety.State)
 	}
-	turn(101 * time.Millisecond) // No such time passes on the wall clock.
-	if got := r.server.Stats(); got.Holds != 1 || got.Ticks != 3 {
-		t.Errorf("%d holds after %d ticks, want 1 after 3", got.Holds, got.Ticks)
+	step(101 * time.Millisecond) // Simulated time only.
+	if got := r.server.Stats(); got.Holds != 1 || got.Steps != 3 {
+		t.Errorf("%d holds after %d ticks, want 1 after 3", got.Holds, got.Steps)
 	}
 }

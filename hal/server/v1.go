@@ -7,25 +7,25 @@ import (
 	"krabby.dev/krabby/hal/bus"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/safety"
-	"krabby.dev/krabby/hal/wire/v1"
+	v1 "krabby.dev/krabby/hal/wire/v1"
 )
 
-// PartsPublisher takes observations of version 1; *bus.PartsPublisher is one. It does not block and does not keep parts.
-type PartsPublisher interface {
+// MultipartPublisher sends observations of version 1; *bus.PartsPublisher is one. Publish does not block and does not keep parts.
+type MultipartPublisher interface {
 	Publish(parts [][]byte) error
 }
 
-// PartsReceiver gives commands of version 1 without blocking, and bus.ErrEmpty where there is none; *bus.PartsReceiver is
-// one. The parts hold until the next call.
-type PartsReceiver interface {
+// MultipartReceiver receives commands of version 1; *bus.PartsReceiver is one.
+type MultipartReceiver interface {
+	// TryReceive returns the parts of the next message, valid until the next call, or bus.ErrEmpty. It does not block.
 	TryReceive() ([][]byte, error)
 }
 
-// v1Link serves clients of the predecessor. Their commands name the observation that they answer by its wall time and know
-// no session: the link remembers what it published, and so can tell.
+// v1Link serves clients of version 1. Their commands name the observation that they answer by its wall time and have no session:
+// the link stores the times of published observations to identify it.
 type v1Link struct {
-	out           PartsPublisher
-	in            PartsReceiver
+	out           MultipartPublisher
+	in            MultipartReceiver
 	height, width int
 
 	encoder     v1.Encoder
@@ -36,22 +36,22 @@ type v1Link struct {
 	newest      uint64
 }
 
-// madeAt is when an observation was made.
+// madeAt has the times of one observation.
 type madeAt struct {
 	sequence            uint64
 	wallNs, monotonicNs int64
 }
 
-// remembered is how many observations a command of version 1 can answer: more than the gate lets it.
+// remembered is the number of stored observations, more than the gate's limit of age allows to answer.
 const remembered = 1024
 
-func newV1Link(out PartsPublisher, in PartsReceiver, height, width int) *v1Link {
+func newV1Link(out MultipartPublisher, in MultipartReceiver, height, width int) *v1Link {
 	return &v1Link{out: out, in: in, height: height, width: width}
 }
 
 func (l *v1Link) publish(o *message.Observation) error {
-	l.observation.From(o, l.height, l.width)
-	parts, err := l.encoder.Observation(&l.observation)
+	l.observation.FromMessage(o, l.height, l.width)
+	parts, err := l.encoder.EncodeObservation(&l.observation)
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (l *v1Link) publish(o *message.Observation) error {
 	return nil
 }
 
-// answered returns the observation that was made at a wall time, the newest if there are several.
+// answered returns the newest observation with a wall time.
 func (l *v1Link) answered(wallNs int64) (madeAt, bool) {
 	for back := range min(l.newest, remembered) {
 		if m := l.made[(l.newest-back)%remembered]; m.sequence != 0 && m.wallNs == wallNs {
@@ -73,10 +73,10 @@ func (l *v1Link) answered(wallNs int64) (madeAt, bool) {
 	return madeAt{}, false
 }
 
-// receiveV1 offers what arrived as version 1 to the gate. Such a command was made, as far as anybody can tell, when its
-// observation was: clocks of other machines are not believed.
+// receiveV1 offers the received commands of version 1 to the gate. Their time is that of the observation that they answer: a clock of
+// another machine cannot be compared.
 func (s *Server) receiveV1() {
-	const limit = 256 // They may have queued up; the newest is last.
+	const limit = 256 // The queue may be long; the newest command is last.
 	l := s.v1
 	for range limit {
 		parts, err := l.in.TryReceive()
@@ -84,20 +84,20 @@ func (s *Server) receiveV1() {
 			return
 		}
 		if err != nil {
-			s.refused(Transport, err)
+			s.reject(Transport, err)
 			return
 		}
 		if err := v1.DecodeJointCommand(&l.command, parts); err != nil {
-			cause, _ := errors.AsType[v1.Cause](err)
-			s.refused("v1_"+string(cause), err)
+			reason, _ := errors.AsType[v1.RejectReason](err)
+			s.reject("v1_"+string(reason), err)
 			continue
 		}
 		made, known := l.answered(l.command.ObservationTimestampNs)
 		if !known {
-			s.refused(string(safety.ObservationUnknown), nil)
+			s.reject(string(safety.RejectObservationUnknown), nil)
 			continue
 		}
-		l.command.To(s.incoming, s.robot)
+		l.command.ToMessage(s.incoming, s.robot)
 		l.commands++
 		s.incoming.Sequence, s.incoming.SessionID, s.incoming.ObservationSequence = l.commands, s.sessionID, made.sequence
 		s.incoming.MonotonicNs, s.incoming.ExpiresNs = made.monotonicNs, math.MaxInt64

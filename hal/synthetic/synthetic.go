@@ -1,8 +1,8 @@
-// Package synthetic is a backend without hardware or physics: smooth, plausible sensor data for any robot, always the
-// same for the same commands. It is for demonstrations, tests and images that run without a robot.
+// Package synthetic is a backend without hardware or physics: smooth, plausible sensor data for any robot. It serves demonstrations,
+// tests and images that run without a robot.
 //
-// Everything is a function of how often Read was called and of the commands written between the calls, never of a
-// clock or of chance. It must never import transport, servers, clients or inference.
+// The data is a function of the number of Reads and of the commands written between them; it depends on no clock and no random number.
+// The package must not import transport, servers, clients or inference.
 package synthetic
 
 import (
@@ -10,12 +10,13 @@ import (
 	"math"
 	"time"
 
+	"krabby.dev/krabby/hal/backend"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/robot"
 )
 
 const (
-	// Joints approach their target with this time constant, and sway around it.
+	// Joints approach their target with this time constant, and oscillate around it.
 	lagS     = 0.05
 	swayRad  = 0.02
 	swayHz   = 0.7
@@ -25,14 +26,16 @@ const (
 	rollHz   = 0.5
 	pitchRad = 0.04
 	pitchHz  = 0.3
-	// The base moves forward at about this speed, and a little to all sides.
+	// The mean forward speed of the base, and the amplitude of its velocity in all directions.
 	forwardMps = 0.3
 	driftMps   = 0.05
 	driftHz    = 0.4
 )
 
-// Backend implements server.Backend.
+// Backend is a robot without hardware or physics; it implements backend.Backend.
 type Backend struct {
+	backend.Stateless
+
 	robot   *robot.Robot
 	periodS float64
 	tick    uint64
@@ -41,10 +44,10 @@ type Backend struct {
 	target []float64 // In rad.
 	kp, kd []float64
 
-	feedForward []float64 // In N·m; 0 where a command has none.
+	feedForward []float64 // In N·m; 0 if a command has none.
 }
 
-// New returns a backend for r, at rest in its default pose, for which a time of period passes with each Read.
+// New returns a backend for r, at rest in its default pose. Each Read advances its time by period.
 func New(r *robot.Robot, period time.Duration) *Backend {
 	return &Backend{
 		robot:   r,
@@ -58,7 +61,14 @@ func New(r *robot.Robot, period time.Duration) *Backend {
 	}
 }
 
-// Read lets one period pass and fills the sensor fields of o. It never fails.
+// Deactivate damps the joints: they stay where they are.
+func (b *Backend) Deactivate(context.Context) error {
+	clear(b.kp)
+	clear(b.feedForward)
+	return nil
+}
+
+// Read advances the time by one period and fills the sensor fields of o. It never fails.
 func (b *Backend) Read(_ context.Context, o *message.Observation) error {
 	b.tick++
 	t := float64(b.tick) * b.periodS
@@ -66,20 +76,20 @@ func (b *Backend) Read(_ context.Context, o *message.Observation) error {
 	b.joints(o, t)
 	base(o, t)
 	for i := range o.Contacts {
-		// A trot: the feet of a diagonal touch the ground together. Feet come in pairs, right and left, from the front.
+		// A trot: diagonal feet touch the ground together. Feet are ordered in pairs, right and left, from the front.
 		diagonal := float64((i/2 + i%2) % 2)
 		o.Contacts[i] = math.Sin(2*math.Pi*gaitHz*t+math.Pi*diagonal) >= 0
 	}
 	return nil
 }
 
-// joints moves each joint towards its target, unless its gain is 0, and lets it sway, each in a phase of its own.
+// joints moves each joint towards its target, unless its gain is 0, and adds an oscillation with a phase per joint.
 func (b *Backend) joints(o *message.Observation, t float64) {
 	gain := 1 - math.Exp(-b.periodS/lagS)
 	for i, joint := range b.robot.Joints {
 		step := gain * (b.target[i] - b.lagged[i])
 		if b.kp[i] == 0 {
-			step = 0 // Damped: nothing drives it anywhere.
+			step = 0 // Damped: no drive.
 		}
 		b.lagged[i] += step
 		phase := 2 * math.Pi * float64(i) / float64(len(b.robot.Joints))
@@ -91,15 +101,15 @@ func (b *Backend) joints(o *message.Observation, t float64) {
 	}
 }
 
-// base rocks the base by roll and pitch and moves it, and fills in what an IMU and an estimator would say.
+// base oscillates the base in roll and pitch, moves it, and computes the values of an IMU and a state estimator.
 func base(o *message.Observation, t float64) {
 	roll, rollRate := wave(rollRad, rollHz, 0, t)
 	pitch, pitchRate := wave(pitchRad, pitchHz, 1, t)
 	sr, cr := math.Sincos(roll / 2)
 	sp, cp := math.Sincos(pitch / 2)
-	o.IMU.Orientation = [4]float64{cr * cp, sr * cp, cr * sp, -sr * sp} // First pitch, then roll about the new x.
+	o.IMU.Orientation = [4]float64{cr * cp, sr * cp, cr * sp, -sr * sp} // Pitch, then roll about the rotated x axis.
 
-	// Rates of roll about x and of pitch about the y axis before the roll, seen from the base.
+	// The rates of roll about x and of pitch about the y axis before the roll, in the base frame.
 	sinRoll, cosRoll := math.Sincos(roll)
 	sinPitch, cosPitch := math.Sincos(pitch)
 	w := [3]float64{rollRate, pitchRate * cosRoll, -pitchRate * sinRoll}
@@ -111,13 +121,22 @@ func base(o *message.Observation, t float64) {
 	v := [3]float64{forwardMps + vx, vy, vz}
 	o.BaseVelocityKnown, o.BaseVelocityMps = true, v
 
-	// Specific force: the change of velocity in the turning frame, and what holds the base up.
+	// Specific force: the acceleration in the rotating frame, minus gravity.
 	o.IMU.LinearAccelerationMps2 = [3]float64{
 		ax + w[1]*v[2] - w[2]*v[1] - gravity*sinPitch,
 		ay + w[2]*v[0] - w[0]*v[2] + gravity*sinRoll*cosPitch,
 		az + w[0]*v[1] - w[1]*v[0] + gravity*cosRoll*cosPitch,
 	}
 }
+
+// Factory makes synthetic robots. It has no flags.
+type Factory struct{}
+
+// Name returns "synthetic".
+func (*Factory) Name() string { return "synthetic" }
+
+// New returns a *Backend.
+func (*Factory) New(c backend.Config) (backend.Backend, error) { return New(c.Robot, c.Period), nil }
 
 // wave returns a sinusoid and its rate of change at t seconds.
 func wave(amplitude, hz, phase, t float64) (value, rate float64) {
@@ -126,7 +145,7 @@ func wave(amplitude, hz, phase, t float64) (value, rate float64) {
 	return amplitude * s, amplitude * w * c
 }
 
-// Write makes c the command that the joints follow. It never fails.
+// Write sets the command that the joints follow. It never fails.
 func (b *Backend) Write(_ context.Context, c *message.JointCommand) error {
 	copy(b.target, c.TargetRad)
 	copy(b.kp, c.Kp)

@@ -13,7 +13,7 @@ import (
 
 const period = 10 * time.Millisecond
 
-// run returns the observations of n ticks. At tick 50 the targets change.
+// run returns the observations of n Reads. The targets change at Read 50.
 func run(t *testing.T, r *robot.Robot, n int) []message.Observation {
 	t.Helper()
 	b := New(r, period)
@@ -35,15 +35,15 @@ func run(t *testing.T, r *robot.Robot, n int) []message.Observation {
 	return all
 }
 
-func TestTheSameCommandsGiveTheSameObservations(t *testing.T) {
+func TestRead_deterministic(t *testing.T) {
 	first := run(t, robot.Go1(), 200)
-	time.Sleep(3 * time.Millisecond) // Were a clock in it, it would show.
+	time.Sleep(3 * time.Millisecond) // Would change the result if it depended on a clock.
 	if !reflect.DeepEqual(first, run(t, robot.Go1(), 200)) {
 		t.Error("two runs differ")
 	}
 }
 
-func TestObservationsAreValidForEveryRobot(t *testing.T) {
+func TestRead_validForEveryRobot(t *testing.T) {
 	for _, name := range robot.Names() {
 		r, err := robot.ByName(name)
 		if err != nil {
@@ -61,7 +61,7 @@ func TestObservationsAreValidForEveryRobot(t *testing.T) {
 	}
 }
 
-func TestJointsFollowTheTarget(t *testing.T) {
+func TestRead_jointsFollowTarget(t *testing.T) {
 	r := robot.Go1()
 	all := run(t, r, 150)
 	for j := range r.Joints {
@@ -75,13 +75,13 @@ func TestJointsFollowTheTarget(t *testing.T) {
 	}
 }
 
-func TestAFeedForwardEffortIsAdded(t *testing.T) {
+func TestRead_feedForwardEffort(t *testing.T) {
 	r := robot.Go1()
 	read := func(feedForwardNm []float64) float64 {
 		b := New(r, period)
 		o, c := message.NewObservation(r), message.NewJointCommand(r)
 		c.FeedForwardNm = []float64{9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9}
-		if err := b.Write(t.Context(), c); err != nil { // And forgotten by the next command.
+		if err := b.Write(t.Context(), c); err != nil { // The next command clears it.
 			t.Fatal(err)
 		}
 		c.FeedForwardNm = feedForwardNm
@@ -96,7 +96,7 @@ func TestAFeedForwardEffortIsAdded(t *testing.T) {
 	}
 }
 
-func TestADampedJointGoesNowhere(t *testing.T) {
+func TestRead_dampedJointStays(t *testing.T) {
 	r := robot.Go1()
 	b, c, o := New(r, period), message.NewJointCommand(r), message.NewObservation(r)
 	for j := range c.TargetRad {
@@ -122,7 +122,28 @@ func TestADampedJointGoesNowhere(t *testing.T) {
 	}
 }
 
-func TestRatesAreConsistentWithPositions(t *testing.T) {
+func TestDeactivate_jointsStay(t *testing.T) {
+	r := robot.Go1()
+	b, c, o := New(r, period), message.NewJointCommand(r), message.NewObservation(r)
+	for j := range c.TargetRad {
+		c.TargetRad[j] += 0.3
+	}
+	c.FeedForwardNm = make([]float64, len(r.Joints))
+	c.FeedForwardNm[0] = 1
+	if err := errors.Join(b.Write(t.Context(), c), b.Deactivate(t.Context()), b.Read(t.Context(), o)); err != nil {
+		t.Fatal(err)
+	}
+	for j := range r.Joints {
+		if got, want := o.PositionRad[j], r.DefaultPoseRad[j]; math.Abs(got-want) > swayRad+1e-9 {
+			t.Errorf("joint %d is at %v rad, want %v ± %v", j, got, want, swayRad)
+		}
+		if got, want := o.EffortNm[j], -c.Kd[j]*o.VelocityRadPerSec[j]; got != want {
+			t.Errorf("effort of joint %d = %v N·m, want %v", j, got, want)
+		}
+	}
+}
+
+func TestRead_ratesConsistentWithPositions(t *testing.T) {
 	dt := period.Seconds()
 	all := run(t, robot.Go1(), 300)
 	for i := 1; i < len(all); i++ {
@@ -143,7 +164,7 @@ func TestRatesAreConsistentWithPositions(t *testing.T) {
 	}
 }
 
-// rate returns the mean angular velocity in the base frame between two orientations that are close.
+// rate returns the mean angular velocity in the base frame between two close orientations.
 func rate(from, to [4]float64, dt float64) [3]float64 {
 	// The vector part of conj(from) * to is half the small rotation.
 	w, x, y, z := from[0], -from[1], -from[2], -from[3]
@@ -154,7 +175,7 @@ func rate(from, to [4]float64, dt float64) [3]float64 {
 	}
 }
 
-func TestTheIMUFeelsGravity(t *testing.T) {
+func TestRead_gravity(t *testing.T) {
 	for i, o := range run(t, robot.Go1(), 300) {
 		a := o.IMU.LinearAccelerationMps2
 		if norm := math.Sqrt(a[0]*a[0] + a[1]*a[1] + a[2]*a[2]); math.Abs(norm-gravity) > 0.5 || a[2] < 9 {
@@ -163,7 +184,7 @@ func TestTheIMUFeelsGravity(t *testing.T) {
 	}
 }
 
-func TestADiagonalOfFeetTouchesTheGround(t *testing.T) {
+func TestRead_diagonalContacts(t *testing.T) {
 	for i, o := range run(t, robot.Go1(), 100) {
 		if c := o.Contacts; c[0] != c[3] || c[1] != c[2] {
 			t.Fatalf("tick %d: contacts %v, want FR with RL and FL with RR", i, c)
@@ -171,7 +192,7 @@ func TestADiagonalOfFeetTouchesTheGround(t *testing.T) {
 	}
 }
 
-func TestReadingDoesNotAllocate(t *testing.T) {
+func TestRead_doesNotAllocate(t *testing.T) {
 	b, o := New(robot.Go1(), period), message.NewObservation(robot.Go1())
 	if n := testing.AllocsPerRun(100, func() {
 		if err := b.Read(t.Context(), o); err != nil {

@@ -2,23 +2,22 @@ package wire
 
 import "krabby.dev/krabby/hal/message"
 
-// AppendControlRequest appends the frame of r to dst and returns the extended buffer. It allocates only when dst is too
-// small.
+// AppendControlRequest appends the frame of r to dst, and returns the extended buffer. It allocates only if dst is too small.
 func AppendControlRequest(dst []byte, r *message.ControlRequest) []byte {
 	s := [requestSections]section{operation: {rank: 1, dims: [3]uint32{1}}}
 	start := len(dst)
 	h := header{sequence: r.Sequence, sessionID: r.SessionID, monotonicNs: r.MonotonicNs, otherNs: r.ExpiresNs}
-	b := begin(dst, kindRequest, h, requestSpecs[:], s[:])
+	b := appendHeader(dst, kindRequest, h, requestSpecs[:], s[:])
 	b = append(pad(b, start), byte(r.Operation))
-	seal(b[start:])
+	setChecksums(b[start:])
 	return b
 }
 
-// DecodeControlRequest decodes frame into r, without allocating. It takes every number for an operation: which there are
-// is the server's to know. The error is a [Cause]; r is then unchanged.
+// DecodeControlRequest decodes frame into r, without allocations. It accepts any operation; the server rejects unknown ones. If
+// the error is not nil, it is a [RejectReason], and r is unchanged.
 func DecodeControlRequest(r *message.ControlRequest, frame []byte) error {
 	var s [requestSections]section
-	h, err := open(frame, kindRequest, requestSpecs[:], s[:])
+	h, err := parseFrame(frame, kindRequest, requestSpecs[:], s[:])
 	if err != nil {
 		return err
 	}
@@ -29,18 +28,17 @@ func DecodeControlRequest(r *message.ControlRequest, frame []byte) error {
 	return nil
 }
 
-// AppendControlReply appends the frame of r to dst and returns the extended buffer. Texts that are too long are cut, and
-// what is not printable ASCII becomes a question mark. The error is [Shape] where there is no state; dst is then returned
-// as it was.
+// AppendControlReply appends the frame of r to dst, and returns the extended buffer. It truncates long texts, and replaces bytes
+// other than printable ASCII by question marks. It returns dst and [RejectShape] if the state is empty.
 func AppendControlReply(dst []byte, r *message.ControlReply) ([]byte, error) {
 	if r.State == "" {
-		return dst, Shape
+		return dst, RejectShape
 	}
 	texts := [replySections]string{state: r.State, stoppedBy: r.StoppedBy, fault: r.Fault, reason: r.Reason}
 	s := [replySections]section{status: {rank: 1, dims: [3]uint32{1}}}
 	for i := state; i < replySections; i++ {
-		if most := int(replySpecs[i].most[0]); len(texts[i]) > most {
-			texts[i] = texts[i][:most]
+		if limit := int(replySpecs[i].max[0]); len(texts[i]) > limit {
+			texts[i] = texts[i][:limit]
 		}
 		if texts[i] != "" {
 			s[i] = section{rank: 1, dims: [3]uint32{uint32(len(texts[i]))}}
@@ -48,7 +46,7 @@ func AppendControlReply(dst []byte, r *message.ControlReply) ([]byte, error) {
 	}
 	start := len(dst)
 	h := header{sequence: r.Sequence, sessionID: r.SessionID, monotonicNs: r.ReceivedNs, otherNs: r.SentNs}
-	b := begin(dst, kindReply, h, replySpecs[:], s[:])
+	b := appendHeader(dst, kindReply, h, replySpecs[:], s[:])
 	b = append(pad(b, start), byte(r.Status))
 	for _, text := range texts[state:] {
 		if text == "" {
@@ -63,23 +61,23 @@ func AppendControlReply(dst []byte, r *message.ControlReply) ([]byte, error) {
 			b = append(b, c)
 		}
 	}
-	seal(b[start:])
+	setChecksums(b[start:])
 	return b, nil
 }
 
-// DecodeControlReply decodes frame into r. It takes every number for a status: one that is not known is no Done. The error
-// is a [Cause]; r is then unchanged.
+// DecodeControlReply decodes frame into r. It accepts any status. If the error is not nil, it is a [RejectReason], and r is
+// unchanged.
 func DecodeControlReply(r *message.ControlReply, frame []byte) error {
 	var s [replySections]section
-	h, err := open(frame, kindReply, replySpecs[:], s[:])
+	h, err := parseFrame(frame, kindReply, replySpecs[:], s[:])
 	if err != nil {
 		return err
 	}
-	// They are shown on terminals.
+	// Programs print the texts on terminals.
 	for i := state; i < replySections; i++ {
 		for _, c := range s[i].body {
 			if !printable(c) {
-				return Value
+				return RejectValue
 			}
 		}
 	}
@@ -92,4 +90,5 @@ func DecodeControlReply(r *message.ControlReply, frame []byte) error {
 	return nil
 }
 
+// printable reports whether c is printable ASCII.
 func printable(c byte) bool { return c >= ' ' && c <= '~' }

@@ -7,113 +7,169 @@ import (
 	"krabby.dev/krabby/hal/message"
 )
 
-// ObservationBytes returns the size of the frame of o. The error is [Shape] where the slices of o disagree or exceed the
-// bounds.
-func ObservationBytes(o *message.Observation) (int, error) {
-	sections, err := layOut(o)
+// ObservationSize returns the size of the frame of o, in bytes. The error is [RejectShape] if the slices of o differ in length or
+// exceed the bounds.
+func ObservationSize(o *message.Observation) (int, error) {
+	sections, err := observationLayout(o)
 	if err != nil {
 		return 0, err
 	}
-	bytes, _ := size(observationSpecs[:], sections[:])
+	bytes, _ := frameSize(observationSpecs[:], sections[:])
 	return int(bytes), nil
 }
 
-// AppendObservation appends the frame of o to dst and returns the extended buffer. The error is [Shape] where the
-// slices of o disagree or exceed the bounds; dst is then returned as it was. It allocates only when dst is too small,
-// once. For arrays that lie at multiples of 64 bytes in memory too, the frame must begin at one.
+// AppendObservation appends the frame of o to dst, and returns the extended buffer. It returns dst and [RejectShape] if the slices
+// of o differ in length or exceed the bounds. It allocates once, and only if dst is too small. The sections are aligned in memory
+// if the frame begins at a multiple of 64 bytes.
 func AppendObservation(dst []byte, o *message.Observation) ([]byte, error) {
-	sections, err := layOut(o)
+	sections, err := observationLayout(o)
 	if err != nil {
 		return dst, err
 	}
-	return encode(dst, o, &sections), nil
+	return appendObservation(dst, o, &sections), nil
 }
 
-// PlaceObservation lets images of the sizes that o has now be written where they are to be in a frame that begins with
-// memory, which must be aligned to 4 bytes and stay untouched by others: whoever calls Resize on such an image, and writes
-// it, has written it into the frame. It changes nothing that o has. FillObservation then makes it a frame. The error is
-// [Shape], or [Length] where memory is too small; Resize then takes new memory.
-func PlaceObservation(memory []byte, o *message.Observation) error {
-	// Those that are not placed must not find the memory of an earlier frame.
-	o.RGB1.Place(nil)
-	o.RGB2.Place(nil)
-	o.Depth.Place(nil)
-	o.Confidence.Place(nil)
-	sections, err := layOut(o)
+// PrepareInPlace makes the next Resize of the images of o use their final place in a frame that begins at memory, if their sizes
+// do not change. A writer that calls Resize thereby writes pixels into the frame; EncodeInPlace completes it. memory must be
+// aligned to 4 bytes and must not be used otherwise. PrepareInPlace does not change the current images. The error is
+// [RejectShape], or [RejectLength] if memory is too small; Resize then allocates.
+func PrepareInPlace(memory []byte, o *message.Observation) error {
+	// Images that get no place must not keep one in an earlier frame.
+	o.RGB1.SetBuffer(nil)
+	o.RGB2.SetBuffer(nil)
+	o.Depth.SetBuffer(nil)
+	o.Confidence.SetBuffer(nil)
+	sections, err := observationLayout(o)
 	if err != nil {
 		return err
 	}
-	if bytes, _ := size(observationSpecs[:], sections[:]); bytes > uint64(len(memory)) {
-		return Length
+	if bytes, _ := frameSize(observationSpecs[:], sections[:]); bytes > uint64(len(memory)) {
+		return RejectLength
 	}
-	at := offsets(&sections)
+	offsets := sectionOffsets(&sections)
 	if o.RGB1.Present() {
-		o.RGB1.Place(memory[at[rgb1]:][:len(o.RGB1.Pixels)])
+		o.RGB1.SetBuffer(memory[offsets[rgb1]:][:len(o.RGB1.Pixels)])
 	}
 	if o.RGB2.Present() {
-		o.RGB2.Place(memory[at[rgb2]:][:len(o.RGB2.Pixels)])
+		o.RGB2.SetBuffer(memory[offsets[rgb2]:][:len(o.RGB2.Pixels)])
 	}
 	if o.Depth.Present() {
-		o.Depth.Place(memory[at[depth]:][:4*len(o.Depth.Values)])
+		o.Depth.SetBuffer(memory[offsets[depth]:][:4*len(o.Depth.Values)])
 	}
 	if o.Confidence.Present() {
-		o.Confidence.Place(memory[at[confidence]:][:4*len(o.Confidence.Values)])
+		o.Confidence.SetBuffer(memory[offsets[confidence]:][:4*len(o.Confidence.Values)])
 	}
 	return nil
 }
 
-// FillObservation is AppendObservation to memory of length 0, to which PlaceObservation may have placed o: what lies where
-// it belongs is not copied. It leaves o's images in the frame, where they hold until the frame is written to.
-func FillObservation(memory []byte, o *message.Observation) ([]byte, error) {
-	sections, err := layOut(o)
+// EncodeInPlace encodes o at the start of memory, and returns the frame. It does not copy images that are in their place since
+// PrepareInPlace. Afterwards the images of o borrow from the frame, and are valid until the frame is written to. The error is
+// [RejectShape].
+func EncodeInPlace(memory []byte, o *message.Observation) ([]byte, error) {
+	sections, err := observationLayout(o)
 	if err != nil {
 		return memory[:0], err
 	}
-	b := encode(memory[:0], o, &sections)
-	at := offsets(&sections)
+	b := appendObservation(memory[:0], o, &sections)
+	offsets := sectionOffsets(&sections)
 	if o.RGB1.Present() {
-		o.RGB1.Borrow(o.RGB1.Height, o.RGB1.Width, b[at[rgb1]:])
+		o.RGB1.Borrow(o.RGB1.Height, o.RGB1.Width, b[offsets[rgb1]:])
 	}
 	if o.RGB2.Present() {
-		o.RGB2.Borrow(o.RGB2.Height, o.RGB2.Width, b[at[rgb2]:])
+		o.RGB2.Borrow(o.RGB2.Height, o.RGB2.Width, b[offsets[rgb2]:])
 	}
 	if o.Depth.Present() {
-		o.Depth.Borrow(o.Depth.Height, o.Depth.Width, b[at[depth]:])
+		o.Depth.Borrow(o.Depth.Height, o.Depth.Width, b[offsets[depth]:])
 	}
 	if o.Confidence.Present() {
-		o.Confidence.Borrow(o.Confidence.Height, o.Confidence.Width, b[at[confidence]:])
+		o.Confidence.Borrow(o.Confidence.Height, o.Confidence.Width, b[offsets[confidence]:])
 	}
 	return b, nil
 }
 
-// offsets returns where the sections begin in the frame; of those that are not present it means nothing.
-func offsets(sections *[observationSections]section) (at [observationSections]uint64) {
-	_, n := size(observationSpecs[:], sections[:])
+// sectionOffsets returns the offsets of the present sections in the frame.
+func sectionOffsets(sections *[observationSections]section) (offsets [observationSections]uint64) {
+	_, n := frameSize(observationSpecs[:], sections[:])
 	end := uint64(headerBytes + n*entryBytes)
 	for i := range sections {
 		if sections[i].present() {
-			at[i] = align(end)
-			end = at[i] + sections[i].bytes(observationSpecs[i].element)
+			offsets[i] = align(end)
+			end = offsets[i] + sections[i].bytes(observationSpecs[i].element)
 		}
 	}
-	return at
+	return offsets
 }
 
-// apart returns pixels, or a copy of them where they are in the memory of the frame, but not where they belong: writing
-// the frame would write over them.
-func apart(frame []byte, at uint64, pixels []byte) []byte {
+// appendObservation appends the frame of o, whose layout is sections.
+func appendObservation(dst []byte, o *message.Observation, sections *[observationSections]section) []byte {
+	start := len(dst)
+	frameBytes, _ := frameSize(observationSpecs[:], sections[:])
+	rgb1Pixels, rgb2Pixels, depthBytes, confidenceBytes := o.RGB1.Pixels, o.RGB2.Pixels, o.Depth.Bytes(), o.Confidence.Bytes()
+	if room := dst[start:cap(dst)]; uint64(len(room)) >= frameBytes {
+		offsets := sectionOffsets(sections)
+		rgb1Pixels = cloneIfOverlapping(room, offsets[rgb1], rgb1Pixels)
+		rgb2Pixels = cloneIfOverlapping(room, offsets[rgb2], rgb2Pixels)
+		depthBytes = cloneIfOverlapping(room, offsets[depth], depthBytes)
+		confidenceBytes = cloneIfOverlapping(room, offsets[confidence], confidenceBytes)
+	}
+	h := header{sequence: o.Sequence, sessionID: o.SessionID, monotonicNs: o.MonotonicNs, otherNs: o.WallNs}
+	b := appendHeader(dst, kindObservation, h, observationSpecs[:], sections[:])
+	b = appendFloats(b, start, o.PositionRad)
+	b = appendFloats(b, start, o.VelocityRadPerSec)
+	b = appendFloats(b, start, o.EffortNm)
+	var imuVector [imuValues]float64
+	copy(imuVector[0:], o.IMU.Orientation[:])
+	copy(imuVector[4:], o.IMU.AngularVelocityRadPerSec[:])
+	copy(imuVector[7:], o.IMU.LinearAccelerationMps2[:])
+	b = appendFloats(b, start, imuVector[:])
+	b = appendContacts(b, start, o.Contacts)
+	if o.BaseVelocityKnown {
+		b = appendFloats(b, start, o.BaseVelocityMps[:])
+	}
+	if o.RGB1.Present() {
+		b = appendPixels(b, start, rgb1Pixels)
+	}
+	if o.RGB2.Present() {
+		b = appendPixels(b, start, rgb2Pixels)
+	}
+	if o.Depth.Present() {
+		b = appendScalars(b, start, &o.Depth, depthBytes)
+	}
+	if o.Confidence.Present() {
+		b = appendScalars(b, start, &o.Confidence, confidenceBytes)
+	}
+	setChecksums(b[start:])
+	return b
+}
+
+// cloneIfOverlapping returns a copy of pixels if they are in the memory of the frame but not at their offset, where encoding would
+// overwrite them. Otherwise it returns pixels.
+func cloneIfOverlapping(frame []byte, offset uint64, pixels []byte) []byte {
 	if len(pixels) == 0 {
 		return pixels
 	}
 	from, begin := uintptr(unsafe.Pointer(unsafe.SliceData(pixels))), uintptr(unsafe.Pointer(unsafe.SliceData(frame)))
-	if from == begin+uintptr(at) || from >= begin+uintptr(len(frame)) || from+uintptr(len(pixels)) <= begin {
+	if from == begin+uintptr(offset) || from >= begin+uintptr(len(frame)) || from+uintptr(len(pixels)) <= begin {
 		return pixels
 	}
 	return slices.Clone(pixels)
 }
 
-// put appends pixels, and does not copy them where they are already.
-func put(b []byte, start int, pixels []byte) []byte {
+// appendContacts appends a section of contacts, as 0 or 1.
+func appendContacts(b []byte, start int, contacts []bool) []byte {
+	b = pad(b, start)
+	for _, contact := range contacts {
+		var v byte
+		if contact {
+			v = 1
+		}
+		b = append(b, v)
+	}
+	return b
+}
+
+// appendPixels appends a section of pixels. It does not copy pixels that are in their place.
+func appendPixels(b []byte, start int, pixels []byte) []byte {
 	b = pad(b, start)
 	n := len(b)
 	if room := b[n:cap(b)]; len(room) >= len(pixels) && unsafe.SliceData(room) == unsafe.SliceData(pixels) {
@@ -122,65 +178,19 @@ func put(b []byte, start int, pixels []byte) []byte {
 	return append(b, pixels...)
 }
 
-func encode(dst []byte, o *message.Observation, sections *[observationSections]section) []byte {
-	start := len(dst)
-	frameBytes, _ := size(observationSpecs[:], sections[:])
-	color1, color2, depths, confidences := o.RGB1.Pixels, o.RGB2.Pixels, o.Depth.Bytes(), o.Confidence.Bytes()
-	if room := dst[start:cap(dst)]; uint64(len(room)) >= frameBytes {
-		at := offsets(sections)
-		color1, color2 = apart(room, at[rgb1], color1), apart(room, at[rgb2], color2)
-		depths, confidences = apart(room, at[depth], depths), apart(room, at[confidence], confidences)
-	}
-	h := header{sequence: o.Sequence, sessionID: o.SessionID, monotonicNs: o.MonotonicNs, otherNs: o.WallNs}
-	b := begin(dst, kindObservation, h, observationSpecs[:], sections[:])
-	b = putFloats(b, start, o.PositionRad)
-	b = putFloats(b, start, o.VelocityRadPerSec)
-	b = putFloats(b, start, o.EffortNm)
-	var inertial [imuValues]float64
-	copy(inertial[0:], o.IMU.Orientation[:])
-	copy(inertial[4:], o.IMU.AngularVelocityRadPerSec[:])
-	copy(inertial[7:], o.IMU.LinearAccelerationMps2[:])
-	b = putFloats(b, start, inertial[:])
-	b = pad(b, start)
-	for _, touches := range o.Contacts {
-		var v byte
-		if touches {
-			v = 1
-		}
-		b = append(b, v)
-	}
-	if o.BaseVelocityKnown {
-		b = putFloats(b, start, o.BaseVelocityMps[:])
-	}
-	if o.RGB1.Present() {
-		b = put(b, start, color1)
-	}
-	if o.RGB2.Present() {
-		b = put(b, start, color2)
-	}
-	if o.Depth.Present() {
-		b = putScalar(b, start, &o.Depth, depths)
-	}
-	if o.Confidence.Present() {
-		b = putScalar(b, start, &o.Confidence, confidences)
-	}
-	seal(b[start:])
-	return b
-}
-
-// putScalar appends the values of i, which are those of pixels where this machine is little-endian.
-func putScalar(b []byte, start int, i *message.ScalarImage, pixels []byte) []byte {
+// appendScalars appends a section with the values of i. pixels are its values on a little-endian machine, or nil.
+func appendScalars(b []byte, start int, i *message.ScalarImage, pixels []byte) []byte {
 	if pixels == nil {
 		return i.AppendTo(pad(b, start))
 	}
-	return put(b, start, pixels)
+	return appendPixels(b, start, pixels)
 }
 
-// layOut says which sections o has and checks that they can be written.
-func layOut(o *message.Observation) (s [observationSections]section, err error) {
+// observationLayout returns the sections of the frame of o, or RejectShape if o cannot be encoded.
+func observationLayout(o *message.Observation) (s [observationSections]section, err error) {
 	n := uint32(len(o.PositionRad))
 	if len(o.VelocityRadPerSec) != int(n) || len(o.EffortNm) != int(n) {
-		return s, Shape
+		return s, RejectShape
 	}
 	for _, i := range [...]int{position, velocity, effort} {
 		s[i] = section{rank: 1, dims: [3]uint32{n}}
@@ -190,35 +200,37 @@ func layOut(o *message.Observation) (s [observationSections]section, err error) 
 	if o.BaseVelocityKnown {
 		s[baseVelocity] = section{rank: 1, dims: [3]uint32{3}}
 	}
-	if err := s[rgb1].layOut(o.RGB1.ImageStamp, o.RGB1.Height, o.RGB1.Width, 3, len(o.RGB1.Pixels)); err != nil {
+	if err := s[rgb1].setImage(o.RGB1.ImageStamp, o.RGB1.Height, o.RGB1.Width, 3, len(o.RGB1.Pixels)); err != nil {
 		return s, err
 	}
-	if err := s[rgb2].layOut(o.RGB2.ImageStamp, o.RGB2.Height, o.RGB2.Width, 3, len(o.RGB2.Pixels)); err != nil {
+	if err := s[rgb2].setImage(o.RGB2.ImageStamp, o.RGB2.Height, o.RGB2.Width, 3, len(o.RGB2.Pixels)); err != nil {
 		return s, err
 	}
-	if err := s[depth].layOut(o.Depth.ImageStamp, o.Depth.Height, o.Depth.Width, 1, len(o.Depth.Values)); err != nil {
+	if err := s[depth].setImage(o.Depth.ImageStamp, o.Depth.Height, o.Depth.Width, 1, len(o.Depth.Values)); err != nil {
 		return s, err
 	}
-	if err := s[confidence].layOut(o.Confidence.ImageStamp, o.Confidence.Height, o.Confidence.Width, 1, len(o.Confidence.Values)); err != nil {
+	c := &o.Confidence
+	if err := s[confidence].setImage(c.ImageStamp, c.Height, c.Width, 1, len(c.Values)); err != nil {
 		return s, err
 	}
 	for i := range s {
 		for d := range s[i].dims {
-			if s[i].present() && s[i].dims[d] > observationSpecs[i].most[d] {
-				return s, Shape
+			if s[i].present() && s[i].dims[d] > observationSpecs[i].max[d] {
+				return s, RejectShape
 			}
 		}
 	}
 	return s, nil
 }
 
-func (s *section) layOut(stamp message.ImageStamp, height, width, channels, values int) error {
+// setImage makes s the section of an image, or leaves it absent. The error is RejectShape.
+func (s *section) setImage(stamp message.ImageStamp, height, width, channels, values int) error {
 	if height == 0 && width == 0 && values == 0 {
 		return nil
 	}
 	if height < 1 || height > message.MaxImageSide || width < 1 || width > message.MaxImageSide ||
 		height*width > message.MaxImagePixels || values != height*width*channels {
-		return Shape
+		return RejectShape
 	}
 	*s = section{rank: 2, dims: [3]uint32{uint32(height), uint32(width)}, stamp: stamp}
 	if channels > 1 {
@@ -227,50 +239,50 @@ func (s *section) layOut(stamp message.ImageStamp, height, width, channels, valu
 	return nil
 }
 
-// DecodeObservation decodes frame into o, reusing its memory: decoding frames of one shape allocates only once. Images
-// are not copied. They borrow their pixels from frame, and so do copies of o made by assignment: o holds until frame is
-// written to, unless o was copied by CopyFrom. Where frame does not begin at a multiple of 4 bytes in memory, depth and
-// confidence are copied.
+// DecodeObservation decodes frame into o. It reuses the memory of o, and allocates only if that is too small. It does not copy
+// images: the images of o, and of copies of o by assignment, borrow their pixels from frame, and are valid until frame is written
+// to. CopyFrom copies them. If frame does not begin at a multiple of 4 bytes in memory, depth and confidence are copied.
 //
-// The error is a [Cause]; o is then unchanged.
+// If the error is not nil, it is a [RejectReason], and o is unchanged.
 func DecodeObservation(o *message.Observation, frame []byte) error {
 	var s [observationSections]section
-	h, err := open(frame, kindObservation, observationSpecs[:], s[:])
+	h, err := parseFrame(frame, kindObservation, observationSpecs[:], s[:])
 	if err != nil {
 		return err
 	}
 	joints, feet := s[position].dims[0], s[contacts].dims[0]
 	if s[velocity].dims[0] != joints || s[effort].dims[0] != joints {
-		return Shape
+		return RejectShape
 	}
 	for _, v := range s[contacts].body {
 		if v > 1 {
-			return Value
+			return RejectValue
 		}
 	}
 	o.Sequence, o.SessionID, o.MonotonicNs, o.WallNs = h.sequence, h.sessionID, h.monotonicNs, h.otherNs
 	o.Resize(int(joints), int(feet))
-	takeFloats(o.PositionRad, s[position].body)
-	takeFloats(o.VelocityRadPerSec, s[velocity].body)
-	takeFloats(o.EffortNm, s[effort].body)
-	takeFloats(o.IMU.Orientation[:], s[imu].body)
-	takeFloats(o.IMU.AngularVelocityRadPerSec[:], s[imu].body[8*4:])
-	takeFloats(o.IMU.LinearAccelerationMps2[:], s[imu].body[8*7:])
+	readFloats(o.PositionRad, s[position].body)
+	readFloats(o.VelocityRadPerSec, s[velocity].body)
+	readFloats(o.EffortNm, s[effort].body)
+	readFloats(o.IMU.Orientation[:], s[imu].body)
+	readFloats(o.IMU.AngularVelocityRadPerSec[:], s[imu].body[8*4:])
+	readFloats(o.IMU.LinearAccelerationMps2[:], s[imu].body[8*7:])
 	for i, v := range s[contacts].body {
 		o.Contacts[i] = v == 1
 	}
 	o.BaseVelocityKnown, o.BaseVelocityMps = s[baseVelocity].present(), [3]float64{}
 	if o.BaseVelocityKnown {
-		takeFloats(o.BaseVelocityMps[:], s[baseVelocity].body)
+		readFloats(o.BaseVelocityMps[:], s[baseVelocity].body)
 	}
-	takeColor(&o.RGB1, &s[rgb1])
-	takeColor(&o.RGB2, &s[rgb2])
-	takeScalar(&o.Depth, &s[depth])
-	takeScalar(&o.Confidence, &s[confidence])
+	borrowColor(&o.RGB1, &s[rgb1])
+	borrowColor(&o.RGB2, &s[rgb2])
+	borrowScalar(&o.Depth, &s[depth])
+	borrowScalar(&o.Confidence, &s[confidence])
 	return nil
 }
 
-func takeColor(i *message.ColorImage, s *section) {
+// borrowColor makes i borrow the pixels of a section, or clears it if the section is absent.
+func borrowColor(i *message.ColorImage, s *section) {
 	if !s.present() {
 		i.Clear()
 		return
@@ -279,7 +291,8 @@ func takeColor(i *message.ColorImage, s *section) {
 	i.Borrow(int(s.dims[0]), int(s.dims[1]), s.body)
 }
 
-func takeScalar(i *message.ScalarImage, s *section) {
+// borrowScalar makes i borrow the values of a section, or clears it if the section is absent.
+func borrowScalar(i *message.ScalarImage, s *section) {
 	if !s.present() {
 		i.Clear()
 		return

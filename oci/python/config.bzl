@@ -1,6 +1,6 @@
-"""The Pythons that images have, and what is installed for them."""
+"""Python interpreters of the images, and the wheels for them."""
 
-# Interpreters by what brings them, and what images on it are for. NVIDIA's bases are PyTorch 25.10 and Isaac Sim 5.1.
+# Interpreters by base, with the purposes of the images on it. NVIDIA's bases are PyTorch 25.10 and Isaac Sim 5.1.
 PYTHONS = {
     "isaac": struct(
         interpreter = "/isaac-sim/kit/python/bin/python3",
@@ -22,7 +22,7 @@ PYTHONS = {
     ),
 }
 
-# Groups of //third_party/python:requirements.json by purpose.
+# Groups of //third_party/python:requirements.json, by purpose.
 GROUPS = {
     "runtime": ["runtime"],
     "testing": [
@@ -31,13 +31,13 @@ GROUPS = {
     ],
 }
 
-# Wheels that are built here.
-OURS = ["//hal/python:wheel"]
+# Wheels that this repository builds.
+FIRST_PARTY_WHEELS = ["//hal/python:wheel"]
 
-# Where the wheels are, for images that have some. They come before what a base brings itself.
+# Environment of images with wheels. The wheels precede the packages of the base.
 ENV = {
     "PATH": "/opt/krabby/python/bin:$PATH",
-    # Compiled modules would carry times, and the root file system may be read-only.
+    # Compiled modules contain timestamps, and the root file system may be read-only.
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONPATH": "/opt/krabby/python/site-packages",
 }

@@ -1,5 +1,4 @@
-// Package python_test runs Debian's Python in the testing images, and with it the locked wheels as the layer rule
-// installed them.
+// Package python_test tests Debian's Python in the testing images, with the locked wheels that the layer rule installed.
 package python_test
 
 import (
@@ -28,10 +27,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// machines are the architectures as Python calls them.
+// machines are Python's names of the architectures.
 var machines = map[string]string{"amd64": "x86_64", "arm64": "aarch64"}
 
-// image is an unpacked image and what it should have.
+// image is an unpacked image with its expected versions.
 type image struct {
 	architecture string
 	root         string
@@ -44,14 +43,15 @@ func TestPython(t *testing.T) {
 	for _, architecture := range slices.Sorted(maps.Keys(machines)) {
 		t.Run(architecture, func(t *testing.T) {
 			i := open(t, architecture)
-			t.Run("files are root's and nothing is compiled", func(t *testing.T) { checkFiles(t, i) })
-			t.Run("imports, talks and knows what is installed", func(t *testing.T) { checkModules(t, i) })
-			t.Run("programs start", func(t *testing.T) { checkPrograms(t, i) })
-			t.Run("pytest runs a test", func(t *testing.T) { checkPytest(t, i) })
+			t.Run("files", func(t *testing.T) { checkFiles(t, i) })
+			t.Run("modules", func(t *testing.T) { checkModules(t, i) })
+			t.Run("programs", func(t *testing.T) { checkPrograms(t, i) })
+			t.Run("pytest", func(t *testing.T) { checkPytest(t, i) })
 		})
 	}
 }
 
+// open unpacks an image, and copies the test programs into it.
 func open(t *testing.T, architecture string) image {
 	t.Helper()
 	img := container.Read(t, runfile(t, os.Getenv("IMAGE_"+architecture)))
@@ -74,12 +74,12 @@ func open(t *testing.T, architecture string) image {
 		t.Fatal(err)
 	}
 	for project, entry := range lock.Wheels {
-		// As GROUPS["testing"] in config.bzl; what other groups bring is for builds.
+		// These groups are GROUPS["testing"] in config.bzl. Others are for builds.
 		if slices.Contains(entry.Groups, "runtime") || slices.Contains(entry.Groups, "test") {
 			i.versions[project] = entry.Version
 		}
 	}
-	i.versions["krabby-hal"] = "0.1.0" // Not from an index.
+	i.versions["krabby-hal"] = "0.1.0" // Built here, and not in the lock.
 	for _, program := range []string{"check.py", "test_messages.py"} {
 		content, err := os.ReadFile(filepath.Join("testdata", program))
 		if err != nil {
@@ -92,6 +92,7 @@ func open(t *testing.T, architecture string) image {
 	return i
 }
 
+// run runs a program in the image.
 func (i image) run(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	out, stderr, code := container.Run(t, container.Command{
@@ -100,6 +101,7 @@ func (i image) run(t *testing.T, args ...string) (stdout, stderr string, code in
 	return string(out), stderr, code
 }
 
+// checkFiles tests the owners and modes of the installed files, and that there are no compiled modules.
 func checkFiles(t *testing.T, i image) {
 	files := mutate.Extract(i.image)
 	defer files.Close()
@@ -118,24 +120,24 @@ func checkFiles(t *testing.T, i image) {
 		}
 		checked++
 		file := h.Typeflag == tar.TypeReg && (h.Mode == 0o644 || h.Mode == 0o755)
-		folder := h.Typeflag == tar.TypeDir && h.Mode == 0o755
-		if !file && !folder || h.Uid != 0 || h.Gid != 0 || strings.Contains(name, "__pycache__") || strings.HasSuffix(name, ".pyc") {
-			t.Errorf("%s: type %q, mode %o, owner %d:%d; expected a file or folder of 0:0, 644 or 755, that is not compiled",
+		directory := h.Typeflag == tar.TypeDir && h.Mode == 0o755
+		if !file && !directory || h.Uid != 0 || h.Gid != 0 || strings.Contains(name, "__pycache__") || strings.HasSuffix(name, ".pyc") {
+			t.Errorf("%s: type %q, mode %o, owner %d:%d; want a file or directory of 0:0 with mode 644 or 755, and no compiled module",
 				name, h.Typeflag, h.Mode, h.Uid, h.Gid)
 		}
 	}
 	if checked < 100 {
-		t.Errorf("%d files in /opt/krabby/python, expected those of numpy at least", checked)
+		t.Errorf("%d files in /opt/krabby/python, want at least 100", checked)
 	}
 }
 
-// report is what testdata/check.py prints.
+// report is the output of testdata/check.py.
 type report struct {
 	Python      string            `json:"python"`
 	Machine     string            `json:"machine"`
 	Versions    map[string]string `json:"versions"`
 	Installers  []string          `json:"installers"`
-	Faults      []string          `json:"faults"`
+	Problems    []string          `json:"problems"`
 	Programs    []string          `json:"programs"`
 	RoundTrips  map[string]bool   `json:"round_trips"`
 	Inverse     [][]float64       `json:"inverse"`
@@ -143,14 +145,15 @@ type report struct {
 	KrabbyHAL   krabbyHAL         `json:"krabby_hal"`
 }
 
-// krabbyHAL is a command that went through the wire format.
+// krabbyHAL is the result of encoding and decoding a command.
 type krabbyHAL struct {
 	FrameBytes int       `json:"frame_bytes"`
 	TargetRad  []float64 `json:"target_rad"`
-	Refused    string    `json:"refused"`
+	Rejected   string    `json:"rejected"`
 	CURVE      bool      `json:"curve"`
 }
 
+// checkModules tests the installed modules by a program that uses them.
 func checkModules(t *testing.T, i image) {
 	stdout, stderr, code := i.run(t, "/usr/bin/python3", "check.py")
 	if code != 0 {
@@ -158,35 +161,36 @@ func checkModules(t *testing.T, i image) {
 	}
 	var got report
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
-		t.Fatalf("the report is not JSON: %v\n%s", err, stdout)
+		t.Fatalf("invalid JSON: %v\n%s", err, stdout)
 	}
 	t.Logf("report: %s", stdout)
 	if !strings.HasPrefix(got.Python, "3.11.") {
-		t.Errorf("Python is %s, expected Debian's 3.11", got.Python)
+		t.Errorf("Python = %s, want 3.11", got.Python)
 	}
 	versions := map[string]string{}
 	for project, version := range got.Versions {
 		versions[strings.NewReplacer("_", "-", ".", "-").Replace(strings.ToLower(project))] = version
 	}
 	if !maps.Equal(versions, i.versions) {
-		t.Errorf("importlib.metadata knows %v, the lock has %v", versions, i.versions)
+		t.Errorf("installed versions = %v, want those of the lock: %v", versions, i.versions)
 	}
 	got.Python, got.Versions = "", nil
 	want := report{
 		Machine:     machines[i.architecture],
 		Installers:  []string{"krabby\n"},
-		Faults:      []string{},
+		Problems:    []string{},
 		Programs:    []string{"f2py", "py.test", "pygmentize", "pytest"},
 		RoundTrips:  map[string]bool{"inproc": true, "ipc": true, "tcp": true},
 		Inverse:     [][]float64{{1, 0}, {0, 1}},
 		SameCommand: true,
-		KrabbyHAL:   krabbyHAL{FrameBytes: 64 + 3*64 + 2*64 + 2*8, TargetRad: []float64{0.5, -1.25}, Refused: "length", CURVE: true},
+		KrabbyHAL:   krabbyHAL{FrameBytes: 64 + 3*64 + 2*64 + 2*8, TargetRad: []float64{0.5, -1.25}, Rejected: "length", CURVE: true},
 	}
 	if !reflect.DeepEqual(got, want) {
-		t.Errorf("found\n%+v\nexpected\n%+v", got, want)
+		t.Errorf("report =\n%+v\nwant\n%+v", got, want)
 	}
 }
 
+// checkPrograms tests that the installed programs start.
 func checkPrograms(t *testing.T, i image) {
 	for program, want := range map[string]string{
 		"pytest --version": "pytest " + i.versions["pytest"],
@@ -197,11 +201,12 @@ func checkPrograms(t *testing.T, i image) {
 		args[0] = "/opt/krabby/python/bin/" + args[0]
 		stdout, stderr, code := i.run(t, args...)
 		if code != 0 || !strings.Contains(stdout, want) {
-			t.Errorf("%s: exit code %d, stdout %q, stderr %q; expected %q", program, code, stdout, stderr, want)
+			t.Errorf("%s: exit code %d, stdout %q, stderr %q; want %q", program, code, stdout, stderr, want)
 		}
 	}
 }
 
+// checkPytest tests that pytest runs with its plugins.
 func checkPytest(t *testing.T, i image) {
 	stdout, stderr, code := i.run(t, "/opt/krabby/python/bin/pytest", "-v", "-p", "no:cacheprovider", "test_messages.py")
 	if code != 0 || !strings.Contains(stdout, "3 passed, 1 xfailed") {
@@ -214,6 +219,7 @@ func checkPytest(t *testing.T, i image) {
 	}
 }
 
+// runfile returns the path of a runfile.
 func runfile(t *testing.T, path string) string {
 	t.Helper()
 	file, err := runfiles.Rlocation(path)

@@ -1,32 +1,26 @@
 """Packages and sources of Debian bookworm, pinned in lock.json by pool path and sha256.
 
-Only bookworm's main component is locked: it is frozen, so what is pinned stays on the mirrors, where a security update
-would replace its predecessor. The mirror is the one this machine's apt uses, or DEBIAN_MIRROR.
+The lock file has packages of bookworm's component main only. It changes at point releases, so mirrors keep a pinned package until
+the next one; a mirror drops a security update as soon as its successor appears. The mirror is DEBIAN_MIRROR, or the first mirror
+in the configuration of this machine's apt.
 
-`bazel run //tools/pin -- deb` writes the lock. Fields that are not read here are for it and for readers: the version, and
-what an unpacked entry is: a package and its architecture, or a source package.
+`bazel run //tools/pin -- deb` writes the lock file. It also uses fields that this extension does not read: the version, and the
+package and architecture, or the source package, of an unpacked entry.
 """
 
 load("//third_party/bazel:fetch.bzl", "fetch", "run")
 
+# Prints the Debian mirror. tools/pin and tools/bootstrap.sh use it too.
+_APT = Label("//tools/pin/apt:apt.sh")
+
 def _name(path):
-    """The file's own name: paths are as in addresses, with a few characters escaped."""
+    """Returns the file name of a pool path, in which apt escapes some characters."""
     return path.split("/")[-1].replace("%2b", "+").replace("%7e", "~")
 
 def _download(rctx, path):
-    """Fetches a file of the pool with apt's own transport, and with it apt's proxies and credentials."""
-    mirror = rctx.getenv("DEBIAN_MIRROR")
-    if not mirror:
-        targets = run(
-            rctx,
-            what = path,
-            arguments = ["apt-get", "indextargets", "--format", "$(COMPONENT) $(REPO_URI)", "Created-By: Packages"],
-        )
-        mirrors = [line.split(" ")[1] for line in targets.splitlines() if line.startswith("main ")]
-        mirrors = [m.rstrip("/") for m in mirrors if m.rstrip("/").endswith("/debian")]
-        if not mirrors:
-            fail("{}: this machine's apt names no Debian mirror; set DEBIAN_MIRROR to the address of one, up to .../debian".format(path))
-        mirror = mirrors[0]
+    """Fetches a file of the pool with apt's transport, which uses apt's proxies and credentials."""
+    rctx.getenv("DEBIAN_MIRROR")  # apt.sh reads it: a change of its value fetches the file again.
+    mirror = run(rctx, what = path, arguments = ["sh", rctx.path(_APT), "mirror"]).strip()
     name = _name(path)
     run(
         rctx,
@@ -38,7 +32,7 @@ def _download(rctx, path):
             "-o=APT::Sandbox::User=root",
             "-o=Dir::State::status=/dev/null",
             "download-file",
-            "{}/{}".format(mirror.rstrip("/"), path),
+            "{}/{}".format(mirror, path),
             name,
         ],
     )
@@ -55,8 +49,8 @@ def _fetch(rctx, output = None):
     )
 
 _PINNED = {
-    "path": attr.string(mandatory = True, doc = "Path below the mirror, such as pool/main/t/tzdata/tzdata_2026b_all.deb."),
-    "sha256": attr.string(mandatory = True, doc = "sha256 of the file."),
+    "path": attr.string(mandatory = True, doc = "Path below the mirror, such as `pool/main/t/tzdata/tzdata_2026b_all.deb`."),
+    "sha256": attr.string(mandatory = True, doc = "SHA-256 of the file, in hex."),
 }
 
 def _deb_impl(rctx):
@@ -65,7 +59,7 @@ def _deb_impl(rctx):
 
 _deb = repository_rule(
     implementation = _deb_impl,
-    doc = "One binary package as it is, package.deb.",
+    doc = "One binary package, as the file `package.deb`.",
     attrs = _PINNED,
 )
 
@@ -83,15 +77,16 @@ def _unpacked_impl(rctx):
 
 _unpacked = repository_rule(
     implementation = _unpacked_impl,
-    doc = "A source archive or the files of a binary package, unpacked, with a build file of ours.",
+    doc = "An unpacked source archive or binary package, with a BUILD file of this repository.",
     attrs = _PINNED | {
         "build_file": attr.label(mandatory = True, allow_single_file = True, doc = "BUILD file of the repository."),
-        "patches": attr.label_list(allow_files = [".patch"], doc = "Patches to apply, with one leading folder."),
-        "strip_prefix": attr.string(doc = "Folder in the archive to leave out."),
+        "patches": attr.label_list(allow_files = [".patch"], doc = "Patches to apply with `-p1`."),
+        "strip_prefix": attr.string(doc = "Leading directory of the archive to remove from paths."),
     },
 )
 
 def _hub_impl(rctx):
+    # Public: packages of the main repository use these labels.
     rctx.file("BUILD.bazel", "".join([
         'alias(name = "{}", actual = "{}", visibility = ["//visibility:public"])\n'.format(name, actual)
         for name, actual in rctx.attr.packages.items()
@@ -99,8 +94,8 @@ def _hub_impl(rctx):
 
 _hub = repository_rule(
     implementation = _hub_impl,
-    doc = "One label for each locked package: @debian//:<package>_<architecture>.",
-    attrs = {"packages": attr.string_dict(mandatory = True, doc = "Label of the package by name.")},
+    doc = "One label for each locked package: `@debian//:<package>_<architecture>`.",
+    attrs = {"packages": attr.string_dict(mandatory = True, doc = "Labels of packages by name.")},
 )
 
 def _debian_impl(mctx):
@@ -123,5 +118,5 @@ def _debian_impl(mctx):
 
 debian = module_extension(
     implementation = _debian_impl,
-    doc = "Makes @debian, with a label for each package in lock.json, and a repository for each unpacked entry.",
+    doc = "Defines `@debian`, with a label for each package in lock.json, and a repository for each unpacked entry.",
 )

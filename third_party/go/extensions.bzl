@@ -1,14 +1,14 @@
 """The Go SDK, pinned by version and sha256.
 
-The Go module proxy serves Go itself as the module golang.org/toolchain, so the SDK comes like any module: fetched by
-whatever `go` the machine has, which only downloads.
+The Go module proxy serves the SDK as the module golang.org/toolchain. Any version of `go` on the machine can download it.
 """
 
 load("//third_party/bazel:fetch.bzl", "fetch", "run")
 
+# `bazel run //tools/pin -- go` prints this version and the hashes below.
 VERSION = "1.26.8"
 
-# sha256 of the module's zip, by the GOOS-GOARCH that compiles.
+# SHA-256 of the module's zip by GOOS-GOARCH of the machine that compiles.
 ARCHIVES = {
     "linux-amd64": "30c2b1bf7dcc88d3eb0a1364e47ddd9128edb3110a30e8a0ef61cd5856b31de7",
 }
@@ -21,8 +21,8 @@ def _go_archive_impl(rctx):
     def download():
         go = rctx.which("go")
         if not go:
-            fail("{}@{}: go is not on PATH; the Go SDK is fetched with 'go mod download'. ".format(module, version) +
-                 "Install any Go, or put the module's zip into third_party/dist/")
+            fail("{}@{}: go not found on PATH: install any version of Go, which downloads the SDK, ".format(module, version) +
+                 "or put the zip file of the module into third_party/dist")
         answer = run(
             rctx,
             what = "{}@{}".format(module, version),
@@ -39,7 +39,7 @@ def _go_archive_impl(rctx):
     rctx.extract(archive, stripPrefix = "{}@{}".format(module, version))
     rctx.delete(archive)
 
-    # Module zips carry no executable bits.
+    # Module zips have no executable bits.
     tools = rctx.path("pkg/tool").readdir()
     programs = rctx.path("bin").readdir() + [program for directory in tools for program in directory.readdir()]
     rctx.execute(["chmod", "+x"] + programs)
@@ -48,7 +48,7 @@ def _go_archive_impl(rctx):
 
 _go_archive = repository_rule(
     implementation = _go_archive_impl,
-    doc = "An unpacked Go SDK.",
+    doc = "One unpacked Go SDK.",
     attrs = {"platform": attr.string(mandatory = True, doc = "GOOS-GOARCH of the machine that compiles.")},
 )
 
@@ -59,5 +59,5 @@ def _extension_impl(mctx):
 
 go_archive = module_extension(
     implementation = _extension_impl,
-    doc = "Makes a repository for each Go SDK in ARCHIVES.",
+    doc = "Defines a repository for each Go SDK in `ARCHIVES`, such as `@go_linux_amd64`.",
 )

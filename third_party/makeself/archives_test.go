@@ -15,12 +15,14 @@ import (
 	"krabby.dev/krabby/tools/layer/makeself"
 )
 
-// eachArchive runs a test for every archive that the environment names, by its
-// name and its bytes.
+// eachArchive runs a test for every archive of the environment variable ARCHIVES, with its name and its bytes.
 func eachArchive(t *testing.T, test func(t *testing.T, name string, data []byte)) {
+	t.Helper()
 	paths := strings.Fields(os.Getenv("ARCHIVES"))
-	if len(paths) == 0 {
-		t.Fatal("ARCHIVES is empty: run me with Bazel")
+	if len(paths) == 0 && os.Getenv("TEST_TARGET") == "" {
+		t.Skip("ARCHIVES is not set: run this test with Bazel")
+	} else if len(paths) == 0 {
+		t.Fatal("ARCHIVES is not set")
 	}
 	for _, p := range paths {
 		file, err := runfiles.Rlocation(p)
@@ -59,16 +61,16 @@ const content = "install.sh 0 0755 45 \n" +
 	"lib/libsynthetic.so 2 0777 0 libsynthetic.so.5\n" +
 	"lib/libsynthetic.so.5 0 0644 832 \n"
 
-func TestArchivesOfTheRealMakeself(t *testing.T) {
+func TestUnpack(t *testing.T) {
 	eachArchive(t, func(t *testing.T, name string, data []byte) {
 		got, err := contentOf(data)
-		if how, refused := strings.CutPrefix(name, "refused_"); refused {
+		if how, unsupported := strings.CutPrefix(name, "unsupported_"); unsupported {
 			want := map[string]string{
-				"base64":  `compression "base64" is not known`,
+				"base64":  `unknown compression "base64"`,
 				"openssl": "the payload is encrypted (openssl)",
 			}[how]
 			if err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("unpacks to %q, %v; want the error %q", got, err, want)
+				t.Errorf("entries %q, error %v; want the error %q", got, err, want)
 			}
 			return
 		}
@@ -76,7 +78,7 @@ func TestArchivesOfTheRealMakeself(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got != content {
-			t.Errorf("unpacks to\n%swant\n%s", got, content)
+			t.Errorf("entries\n%swant\n%s", got, content)
 		}
 		a, err := open(data)
 		if err != nil {
@@ -84,27 +86,26 @@ func TestArchivesOfTheRealMakeself(t *testing.T) {
 		}
 		how, _, _ := strings.Cut(name, "_")
 		if a.Compression != how || a.Version != "2.4.5" || a.Label != "A synthetic SDK" {
-			t.Errorf("header says %q, %q, %q", a.Compression, a.Version, a.Label)
+			t.Errorf("header has %q, %q, %q", a.Compression, a.Version, a.Label)
 		}
 	})
 }
 
-func TestDamageIsFound(t *testing.T) {
+func TestUnpack_damaged(t *testing.T) {
 	eachArchive(t, func(t *testing.T, name string, data []byte) {
-		if strings.HasPrefix(name, "refused_") {
+		if strings.HasPrefix(name, "unsupported_") {
 			return
 		}
 		for _, n := range []int{1, 100, len(data) / 2} {
 			if _, err := contentOf(data[:len(data)-n]); err == nil || !strings.Contains(err.Error(), "truncated") {
-				t.Errorf("%d bytes less: %v, want an error that says truncated", n, err)
+				t.Errorf("%d bytes less: error %v, want one with truncated", n, err)
 			}
 		}
 		a, err := open(data)
 		if err != nil {
 			t.Fatal(err)
 		}
-		// Without a checksum of makeself's, the compression's own must tell: it
-		// does for bytes in the middle of the data.
+		// Without a checksum of makeself, that of the compression detects damage in the middle of the data.
 		damaged := bytes.Clone(data)
 		damaged[int64(len(data))-a.Size/2] ^= 0x10
 		want := "the payload is damaged"
@@ -112,12 +113,12 @@ func TestDamageIsFound(t *testing.T) {
 			want = "payload ("
 		}
 		if _, err := contentOf(damaged); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("a flipped bit: %v, want an error that says %q", err, want)
+			t.Errorf("flipped bit: error %v, want one with %q", err, want)
 		}
 	})
 }
 
-func TestFalseChecksumsAreFound(t *testing.T) {
+func TestUnpack_wrongChecksum(t *testing.T) {
 	fields := map[string]string{
 		"gzip_crc":    `CRCsum="`,
 		"gzip_md5":    `MD5="`,
@@ -130,12 +131,12 @@ func TestFalseChecksumsAreFound(t *testing.T) {
 		}
 		delete(fields, name)
 		at := bytes.Index(data, []byte(field)) + len(field)
-		data[at] = '0' + (data[at]-'0'+1)%9 // Another digit, not a sum of zeros.
-		if _, err := contentOf(data); err == nil || !strings.Contains(err.Error(), "the payload is damaged: its ") {
-			t.Errorf("said %v", err)
+		data[at] = '0' + (data[at]-'0'+1)%9 // Another digit. A value of zeros stands for no checksum.
+		if _, err := contentOf(data); err == nil || !strings.Contains(err.Error(), "the payload is damaged: wrong ") {
+			t.Errorf("error %v", err)
 		}
 	})
 	if len(fields) > 0 {
-		t.Errorf("no archive to try %v on", fields)
+		t.Errorf("no archives for %v", fields)
 	}
 }

@@ -1,6 +1,6 @@
-"""The real makeself, what it needs, and what tests want of it."""
+"""Packages of makeself and the archives of the tests."""
 
-# Debian packages, with what they depend on, for the machine that builds.
+# makeself and its dependencies as Debian packages for the build machine.
 PACKAGES = [
     "bzip2",
     "coreutils",
@@ -29,7 +29,7 @@ PACKAGES = [
     "zstd",
 ]
 
-# Archives by name, and the flags that make them. Without a flag it is gzip, with a CRC and an MD5.
+# Flags of makeself by archive. The default is gzip with a CRC and an MD5. The layer tool rejects the unsupported archives.
 ARCHIVES = {
     "bzip2.run": ["--bzip2"],
     "gzip.run": [],
@@ -45,8 +45,8 @@ ARCHIVES = {
         "--sha256",
     ],
     "none.run": ["--nocomp"],
-    "refused_base64.run": ["--base64"],
-    "refused_openssl.run": [
+    "unsupported_base64.run": ["--base64"],
+    "unsupported_openssl.run": [
         "--ssl-encrypt",
         "--ssl-passwd",
         "secret",

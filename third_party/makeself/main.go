@@ -1,59 +1,53 @@
-// Command makeself runs Debian's makeself(1) on a folder, with nothing around it
-// but the packages that it needs: tests want archives of the real one.
+// Command makeself runs Debian's makeself(1) on a directory, in a root file system with pinned packages only. Tests use the
+// archives that it writes.
 //
-// It must never run anything that was not pinned, nor what it made.
+// The exit code is 2 for a wrong command line and 1 if the work fails. It must not run an archive.
 package main
 
 import (
-	"archive/tar"
+	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 
-	"github.com/alecthomas/kong"
+	"krabby.dev/krabby/internal/cli"
+	"krabby.dev/krabby/tools/rootfs"
 )
 
-type cli struct {
-	Root   string   `required:"" placeholder:"FILE" help:"Tar of a root file system that has makeself."`
-	Tree   string   `required:"" placeholder:"FILE" help:"Tar of what to put into the archive."`
-	Output string   `required:"" placeholder:"FILE" help:"The archive to write."`
+type flags struct {
+	Root   string   `required:"" placeholder:"FILE" help:"Tar of a root file system with makeself."`
+	Tree   string   `required:"" placeholder:"FILE" help:"Tar with the contents of the archive."`
+	Output string   `required:"" placeholder:"FILE" help:"Archive to write."`
 	Flag   []string `arg:"" optional:"" help:"Flags of makeself, after --."`
 }
 
+// Signals end the process at once: cancelled actions leave no work to finish.
 func main() {
-	c := &cli{}
-	kong.Parse(c, kong.Name("makeself"), kong.Description("Makes a self-extracting archive."))
-	if err := c.run(); err != nil {
-		fmt.Fprintf(os.Stderr, "makeself: %v\n", err)
-		os.Exit(1)
-	}
+	os.Exit(cli.Program{
+		Name:        "makeself",
+		Description: "Writes a self-extracting archive.",
+		Flags:       &flags{},
+	}.Run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// Where things are in the root. The name of the folder gets into the archive.
+// Paths in the root file system. The archive contains the name of the directory.
 const (
-	folder = "sdk"
-	result = "archive.run"
+	directory = "sdk"
+	result    = "archive.run"
 )
 
-func (c *cli) run() (err error) {
+// Run writes the archive.
+func (f *flags) Run() (err error) {
 	dir, err := os.MkdirTemp("", "makeself-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := unpack(c.Root, dir); err != nil {
-		return err
-	}
-	if err := unpack(c.Tree, filepath.Join(dir, folder)); err != nil {
-		return err
-	}
-	// The shell writes what nobody wants there; as a file it serves as well.
-	for _, d := range []string{"dev", "tmp"} {
+	// The shell writes to /dev/null, which can be an ordinary file.
+	for _, d := range []string{directory, "dev", "tmp"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			return err
 		}
@@ -61,12 +55,32 @@ func (c *cli) run() (err error) {
 	if err := os.WriteFile(filepath.Join(dir, "dev/null"), nil, 0o644); err != nil {
 		return err
 	}
-	flags := []string{
+	if err := rootfs.Unpack(f.Root, dir); err != nil {
+		return fmt.Errorf("unpack %s: %w", f.Root, err)
+	}
+	if err := rootfs.Unpack(f.Tree, filepath.Join(dir, directory)); err != nil {
+		return fmt.Errorf("unpack %s: %w", f.Tree, err)
+	}
+	command := f.command(dir)
+	if output, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("%v: %w: %s", command.Args, err, output)
+	}
+	// makeself exits with 0 after some failures.
+	archive, err := os.ReadFile(filepath.Join(dir, result))
+	if err != nil {
+		return fmt.Errorf("%v wrote no archive: %w", command.Args, err)
+	}
+	return os.WriteFile(f.Output, archive, 0o644)
+}
+
+// command returns the call of makeself with dir as its root directory.
+func (f *flags) command(dir string) *exec.Cmd {
+	arguments := []string{
 		"--quiet", "--nox11",
 		"--packaging-date", "Thu Jan  1 00:00:00 UTC 1970",
 		"--tar-extra", "--mtime=@0 --owner=0 --group=0 --numeric-owner",
 	}
-	arguments := append(append(flags, c.Flag...), "/"+folder, "/"+result, "A synthetic SDK", "./install.sh")
+	arguments = append(append(arguments, f.Flag...), "/"+directory, "/"+result, "A synthetic SDK", "./install.sh")
 	command := exec.Command("/usr/bin/makeself", arguments...)
 	command.Dir = "/"
 	command.Env = []string{"PATH=/usr/bin", "LC_ALL=C", "TZ=UTC"}
@@ -76,66 +90,5 @@ func (c *cli) run() (err error) {
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
 	}
-	if said, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("%v: %w: %s", command.Args, err, said)
-	}
-	// Some failures of its it does not notice.
-	archive, err := os.ReadFile(filepath.Join(dir, result))
-	if err != nil {
-		return fmt.Errorf("%v made no archive: %w", command.Args, err)
-	}
-	return os.WriteFile(c.Output, archive, 0o644)
-}
-
-// unpack writes the files of a tar into a folder, owned by whoever runs this.
-func unpack(archive, dir string) error {
-	f, err := os.Open(archive)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	for r := tar.NewReader(f); ; {
-		h, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err == nil {
-			err = place(root, h, r)
-		}
-		if err != nil {
-			return fmt.Errorf("unpack %s: %w", archive, err)
-		}
-	}
-}
-
-func place(root *os.Root, h *tar.Header, content io.Reader) error {
-	name := filepath.Clean(h.Name)
-	switch h.Typeflag {
-	case tar.TypeDir:
-		if err := root.Mkdir(name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		return nil
-	case tar.TypeSymlink:
-		return root.Symlink(h.Linkname, name)
-	case tar.TypeLink:
-		return root.Link(filepath.Clean(h.Linkname), name)
-	case tar.TypeReg:
-		f, err := root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, h.FileInfo().Mode().Perm())
-		if err != nil {
-			return err
-		}
-		_, err = io.Copy(f, content)
-		return errors.Join(err, f.Close())
-	default:
-		return fmt.Errorf("%s: entry of type %q", h.Name, h.Typeflag)
-	}
+	return command
 }

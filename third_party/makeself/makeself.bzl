@@ -1,4 +1,4 @@
-"""Self-extracting archives of the real makeself, for tests."""
+"""The rule `makeself_archive`, which builds self-extracting archives for tests with Debian's makeself."""
 
 def _makeself_archive_impl(ctx):
     output = ctx.actions.declare_file(ctx.label.name)
@@ -14,7 +14,7 @@ def _makeself_archive_impl(ctx):
         inputs = [ctx.file._root, ctx.file.tree],
         mnemonic = "Makeself",
         outputs = [output],
-        progress_message = "Making archive %{label}",
+        progress_message = "Building archive %{label}",
     )
     return [DefaultInfo(files = depset([output]))]
 
@@ -22,9 +22,9 @@ makeself_archive = rule(
     implementation = _makeself_archive_impl,
     attrs = {
         "flags": attr.string_list(doc = "Flags of makeself, such as `--zstd` or `--sha256`."),
-        "tree": attr.label(allow_single_file = [".tar"], doc = "A plain tar, as `layer` makes it, of what to put into the archive.", mandatory = True),
+        "tree": attr.label(allow_single_file = [".tar"], doc = "Uncompressed tar with the contents of the archive, such as an uncompressed `layer`.", mandatory = True),
         "_root": attr.label(allow_single_file = True, cfg = "exec", default = Label("//third_party/makeself:root")),
         "_tool": attr.label(cfg = "exec", default = Label("//third_party/makeself"), executable = True),
     },
-    doc = "Makes one archive, named as the target.",
+    doc = "Builds one archive with the name of the target.",
 )

@@ -1,21 +1,21 @@
-"""Wheels from the package index that this machine's pip is configured for, pinned in locks.
+"""Python wheels, pinned in lock files, from the package index of this machine's pip.
 
-lock.json has what builds take apart: each entry is one repository, the unpacked wheel with the entry's build file.
-`bazel run //tools/pin -- wheel` writes it.
+lock.json pins the wheels whose files builds use. Each entry is one repository with the unpacked wheel and the entry's BUILD file.
+`bazel run //tools/pin -- wheel` writes this lock file.
 
-requirements.json has what Python in an image needs, in groups, and the environments that images have. Each environment
-has a lock, <environment>.lock.json, with all wheels that these requirements lead to there, and a repository,
-@wheels_<environment>, with a label for each wheel (@wheels_py311_arm64//:numpy) and each group (@wheels_py311_arm64//:runtime)
-for the attribute `wheels` of `layer`. `bazel run //tools/pin -- wheels` writes the locks.
+requirements.json has groups of requirements for Python in images, and the environments of the images. Each environment has one fully
+resolved lock file, `<environment>.lock.json`, and one repository, `@wheels_<environment>`. The repository has a label for each wheel
+(`@wheels_py311_arm64//:numpy`) and each group (`@wheels_py311_arm64//:runtime`) for the attribute `wheels` of `layer`.
+`bazel run //tools/pin -- wheels` writes these lock files.
 """
 
 load("//third_party/bazel:fetch.bzl", "fetch", "run")
 
 def _download(rctx):
-    """Fetches the wheel with this machine's pip, and with it pip's indexes, proxies and credentials."""
+    """Fetches the wheel with this machine's pip, which uses pip's indexes, proxies and credentials."""
     python = rctx.which("python3")
     if not python:
-        fail("{}: python3 is not on PATH; wheels are fetched with 'python3 -m pip'".format(rctx.attr.filename))
+        fail("{}: python3 not found on PATH: install python3 and python3-pip, which download wheels".format(rctx.attr.filename))
     run(
         rctx,
         what = rctx.attr.filename,
@@ -42,15 +42,15 @@ def _download(rctx):
 
 _PINNED = {
     "filename": attr.string(mandatory = True, doc = "File name of the wheel on the index."),
-    "platforms": attr.string_list(mandatory = True, doc = "pip's platform tags that may be chosen from."),
+    "platforms": attr.string_list(mandatory = True, doc = "Allowed platform tags of pip."),
     "project": attr.string(mandatory = True, doc = "Project name on the index."),
-    "python": attr.string(mandatory = True, doc = "Python version that the wheel is for, such as 3.11."),
-    "sha256": attr.string(mandatory = True, doc = "sha256 of the wheel."),
+    "python": attr.string(mandatory = True, doc = "Python version of the wheel, such as `3.11`."),
+    "sha256": attr.string(mandatory = True, doc = "SHA-256 of the wheel, in hex."),
     "version": attr.string(mandatory = True, doc = "Version of the project."),
 }
 
 def _wheel_impl(rctx):
-    # A wheel is a zip file, which Bazel tells by its name.
+    # Bazel recognizes a zip file by its extension.
     wheel = fetch(
         rctx,
         name = rctx.attr.filename,
@@ -61,7 +61,7 @@ def _wheel_impl(rctx):
     rctx.extract(wheel)
     rctx.delete(wheel)
 
-    # Zip entries written by pip's tools carry no executable bits that Bazel keeps.
+    # Bazel does not restore the executable bits of wheels.
     for path in rctx.attr.executables:
         rctx.execute(["chmod", "+x", path])
     for path in rctx.attr.remove:
@@ -70,26 +70,27 @@ def _wheel_impl(rctx):
 
 _wheel = repository_rule(
     implementation = _wheel_impl,
-    doc = "One unpacked wheel.",
+    doc = "One unpacked wheel with a BUILD file of this repository.",
     attrs = _PINNED | {
         "build_file": attr.label(mandatory = True, allow_single_file = True, doc = "BUILD file of the repository."),
-        "executables": attr.string_list(doc = "Paths inside the wheel that are programs."),
-        "remove": attr.string_list(doc = "Paths inside the wheel that nothing needs, removed to keep sandboxes small."),
+        "executables": attr.string_list(doc = "Paths of programs in the wheel, which become executable."),
+        "remove": attr.string_list(doc = "Paths in the wheel to remove because no target uses them, which keeps sandboxes small."),
     },
 )
 
 def _wheel_file_impl(rctx):
-    # Its name is part of a wheel: the tags are nowhere else.
+    # The wheel keeps its file name, which contains its tags.
     fetch(rctx, name = rctx.attr.filename, sha256 = rctx.attr.sha256, download = lambda: _download(rctx))
     rctx.file("BUILD.bazel", 'exports_files(["{}"])\n'.format(rctx.attr.filename), executable = False)
 
 _wheel_file = repository_rule(
     implementation = _wheel_file_impl,
-    doc = "One wheel as it is, under its own name.",
+    doc = "One wheel, as a file with its original name.",
     attrs = _PINNED,
 )
 
 def _hub_impl(rctx):
+    # Public: packages of the main repository use these labels.
     lines = ['package(default_visibility = ["//visibility:public"])\n']
     for name, actual in rctx.attr.wheels.items():
         lines.append('alias(name = "{}", actual = "{}")\n'.format(name, actual))
@@ -99,15 +100,15 @@ def _hub_impl(rctx):
 
 _hub = repository_rule(
     implementation = _hub_impl,
-    doc = "The wheels of one environment: a label for each, and for each group one with all that it needs.",
+    doc = "The wheels of one environment: a label for each wheel, and a label for each group with all its wheels.",
     attrs = {
         "groups": attr.string_list_dict(mandatory = True, doc = "Names of wheels by group."),
-        "wheels": attr.string_dict(mandatory = True, doc = "Label of the wheel's file by name."),
+        "wheels": attr.string_dict(mandatory = True, doc = "Labels of wheel files by name."),
     },
 )
 
 def _environment(mctx, name, environment):
-    """Makes the repositories of one lock: @wheels_<name>, and one for each wheel, which is fetched when a build needs it."""
+    """Defines the repositories of one lock file: @wheels_<name> and one repository for each wheel, which Bazel fetches on demand."""
     wheels = json.decode(mctx.read(Label("//third_party/python:{}.lock.json".format(name))))["wheels"]
     hub, groups = {}, {}
     for project, entry in wheels.items():
@@ -147,5 +148,5 @@ def _python_impl(mctx):
 
 python = module_extension(
     implementation = _python_impl,
-    doc = "Makes a repository for each wheel in lock.json, and @wheels_<environment> for each environment of requirements.json.",
+    doc = "Defines a repository for each wheel in lock.json, and `@wheels_<environment>` for each environment of requirements.json.",
 )

@@ -1,5 +1,7 @@
-// Package abi reads what a program or a shared library asks of the machine that loads it, and compares that with what
-// the machine promises.
+// Package abi reads what a program or a shared library requires of the machine that loads it, and compares these requirements with
+// a machine.
+//
+// It must not import another package of this repository.
 package abi
 
 import (
@@ -13,77 +15,84 @@ import (
 	"strings"
 )
 
-// Needs are what a file asks for.
-type Needs struct {
+// Requirements of an ELF file.
+type Requirements struct {
 	// Machine is the architecture.
 	Machine elf.Machine
-	// Interpreter is the path of the loader; a library has none.
+	// Interpreter is the path of the dynamic loader. Libraries and static programs have none.
 	Interpreter string
 	// Libraries are the names of shared libraries (DT_NEEDED).
 	Libraries []string
-	// Versions are the versions of symbols in them, such as GLIBC_2.35.
+	// Versions are the sorted versions of symbols in these libraries, such as GLIBC_2.35.
 	Versions []string
-	// SearchPaths are where to look for libraries before the loader's own folders (DT_RPATH, DT_RUNPATH).
+	// SearchPaths are the directories where the loader searches for libraries first (DT_RPATH, DT_RUNPATH).
 	SearchPaths []string
-	// TextRelocations says that code must be made writable.
+	// TextRelocations reports whether the loader must write to code.
 	TextRelocations bool
 }
 
-// Read returns the needs of an ELF file.
-func Read(r io.ReaderAt) (Needs, error) {
+// Read returns the requirements of an ELF file.
+func Read(r io.ReaderAt) (Requirements, error) {
 	file, err := elf.NewFile(r)
 	if err != nil {
-		return Needs{}, err
+		return Requirements{}, err
 	}
 	defer file.Close()
-	needs := Needs{Machine: file.Machine}
+	required := Requirements{Machine: file.Machine}
 
 	dynamic := file.SectionByType(elf.SHT_DYNAMIC) != nil
 	for _, program := range file.Progs {
 		if program.Type == elf.PT_DYNAMIC && !dynamic {
-			return Needs{}, errors.New("dynamic, but without section headers to read that by")
+			return Requirements{}, errors.New("dynamic file without section headers, which contain the requirements")
 		}
 		if program.Type == elf.PT_INTERP {
 			path, err := io.ReadAll(program.Open())
 			if err != nil {
-				return Needs{}, fmt.Errorf("reading the loader's path: %w", err)
+				return Requirements{}, fmt.Errorf("reading the path of the loader: %w", err)
 			}
-			needs.Interpreter = string(bytes.TrimRight(path, "\x00"))
+			required.Interpreter = string(bytes.TrimRight(path, "\x00"))
 		}
 	}
 	if !dynamic {
-		return needs, nil // Static: the rest is asked of a loader.
+		return required, nil
 	}
+	if err := required.readDynamic(file); err != nil {
+		return Requirements{}, err
+	}
+	return required, nil
+}
 
-	if needs.Libraries, err = file.DynString(elf.DT_NEEDED); err != nil {
-		return Needs{}, fmt.Errorf("reading the needed libraries: %w", err)
+// readDynamic reads the requirements in the dynamic section.
+func (r *Requirements) readDynamic(file *elf.File) (err error) {
+	if r.Libraries, err = file.DynString(elf.DT_NEEDED); err != nil {
+		return fmt.Errorf("reading the required libraries: %w", err)
 	}
 	for _, tag := range []elf.DynTag{elf.DT_RPATH, elf.DT_RUNPATH} {
 		paths, err := file.DynString(tag)
 		if err != nil {
-			return Needs{}, fmt.Errorf("reading %v: %w", tag, err)
+			return fmt.Errorf("reading %v: %w", tag, err)
 		}
-		needs.SearchPaths = append(needs.SearchPaths, paths...)
+		r.SearchPaths = append(r.SearchPaths, paths...)
 	}
-	if needs.TextRelocations, err = textRelocations(file); err != nil {
-		return Needs{}, err
+	if r.TextRelocations, err = textRelocations(file); err != nil {
+		return err
 	}
 
 	if file.SectionByType(elf.SHT_GNU_VERNEED) == nil {
-		return needs, nil
+		return nil
 	}
 	libraries, err := file.DynamicVersionNeeds()
 	if err != nil {
-		return Needs{}, fmt.Errorf("reading the needed versions: %w", err)
+		return fmt.Errorf("reading the required versions: %w", err)
 	}
 	for _, library := range libraries {
 		for _, need := range library.Needs {
-			needs.Versions = append(needs.Versions, need.Dep)
+			r.Versions = append(r.Versions, need.Dep)
 		}
 	}
-	slices.Sort(needs.Versions)
-	needs.Versions = slices.Compact(needs.Versions)
-	return needs, nil
+	slices.Sort(r.Versions)
+	r.Versions = slices.Compact(r.Versions)
+	return nil
 }
 
 func textRelocations(file *elf.File) (bool, error) {
@@ -99,58 +108,58 @@ func textRelocations(file *elf.File) (bool, error) {
 	return len(present) > 0 || slices.ContainsFunc(flags, set), nil
 }
 
-// A Machine is what loads files, and what it promises them.
+// A Machine describes a machine that loads files.
 type Machine struct {
 	Machine elf.Machine
 	// Loader is the path of the dynamic loader.
 	Loader string
-	// Libraries are the names of the shared libraries that a file may need.
+	// Libraries are the names of the shared libraries that a file may require.
 	Libraries []string
-	// SearchPaths are where a file may tell the loader to look for them.
+	// SearchPaths are the search paths that a file may have.
 	SearchPaths []string
-	// Versions are the newest versions of symbols there are, by what comes before the underscore: GLIBC is "2.35".
+	// Versions maps prefixes of symbol versions to the newest version: "GLIBC" to "2.35".
 	Versions map[string]string
 }
 
-// Refusals says why the machine cannot load a file with these needs, or should not; it is empty if it can.
-func (m Machine) Refusals(needs Needs) []string {
-	var refusals []string
-	refuse := func(format string, arguments ...any) { refusals = append(refusals, fmt.Sprintf(format, arguments...)) }
+// Incompatibilities returns the requirements that the machine does not meet. It is empty if the machine can load the file.
+func (m Machine) Incompatibilities(required Requirements) []string {
+	var found []string
+	add := func(format string, arguments ...any) { found = append(found, fmt.Sprintf(format, arguments...)) }
 
-	if needs.Machine != m.Machine {
-		refuse("is for %v, not %v", needs.Machine, m.Machine)
+	if required.Machine != m.Machine {
+		add("architecture: found %v, expected %v", required.Machine, m.Machine)
 	}
-	if needs.Interpreter != "" && needs.Interpreter != m.Loader {
-		refuse("wants the loader %s, not %s", needs.Interpreter, m.Loader)
+	if required.Interpreter != "" && required.Interpreter != m.Loader {
+		add("loader: found %s, expected %s", required.Interpreter, m.Loader)
 	}
-	for _, library := range needs.Libraries {
+	for _, library := range required.Libraries {
 		if !slices.Contains(m.Libraries, library) {
-			refuse("needs the undeclared library %s", library)
+			add("requires the undeclared library %s", library)
 		}
 	}
-	for _, version := range needs.Versions {
+	for _, version := range required.Versions {
 		name, number, _ := strings.Cut(version, "_")
 		newest, ok := m.Versions[name]
 		if !ok {
-			refuse("needs %s, of which nothing is promised", version)
+			add("requires %s, an unknown symbol version", version)
 		} else if compared, ok := compare(number, newest); !ok {
-			refuse("needs %s, which is no version", version)
+			add("requires %s, which has no version number", version)
 		} else if compared > 0 {
-			refuse("needs %s, newer than %s", version, newest)
+			add("requires %s, newer than %s", version, newest)
 		}
 	}
-	for _, path := range needs.SearchPaths {
+	for _, path := range required.SearchPaths {
 		if !slices.Contains(m.SearchPaths, path) {
-			refuse("looks for libraries in %s", path)
+			add("searches for libraries in %s", path)
 		}
 	}
-	if needs.TextRelocations {
-		refuse("has relocations in its code")
+	if required.TextRelocations {
+		add("has relocations in its code")
 	}
-	return refusals
+	return found
 }
 
-// compare compares versions, numbers with dots between them.
+// compare compares versions, which are numbers separated by dots. The second result is false if a version is invalid.
 func compare(a, b string) (int, bool) {
 	x, xOK := parse(a)
 	y, yOK := parse(b)

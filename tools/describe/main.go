@@ -19,11 +19,11 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 
+	"krabby.dev/krabby/internal/cli"
 	"krabby.dev/krabby/tools/facts"
-	"krabby.dev/krabby/tools/program"
 )
 
-type cli struct {
+type flags struct {
 	Labels   labelsCmd   `cmd:"" help:"Write labels and annotations of an image."`
 	Versions versionsCmd `cmd:"" help:"Write what is known of the bases, and what fits them, as Markdown."`
 }
@@ -31,10 +31,10 @@ type cli struct {
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(args []string, stdout, stderr io.Writer) int {
-	return program.Program{
+	return cli.Program{
 		Name:        "describe",
 		Description: "Says what an image is made of.",
-		Flags:       &cli{},
+		Flags:       &flags{},
 	}.Run(context.Background(), args, stdout, stderr)
 }
 
@@ -55,7 +55,7 @@ type labelsCmd struct {
 // slimName is the name of the slim base for people; it is in no registry.
 const slimName = "krabby-slim"
 
-func (c *labelsCmd) Run(console *program.Console) error {
+func (c *labelsCmd) Run(console *cli.Console) error {
 	image, err := facts.ReadImage(c.Image)
 	if err != nil {
 		return err
@@ -66,7 +66,7 @@ func (c *labelsCmd) Run(console *program.Console) error {
 	return nil
 }
 
-func (c *labelsCmd) write(image facts.Image, console *program.Console) error {
+func (c *labelsCmd) write(image facts.Image, console *cli.Console) error {
 	digest, config, err := readBase(c.Layout)
 	if err != nil {
 		return fmt.Errorf("its base: %w", err)
@@ -126,7 +126,7 @@ func (c *labelsCmd) write(image facts.Image, console *program.Console) error {
 }
 
 // base returns the base's name and all that is known of it.
-func (c *labelsCmd) base(image facts.Image, config *v1.ConfigFile, console *program.Console) (string, facts.Base, error) {
+func (c *labelsCmd) base(image facts.Image, config *v1.ConfigFile, console *cli.Console) (string, facts.Base, error) {
 	itself := facts.FromConfig(config)
 	if c.Base == "slim" {
 		return slimName, itself, nil

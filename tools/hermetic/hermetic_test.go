@@ -10,22 +10,21 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bazelbuild/rules_go/go/runfiles"
-
+	"krabby.dev/krabby/internal/testfile"
 	"krabby.dev/krabby/tools/hermetic/probe"
 )
 
-// undeclared are the files that the action tried too.
+// undeclared returns the files that the action also tried to read.
 func undeclared(t *testing.T) []string {
 	t.Helper()
 	files := strings.Fields(os.Getenv("UNDECLARED"))
 	if len(files) == 0 {
-		t.Fatal("UNDECLARED is empty: run me with Bazel")
+		t.Fatal("UNDECLARED is not set: run this test with Bazel")
 	}
 	return files
 }
 
-// Variables that Bazel and the wrapper of a Go test set. Their values do not come from whoever called Bazel.
+// Environment variables that Bazel and the wrapper of a Go test set. Their values do not come from the caller of Bazel.
 var (
 	actionVariables = regexp.MustCompile(`^(PATH|TMPDIR)$`)
 	testVariables   = regexp.MustCompile(`^(ACTION|INPUT|UNDECLARED|PATH|TMPDIR|_|PWD|OLDPWD|SHLVL|HOME|LOGNAME|USER|TZ|` +
@@ -33,8 +32,8 @@ var (
 		`(JAVA|PYTHON)_RUNFILES|RUN_UNDER_RUNFILES|RUNFILES_[A-Z_]+|TEST_[A-Z_]+)$`)
 )
 
-func TestActionSeesOnlyItsInputs(t *testing.T) {
-	data, err := os.ReadFile(runfile(t, "ACTION"))
+func TestSandbox_action(t *testing.T) {
+	data, err := os.ReadFile(testfile.Find(t, "ACTION"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,14 +44,14 @@ func TestActionSeesOnlyItsInputs(t *testing.T) {
 	check(t, report, actionVariables)
 	for _, name := range report.Temporary {
 		if name == "empty_file" {
-			continue // The sandbox's own.
+			continue // Bazel's sandbox creates it.
 		}
-		t.Errorf("/tmp/%s was there before the action", name)
+		t.Errorf("/tmp/%s existed before the action", name)
 	}
 }
 
-func TestTestSeesOnlyItsInputs(t *testing.T) {
-	report, err := probe.Look(runfile(t, "INPUT"), undeclared(t))
+func TestSandbox_test(t *testing.T) {
+	report, err := probe.Run(testfile.Find(t, "INPUT"), undeclared(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,12 +61,12 @@ func TestTestSeesOnlyItsInputs(t *testing.T) {
 func check(t *testing.T, report probe.Report, variables *regexp.Regexp) {
 	t.Helper()
 	if want := "a declared input"; report.Input != want {
-		t.Errorf("the declared input says %q, want %q", report.Input, want)
+		t.Errorf("declared input %q, want %q", report.Input, want)
 	}
 	for _, leak := range leaks(report, variables) {
 		t.Error(leak)
 	}
-	// tools/bootstrap.sh builds a root without a compiler; on other machines /usr is the host's, and may have one.
+	// tools/bootstrap.sh builds a root without a compiler. On a direct network /usr is the host's and may have one.
 	if _, err := os.Stat("/usr/share/bazel/rules"); err == nil && len(report.Compilers) > 0 {
 		t.Errorf("compilers in the private root: %q", report.Compilers)
 	} else if err != nil {
@@ -75,7 +74,7 @@ func check(t *testing.T, report probe.Report, variables *regexp.Regexp) {
 	}
 }
 
-// leaks says what a report has that it must not.
+// leaks returns the parts of the machine in a report that a sandbox must hide.
 func leaks(report probe.Report, variables *regexp.Regexp) []string {
 	var found []string
 	leak := func(format string, arguments ...any) { found = append(found, fmt.Sprintf(format, arguments...)) }
@@ -86,25 +85,25 @@ func leaks(report probe.Report, variables *regexp.Regexp) []string {
 		}
 	}
 	if report.Route == "" {
-		leak("a route to %s", probe.Nowhere)
+		leak("a route to %s", probe.UnreachableAddress)
 	}
-	// What .bazelrc adds to the sandbox, and the sandbox's own.
+	// Directories that .bazelrc adds to the sandbox, and those of Bazel.
 	visible := []string{"bin", "dev", "execroot", "lib", "lib64", "proc", "tmp", "usr"}
 	for _, name := range report.Root {
 		if !slices.Contains(visible, name) {
-			leak("folder /%s", name)
+			leak("directory /%s", name)
 		}
 	}
 	for _, name := range report.Writable {
 		if slices.Contains([]string{"/bin", "/lib", "/lib64", "/usr"}, name) {
-			leak("folder %s can be written to", name)
+			leak("writable directory %s", name)
 		}
 	}
 	for _, file := range report.Readable {
 		leak("file %s", file)
 	}
-	for _, folder := range report.Workspaces {
-		leak("workspace %s", folder)
+	for _, directory := range report.Workspaces {
+		leak("workspace %s", directory)
 	}
 	for _, process := range report.Processes {
 		leak("files of process %s", process)
@@ -121,13 +120,13 @@ func leaks(report probe.Report, variables *regexp.Regexp) []string {
 	return found
 }
 
-// within says whether a folder is one of the sandbox's own.
-func within(folder string) bool {
-	clean := path.Clean(folder)
+// within reports whether a directory belongs to the sandbox.
+func within(directory string) bool {
+	clean := path.Clean(directory)
 	return clean == "/tmp" || strings.HasPrefix(clean, "/tmp/") || strings.Contains(clean, "/_tmp/") || strings.HasPrefix(clean, "/execroot/")
 }
 
-func TestLeaksAreSeen(t *testing.T) {
+func TestLeaks(t *testing.T) {
 	tight := func() probe.Report {
 		return probe.Report{
 			Interfaces:  []string{"lo"},
@@ -138,37 +137,28 @@ func TestLeaksAreSeen(t *testing.T) {
 		}
 	}
 	if got := leaks(tight(), actionVariables); len(got) != 0 {
-		t.Fatalf("leaks of a tight sandbox = %q", got)
+		t.Fatalf("leaks of a tight sandbox: %q", got)
 	}
 	for name, test := range map[string]struct {
 		open func(*probe.Report)
 		want string
 	}{
-		"an interface":           {func(r *probe.Report) { r.Interfaces = append(r.Interfaces, "eth0") }, "network interface eth0"},
-		"a route":                {func(r *probe.Report) { r.Route = "" }, "a route to " + probe.Nowhere},
-		"a folder":               {func(r *probe.Report) { r.Root = append(r.Root, "home") }, "folder /home"},
-		"a writable folder":      {func(r *probe.Report) { r.Writable = append(r.Writable, "/usr") }, "folder /usr can be written to"},
-		"a file":                 {func(r *probe.Report) { r.Readable = []string{"/etc/passwd"} }, "file /etc/passwd"},
-		"the workspace":          {func(r *probe.Report) { r.Workspaces = []string{"/src"} }, "workspace /src"},
-		"a process":              {func(r *probe.Report) { r.Processes = []string{"/proc/1 (init)"} }, "files of process /proc/1 (init)"},
-		"a variable":             {func(r *probe.Report) { r.Environment = append(r.Environment, "TOKEN=x") }, "environment variable TOKEN"},
-		"the caller's temporary": {func(r *probe.Report) { r.Environment = []string{"TMPDIR=/var/tmp"} }, "TMPDIR=/var/tmp"},
+		"interface":            {func(r *probe.Report) { r.Interfaces = append(r.Interfaces, "eth0") }, "network interface eth0"},
+		"route":                {func(r *probe.Report) { r.Route = "" }, "a route to " + probe.UnreachableAddress},
+		"directory":            {func(r *probe.Report) { r.Root = append(r.Root, "home") }, "directory /home"},
+		"writable directory":   {func(r *probe.Report) { r.Writable = append(r.Writable, "/usr") }, "writable directory /usr"},
+		"file":                 {func(r *probe.Report) { r.Readable = []string{"/etc/passwd"} }, "file /etc/passwd"},
+		"workspace":            {func(r *probe.Report) { r.Workspaces = []string{"/src"} }, "workspace /src"},
+		"process":              {func(r *probe.Report) { r.Processes = []string{"/proc/1 (init)"} }, "files of process /proc/1 (init)"},
+		"environment variable": {func(r *probe.Report) { r.Environment = append(r.Environment, "TOKEN=x") }, "environment variable TOKEN"},
+		"TMPDIR of the caller": {func(r *probe.Report) { r.Environment = []string{"TMPDIR=/var/tmp"} }, "TMPDIR=/var/tmp"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			report := tight()
 			test.open(&report)
 			if got := leaks(report, actionVariables); !slices.Equal(got, []string{test.want}) {
-				t.Errorf("leaks = %q, want %q", got, test.want)
+				t.Errorf("leaks %q, want %q", got, test.want)
 			}
 		})
 	}
-}
-
-func runfile(t *testing.T, variable string) string {
-	t.Helper()
-	path, err := runfiles.Rlocation(os.Getenv(variable))
-	if err != nil {
-		t.Fatalf("%s=%q: %v", variable, os.Getenv(variable), err)
-	}
-	return path
 }

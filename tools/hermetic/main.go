@@ -1,4 +1,4 @@
-// Command hermetic writes a report of what it sees from the sandbox of a build action.
+// Command hermetic runs in a build action and writes a report of the parts of the machine that are visible from its sandbox.
 //
 //	hermetic OUTPUT INPUT [UNDECLARED...]
 package main
@@ -23,7 +23,7 @@ func run(arguments []string) error {
 	if len(arguments) < 2 {
 		return errors.New("usage: hermetic OUTPUT INPUT [UNDECLARED...]")
 	}
-	report, err := probe.Look(arguments[1], arguments[2:])
+	report, err := probe.Run(arguments[1], arguments[2:])
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-"""The rule `report`: what a build action can see from its sandbox."""
+"""The rule `report`, which lists the parts of the machine that are visible from the sandbox of an action."""
 
 def _report_impl(ctx):
     output = ctx.actions.declare_file(ctx.label.name + ".json")
@@ -12,16 +12,16 @@ def _report_impl(ctx):
         inputs = [ctx.file.input],
         mnemonic = "Hermetic",
         outputs = [output],
-        progress_message = "Looking out of the sandbox for %{label}",
+        progress_message = "Probing the sandbox for %{label}",
     )
     return [DefaultInfo(files = depset([output]))]
 
 report = rule(
     implementation = _report_impl,
     attrs = {
-        "input": attr.label(allow_single_file = True, doc = "The only declared input.", mandatory = True),
-        "undeclared": attr.string_list(doc = "Paths, absolute or in the execution root, to try to read."),
-        "_tool": attr.label(cfg = "exec", default = Label("//tools/hermetic"), doc = "The program that looks.", executable = True),
+        "input": attr.label(allow_single_file = True, doc = "The only declared input of the action.", mandatory = True),
+        "undeclared": attr.string_list(doc = "Paths that the action tries to read, absolute or relative to the execution root."),
+        "_tool": attr.label(cfg = "exec", default = Label("//tools/hermetic"), executable = True),
     },
-    doc = "Runs one ordinary action and keeps its report, `<name>.json`.",
+    doc = "Runs one action with the default sandbox and writes its report to `<name>.json`.",
 )

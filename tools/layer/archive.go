@@ -2,7 +2,6 @@ package main
 
 import (
 	"archive/tar"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -16,12 +15,11 @@ import (
 	"krabby.dev/krabby/tools/layer/tree"
 )
 
-// How much an archive may unpack to: libraries and data shrink to a half or a
-// fifth, so what grows further was made to fill a disk. The size of the archive
-// is pinned with its hash. Small archives may grow more, they do no harm.
+// Limits for the unpacked size of an archive. Libraries and data compress to between a half and a fifth, so an archive that grows
+// more than maxExpansion times is treated as a decompression bomb. Archives below smallArchive bytes may grow to that size.
 const (
-	maxExpansion  = 20
-	smallArchives = 64 << 20
+	maxExpansion = 20
+	smallArchive = 64 << 20
 )
 
 // rule is one glob of a placement.
@@ -32,8 +30,7 @@ type rule struct {
 	found         bool
 }
 
-// place returns where name goes, and whether it goes anywhere. Where it ends in a
-// slash, it is the directory to put the file into by its own name.
+// place returns the destination of name and whether name has one. A destination that ends in a slash is the directory for the file.
 func place(rules []*rule, name string) (dest string, wanted bool) {
 	for _, r := range rules {
 		if !r.match.Match(name) {
@@ -65,9 +62,8 @@ func (a *archive) rules() ([]*rule, error) {
 	return rules, nil
 }
 
-// add puts the wanted files into the tree, all owned by owner. Modes are 0755 for
-// directories and programs and 0644 for other files, whatever the maker's umask
-// was.
+// add adds the files of the archive that have a destination to the tree, all with the same owner. Modes are 0755 for directories
+// and programs and 0644 for other files, so they do not depend on the umask of the archive's author.
 func (a *archive) add(t *tree.Tree, owner tree.Owner, s *spool) error {
 	rules, err := a.rules()
 	if err != nil {
@@ -87,43 +83,23 @@ func (a *archive) add(t *tree.Tree, owner tree.Owner, s *spool) error {
 		return err
 	}
 
-	files := map[string]*tree.Content{} // What hard links may refer to.
-	top := map[string]bool{}            // For the message when the allow-list is wrong.
+	topLevel := map[string]bool{} // Names for the error message about an unused glob.
 	wanted := func(name string) bool {
 		first, _, _ := strings.Cut(name, "/")
-		top[first] = true
+		topLevel[first] = true
 		_, ok := place(rules, name)
 		return ok
 	}
-	err = opened.Walk(max(maxExpansion*info.Size(), smallArchives), wanted, func(h *tar.Header, r io.Reader) error {
-		e := tree.Entry{Mode: 0o644, Owner: owner, Source: a.Label}
-		if h.Typeflag == tar.TypeDir || h.Mode&0o111 != 0 {
-			e.Mode = 0o755
-		}
-		switch h.Typeflag {
-		case tar.TypeDir:
-			e.Kind = tree.Dir
-		case tar.TypeSymlink:
-			e.Kind, e.Target = tree.Symlink, h.Linkname
-		case tar.TypeLink:
-			e.Kind, e.Content = tree.File, files[h.Linkname]
-			if e.Content == nil {
-				return fmt.Errorf("%s is a hard link to %s, which the archive has not before it or the allow-list leaves out", h.Name, h.Linkname)
-			}
-		default:
-			content, err := s.add(r)
-			if err != nil {
-				return fmt.Errorf("unpack %s: %w", h.Name, err)
-			}
-			e.Kind, e.Content = tree.File, content
-		}
-		if e.Kind == tree.File {
-			files[h.Name] = e.Content
+	unpacked := &unpackedArchive{source: a.Label, owner: owner, spool: s, files: map[string]*tree.Content{}}
+	err = opened.Walk(max(maxExpansion*info.Size(), smallArchive), wanted, func(h *tar.Header, r io.Reader) error {
+		e, err := unpacked.entry(h, r)
+		if err != nil {
+			return err
 		}
 		dest, _ := place(rules, h.Name)
 		if strings.HasSuffix(dest, "/") {
 			if e.Kind != tree.File {
-				return fmt.Errorf("%s is a %s: only files can be put into %s by their names", h.Name, e.Kind, dest)
+				return fmt.Errorf("%s is a %s: a destination that ends in a slash (%s) takes files only", h.Name, e.Kind, dest)
 			}
 			dest += path.Base(h.Name)
 		}
@@ -134,48 +110,44 @@ func (a *archive) add(t *tree.Tree, owner tree.Owner, s *spool) error {
 	}
 	for _, r := range rules {
 		if !r.found && !r.optional {
-			return fmt.Errorf("nothing in it matches %q of the allow-list; it has at its top: %s", r.pattern, strings.Join(slices.Sorted(maps.Keys(top)), ", "))
+			return fmt.Errorf("glob %q of the allow-list matches no file; top level of the archive: %s", r.pattern, strings.Join(slices.Sorted(maps.Keys(topLevel)), ", "))
 		}
 	}
 	return nil
 }
 
-// spool is a file without a name that holds contents until the layer is written.
-type spool struct {
-	dir  string
-	file *os.File
-	size int64
+// unpackedArchive converts the entries of an archive to entries of a tree.
+type unpackedArchive struct {
+	source string
+	owner  tree.Owner
+	spool  *spool
+	files  map[string]*tree.Content // Earlier files, which hard links refer to.
 }
 
-func (s *spool) add(r io.Reader) (*tree.Content, error) {
-	if s.file == nil {
-		f, err := os.CreateTemp(s.dir, ".layer-*")
+func (u *unpackedArchive) entry(h *tar.Header, r io.Reader) (tree.Entry, error) {
+	e := tree.Entry{Mode: 0o644, Owner: u.owner, Source: u.source}
+	if h.Typeflag == tar.TypeDir || h.Mode&0o111 != 0 {
+		e.Mode = 0o755
+	}
+	switch h.Typeflag {
+	case tar.TypeDir:
+		e.Kind = tree.Dir
+	case tar.TypeSymlink:
+		e.Kind, e.Target = tree.Symlink, h.Linkname
+	case tar.TypeLink:
+		e.Kind, e.Content = tree.File, u.files[h.Linkname]
+		if e.Content == nil {
+			return e, fmt.Errorf("%s is a hard link to %s, which has no destination or does not precede the link", h.Name, h.Linkname)
+		}
+	default:
+		content, err := u.spool.add(r)
 		if err != nil {
-			return nil, err
+			return e, fmt.Errorf("unpack %s: %w", h.Name, err)
 		}
-		s.file = f
-		// Gone with the process, however that ends.
-		if err := os.Remove(f.Name()); err != nil {
-			return nil, err
-		}
+		e.Kind, e.Content = tree.File, content
 	}
-	begin := s.size
-	n, err := io.Copy(s.file, r)
-	s.size += n
-	if err != nil {
-		return nil, err
+	if e.Kind == tree.File {
+		u.files[h.Name] = e.Content
 	}
-	return &tree.Content{Size: n, Open: func() (io.ReadCloser, error) {
-		if s.file == nil {
-			return nil, errors.New("read after the layer was written")
-		}
-		return io.NopCloser(io.NewSectionReader(s.file, begin, n)), nil
-	}}, nil
-}
-
-func (s *spool) close() {
-	if s.file != nil {
-		s.file.Close()
-		s.file = nil
-	}
+	return e, nil
 }

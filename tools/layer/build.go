@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -15,23 +14,20 @@ import (
 
 	"krabby.dev/krabby/tools/layer/glob"
 	"krabby.dev/krabby/tools/layer/tree"
-	"krabby.dev/krabby/tools/program"
 )
 
-// The levels decide on the bytes of every compressed layer; others mean other
-// digests.
+// The compression levels determine the bytes and so the digests of all compressed layers.
 const (
 	gzipLevel = 6
 	zstdLevel = zstd.SpeedBetterCompression
 )
 
 type buildCmd struct {
-	Params string `required:"" placeholder:"FILE" help:"JSON that describes the layer."`
-	Output string `required:"" placeholder:"FILE" help:"The tar to write."`
+	Params string `required:"" placeholder:"FILE" help:"JSON parameters of the layer."`
+	Output string `required:"" placeholder:"FILE" help:"Layer to write."`
 }
 
-// Run makes the layer. Errors begin with the label, since the reader knows
-// their BUILD file and not our paths.
+// Run writes the layer. Errors begin with the label of the target.
 func (c *buildCmd) Run() error {
 	p, err := readParams(c.Params)
 	if err != nil {
@@ -44,8 +40,8 @@ func (c *buildCmd) Run() error {
 }
 
 func (p *params) write(output string) error {
-	// What an archive holds can be larger than memory, and is wanted in another
-	// order. Beside the output there is room for it, and nobody else.
+	// The contents of an archive can exceed the memory, and the tar needs them in another order. The spool lies in the directory
+	// of the output because it has about the same size.
 	s := &spool{dir: filepath.Dir(output)}
 	defer s.close()
 	t, done, err := p.tree(s)
@@ -63,39 +59,41 @@ func (p *params) write(output string) error {
 	return nil
 }
 
+// pack writes the tree as a tar with the compression of the layer.
 func (p *params) pack(w io.Writer, t *tree.Tree) error {
 	buffered := bufio.NewWriterSize(w, 1<<20)
-	switch p.Compression {
-	case "":
-		if err := t.WriteTar(buffered); err != nil {
-			return err
-		}
-	case "gzip":
-		// One thread, and no name or time in the header.
-		zw, err := gzip.NewWriterLevel(buffered, gzipLevel)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(t.WriteTar(zw), zw.Close()); err != nil {
-			return err
-		}
-	case "zstd":
-		// With one thread, blocks do not depend on how many could be had.
-		zw, err := zstd.NewWriter(buffered, zstd.WithEncoderLevel(zstdLevel), zstd.WithEncoderConcurrency(1))
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(t.WriteTar(zw), zw.Close()); err != nil {
-			return err
-		}
-	default:
-		return fmt.Errorf("compression %q is not known; known: \"\", \"gzip\" and \"zstd\"", p.Compression)
+	compressed, err := compressor(buffered, p.Compression)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(t.WriteTar(compressed), compressed.Close()); err != nil {
+		return err
 	}
 	return buffered.Flush()
 }
 
-// tree gathers everything the parameters name. Contents of wheels can be read
-// until the returned function is called, which is never nil.
+// compressor returns a writer whose output depends on its input only.
+func compressor(w io.Writer, compression string) (io.WriteCloser, error) {
+	switch compression {
+	case "":
+		return uncompressed{w}, nil
+	case "gzip":
+		// This writer uses one thread and writes no name or time.
+		return gzip.NewWriterLevel(w, gzipLevel)
+	case "zstd":
+		// With one thread, the blocks do not depend on the number of CPUs.
+		return zstd.NewWriter(w, zstd.WithEncoderLevel(zstdLevel), zstd.WithEncoderConcurrency(1))
+	default:
+		return nil, fmt.Errorf("unknown compression %q: expected \"\", \"gzip\" or \"zstd\"", compression)
+	}
+}
+
+type uncompressed struct{ io.Writer }
+
+func (uncompressed) Close() error { return nil }
+
+// tree returns the tree of the layer and a function that closes its wheels. The function is never nil; contents of wheels cannot
+// be read after its call.
 func (p *params) tree(s *spool) (*tree.Tree, func() error, error) {
 	t := new(tree.Tree)
 	done := func() error { return nil }
@@ -119,14 +117,14 @@ func (p *params) tree(s *spool) (*tree.Tree, func() error, error) {
 	if done, err = p.addWheels(t, owner); err != nil {
 		return nil, done, err
 	}
-	if err := p.addOwn(t, owner); err != nil {
+	if err := p.addFiles(t, owner); err != nil {
 		return nil, done, err
 	}
 	return t, done, p.setModes(t)
 }
 
-// addOwn adds what a BUILD file places itself.
-func (p *params) addOwn(t *tree.Tree, owner tree.Owner) error {
+// addFiles adds the files, trees, links and directories of the BUILD file.
+func (p *params) addFiles(t *tree.Tree, owner tree.Owner) error {
 	for _, f := range p.Trees {
 		mode, err := parseMode(f.Mode)
 		if err != nil {
@@ -151,7 +149,7 @@ func (p *params) addOwn(t *tree.Tree, owner tree.Owner) error {
 	}
 	for _, s := range p.Symlinks {
 		if s.Target == "" {
-			return fmt.Errorf("symlinks: %s has no target", s.Path)
+			return fmt.Errorf("symlinks: %s: no target", s.Path)
 		}
 		if err := t.Add(s.Path, tree.Entry{Kind: tree.Symlink, Owner: owner, Target: s.Target, Source: "symlinks"}); err != nil {
 			return err
@@ -194,8 +192,8 @@ func (p *params) setModes(t *tree.Tree) error {
 	return nil
 }
 
-// addTree adds all that lies below a directory. Links are followed: in Bazel's
-// sandbox every input is a link, and one made by a rule cannot be told from it.
+// addTree adds the contents of a directory. It follows symbolic links: in Bazel's sandbox every input is one, and a link that a
+// rule created looks the same.
 func addTree(t *tree.Tree, f file, file tree.Entry) error {
 	entries, err := os.ReadDir(f.Path)
 	if err != nil {
@@ -227,37 +225,4 @@ func addTree(t *tree.Tree, f file, file tree.Entry) error {
 		}
 	}
 	return nil
-}
-
-type listCmd struct {
-	Layer string `arg:"" placeholder:"FILE" help:"A tar, plain, gzip or zstd."`
-}
-
-// Run lists the layer.
-func (c *listCmd) Run(console *program.Console) error {
-	f, err := os.Open(c.Layer)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	r := bufio.NewReader(f)
-	magic, err := r.Peek(4)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	var plain io.Reader = r
-	switch {
-	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
-		if plain, err = gzip.NewReader(r); err != nil {
-			return fmt.Errorf("%s: %w", c.Layer, err)
-		}
-	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		zr, err := zstd.NewReader(r)
-		if err != nil {
-			return fmt.Errorf("%s: %w", c.Layer, err)
-		}
-		defer zr.Close()
-		plain = zr
-	}
-	return tree.List(console.Out, plain)
 }

@@ -16,8 +16,8 @@ import (
 	"krabby.dev/krabby/tools/layer/tree"
 )
 
-// statusDir is where distroless images, which have no dpkg, record their
-// packages, and so where security scanners look.
+// statusDir has one control stanza for each package. Distroless images use it instead of dpkg's database, and security scanners
+// read it.
 const statusDir = "var/lib/dpkg/status.d/"
 
 func (p *params) addDebs(t *tree.Tree) error {
@@ -41,8 +41,8 @@ func (p *params) addDebs(t *tree.Tree) error {
 	return nil
 }
 
-// addCABundle makes the one file that TLS libraries read out of the many that
-// ca-certificates ships, as its maintainer script would.
+// addCABundle joins the certificates of ca-certificates in the one file that TLS libraries read, as the package's maintainer script
+// does.
 func addCABundle(t *tree.Tree) error {
 	certs, err := glob.Compile([]string{"usr/share/ca-certificates/**/*.crt"})
 	if err != nil {
@@ -63,16 +63,15 @@ func addCABundle(t *tree.Tree) error {
 		}
 	}
 	if bundle.Len() == 0 {
-		return errors.New("ca_bundle: no package has a certificate below /usr/share/ca-certificates; add ca-certificates to debs")
+		return errors.New("ca_bundle: no certificate found below /usr/share/ca-certificates: add ca-certificates to debs")
 	}
 	return t.Add("etc/ssl/certs/ca-certificates.crt", tree.Entry{
 		Kind: tree.File, Mode: 0o644, Content: tree.Bytes(bundle.Bytes()), Source: "ca_bundle",
 	})
 }
 
-// addDeb adds the wanted files of one package, and its control stanza. Contents
-// stay in memory: a robot's packages are small, and they are needed once, in
-// another order.
+// addDeb adds the wanted files of one package and its control stanza. Contents stay in memory because packages are small and the
+// tar needs them in another order.
 func addDeb(t *tree.Tree, src source, wanted func(string) bool) error {
 	f, err := os.Open(src.Path)
 	if err != nil {
@@ -80,7 +79,7 @@ func addDeb(t *tree.Tree, src source, wanted func(string) bool) error {
 	}
 	defer f.Close()
 
-	files := map[string]*tree.Content{} // What hard links may refer to.
+	files := map[string]*tree.Content{} // Earlier files, which hard links refer to.
 	begin := func(pkg deb.Package) error {
 		return t.Add(statusDir+pkg.Name, tree.Entry{
 			Kind: tree.File, Mode: 0o644, Content: tree.Bytes(pkg.Control), Source: src.Label,
@@ -88,49 +87,53 @@ func addDeb(t *tree.Tree, src source, wanted func(string) bool) error {
 	}
 	return deb.Read(bufio.NewReaderSize(f, 1<<20), begin, func(h *tar.Header, r io.Reader) error {
 		if path.IsAbs(h.Name) {
-			return fmt.Errorf("path %q is absolute, which no package's is", h.Name)
+			return fmt.Errorf("path %q is absolute", h.Name)
 		}
 		name, err := tree.Clean(h.Name)
 		if err != nil {
 			return err
 		}
-		e := tree.Entry{
-			Mode:   h.Mode & 0o7777,
-			Owner:  tree.Owner{UID: h.Uid, GID: h.Gid},
-			Source: src.Label,
+		e, err := debEntry(h, r, name, files)
+		if err != nil || !wanted(name) {
+			return err
 		}
-		switch h.Typeflag {
-		case tar.TypeDir:
-			e.Kind = tree.Dir
-		case tar.TypeSymlink:
-			e.Kind, e.Target = tree.Symlink, h.Linkname
-		case tar.TypeReg:
-			data, err := io.ReadAll(r)
-			if err != nil {
-				return fmt.Errorf("read %s: %w", h.Name, err)
-			}
-			e.Kind, e.Content = tree.File, tree.Bytes(data)
-			files[name] = e.Content
-		case tar.TypeLink:
-			target, err := tree.Clean(h.Linkname)
-			if err != nil {
-				return err
-			}
-			e.Kind, e.Content = tree.File, files[target]
-			if e.Content == nil {
-				return fmt.Errorf("%s is a hard link to %s, which the package has not before it", h.Name, h.Linkname)
-			}
-			files[name] = e.Content
-		default:
-			return fmt.Errorf("%s is a %s, which has no place in an image", h.Name, special(h.Typeflag))
-		}
-		if !wanted(name) {
-			return nil
-		}
+		e.Source = src.Label
 		return t.Add(name, e)
 	})
 }
 
+// debEntry converts an entry of a package. It adds the content of a file to files.
+func debEntry(h *tar.Header, r io.Reader, name string, files map[string]*tree.Content) (tree.Entry, error) {
+	e := tree.Entry{Mode: h.Mode & 0o7777, Owner: tree.Owner{UID: h.Uid, GID: h.Gid}}
+	switch h.Typeflag {
+	case tar.TypeDir:
+		e.Kind = tree.Dir
+	case tar.TypeSymlink:
+		e.Kind, e.Target = tree.Symlink, h.Linkname
+	case tar.TypeReg:
+		data, err := io.ReadAll(r)
+		if err != nil {
+			return e, fmt.Errorf("read %s: %w", h.Name, err)
+		}
+		e.Kind, e.Content = tree.File, tree.Bytes(data)
+		files[name] = e.Content
+	case tar.TypeLink:
+		target, err := tree.Clean(h.Linkname)
+		if err != nil {
+			return e, err
+		}
+		e.Kind, e.Content = tree.File, files[target]
+		if e.Content == nil {
+			return e, fmt.Errorf("%s is a hard link to %s, which does not precede the link", h.Name, h.Linkname)
+		}
+		files[name] = e.Content
+	default:
+		return e, fmt.Errorf("%s is a %s, which layers cannot contain", h.Name, special(h.Typeflag))
+	}
+	return e, nil
+}
+
+// special returns the name of a tar entry type that is not a file, directory or link.
 func special(typeflag byte) string {
 	switch typeflag {
 	case tar.TypeChar, tar.TypeBlock:

@@ -1,19 +1,18 @@
-"""The rule `layer`: one image layer, deterministic to the byte.
+"""The rule `layer`, which builds one reproducible image layer.
 
 ```starlark
 load("//tools/layer:layer.bzl", "layer")
 
 layer(
     name = "app",
-    executables = {"//hal/jetson/cmd/locomotion": "/app/locomotion"},
+    executables = {"//cmd/locomotion": "/app/locomotion"},
     files = {"//compute/policy/go1_joystick": "/app/policy/"},
     directories = {"/workspace": "0755 10001:10001"},
 )
 ```
 """
 
-# What of a Debian package does not belong on a robot. Copyright files stay:
-# the licences ask for it.
+# Paths of Debian packages that a robot does not need. DEB_INCLUDE keeps the copyright files, which the licences require.
 DEB_EXCLUDE = [
     "usr/share/bug/**",
     "usr/share/doc/**",
@@ -24,7 +23,7 @@ DEB_EXCLUDE = [
 ]
 DEB_INCLUDE = ["usr/share/doc/*/copyright"]
 
-# What a layer is called, by compression.
+# File name extensions by compression.
 _EXTENSIONS = {
     "": ".tar",
     "gzip": ".tar.gz",
@@ -32,22 +31,27 @@ _EXTENSIONS = {
 }
 
 def _placed(attribute, targets, mode):
-    """Pairs files with destinations.
+    """Pairs files with their destinations.
+
+    Args:
+      attribute: name of the attribute for error messages.
+      targets: dictionary of targets and destinations.
+      mode: octal mode of the files.
 
     Returns:
-        A list of files and a list of directories, as the tool's parameters have them.
+      A list of files and a list of directories in the form of the tool's parameters.
     """
     files, trees = [], []
     for target, dest in targets.items():
         if not dest.startswith("/"):
-            fail("{}: the destination {} of {} is not absolute".format(attribute, repr(dest), target.label))
+            fail("{}: {}: found the destination {}, expected an absolute path".format(attribute, target.label, repr(dest)))
         outputs = target[DefaultInfo].files.to_list()
         if len(outputs) != 1 and not dest.endswith("/"):
-            fail("{}: {} has {} files; to put them into one directory, end the destination {} with a slash".format(
+            fail("{}: {}: the destination {} of {} files is not a directory: add a slash at its end".format(
                 attribute,
                 target.label,
-                len(outputs),
                 repr(dest),
+                len(outputs),
             ))
         for file in outputs:
             entry = struct(
@@ -67,18 +71,18 @@ def _directory(path, spec):
     return struct(path = path, mode = mode, owner = owner)
 
 def _python(ctx):
-    """The interpreter that the wheels are for, None without wheels."""
+    """Returns the interpreter of the wheels, or None without wheels."""
     if not ctx.attr.wheels:
         return None
     if not ctx.attr.python:
-        fail("{}: wheels need python, the version that they are for".format(ctx.label))
+        fail("{}: wheels require the attribute python, the version of their interpreter".format(ctx.label))
     architectures = [
         architecture
         for architecture, constraint in [("amd64", ctx.attr._amd64), ("arm64", ctx.attr._arm64)]
         if ctx.target_platform_has_constraint(constraint[platform_common.ConstraintValueInfo])
     ]
     if not architectures:
-        fail("{}: wheels are installed for amd64 and arm64, and the platform is neither".format(ctx.label))
+        fail("{}: wheels are supported on x86_64 and aarch64 only: choose such a platform".format(ctx.label))
     return struct(
         version = ctx.attr.python,
         architecture = architectures[0],
@@ -107,7 +111,7 @@ def _layer_impl(ctx):
         deb_include = ctx.attr.deb_include,
         deb_exclude = ctx.attr.deb_exclude,
         ca_bundle = ctx.attr.ca_bundle,
-        # Groups of wheels may have some in common.
+        # By path, because groups of wheels can share a wheel.
         wheels = {f.path: struct(path = f.path, label = str(t.label)) for t in ctx.attr.wheels for f in t[DefaultInfo].files.to_list()}.values(),
         python = python,
         archive = struct(
@@ -132,7 +136,7 @@ def _layer_impl(ctx):
         ]),
         mnemonic = "Layer",
         outputs = [output],
-        progress_message = "Making layer %{label}",
+        progress_message = "Building layer %{label}",
     )
     return [DefaultInfo(files = depset([output]))]
 
@@ -149,40 +153,46 @@ layer = rule(
     implementation = _layer_impl,
     cfg = _platform,
     attrs = {
-        "archive": attr.label(allow_single_file = True, doc = "A self-extracting archive as makeself makes them. It is read, never run; its checksums are verified."),
-        "archive_files": attr.string_list_dict(doc = "What of `archive` goes where: absolute destination to globs of paths in the archive. A file keeps its path below the destination; where that ends in a slash, it goes there by its own name. What no glob covers is left out; a glob that covers nothing is an error. Modes become 0755 for directories and programs and 0644 for other files; links that lead out, setuid and setgid are errors."),
-        "archive_optional": attr.string_list(doc = "Globs of `archive_files` that need not cover anything."),
-        "ca_bundle": attr.bool(doc = "Whether to make /etc/ssl/certs/ca-certificates.crt out of the certificates in `debs`, as the maintainer script of ca-certificates would."),
-        "compression": attr.string(default = "gzip", doc = "`gzip` (`<name>.tar.gz`) or `zstd` (`<name>.tar.zst`; smaller, but old container engines do not know it), each with a fixed level and one thread, or empty for a plain `<name>.tar`. Compressed here, a layer is compressed once, not again in every image.", values = ["", "gzip", "zstd"]),
-        "deb_exclude": attr.string_list(default = DEB_EXCLUDE, doc = "Globs of paths in `debs` to leave out. `*` stays within a name, `**` does not."),
-        "deb_include": attr.string_list(default = DEB_INCLUDE, doc = "Globs of paths in `debs` to keep although `deb_exclude` covers them."),
-        "debs": attr.label_list(allow_files = [".deb"], doc = "Debian packages to unpack, with their modes, owners and links. No maintainer script runs. Each is recorded in /var/lib/dpkg/status.d for security scanners."),
-        "directories": attr.string_dict(doc = "Directories to make, or whose mode and owner to set: path to `MODE` or `MODE UID:GID`, for example `0755 10001:10001`."),
-        "executables": attr.label_keyed_string_dict(allow_files = True, doc = "As `files`, with mode 0755."),
-        "files": attr.label_keyed_string_dict(allow_files = True, doc = "Files, with mode 0644: target to absolute destination. Ended by a slash it is the directory to put the target's files into. A directory output puts what it holds below the destination."),
-        "modes": attr.string_dict(doc = "Other modes for files: glob of destinations to octal mode. A glob that covers no file is an error."),
-        "owner": attr.string(default = "0:0", doc = "Owner, `UID:GID`, of files, links and the directories of directory outputs. Packages keep theirs."),
-        "platform": attr.string(doc = "Label of the platform to build what goes into the layer for; by default that of the build."),
-        "python": attr.string(doc = "Version of the Python that `wheels` are for, such as `3.11`. `3.11.2` where a wheel asks for that much."),
-        "python_glibc": attr.string(default = "2.35", doc = "The C library in the image: a wheel that needs a newer one is refused. The default is the oldest of all bases."),
-        "python_interpreter": attr.string(doc = "What scripts of `wheels` begin with; `/usr/bin/python<version>` by default."),
-        "python_prefix": attr.string(default = "/opt/krabby/python", doc = "Where to install `wheels`: modules go to `<prefix>/site-packages`, which is for PYTHONPATH, programs to `<prefix>/bin`, which is for PATH. It should be no Python's own folder: what a base brings must not be overwritten."),
-        "symlinks": attr.string_dict(doc = "Symbolic links: path to target."),
-        "usr_merge": attr.bool(doc = "Whether to put what goes to /bin, /sbin and /lib* below /usr and to make links there, as Debian 12's packages expect of an installed system."),
-        "wheels": attr.label_list(allow_files = [".whl"], doc = """Python wheels to install, all that a Python needs: their dependencies have to be among them.
+        "archive": attr.label(allow_single_file = True, doc = "Self-extracting archive of makeself. Its checksums are verified; it never runs."),
+        "archive_files": attr.string_list_dict(doc = """Files of `archive` to install: absolute destination to globs of paths in the archive.
 
-Nothing of them runs. Every file is held against the wheel's RECORD. The build fails, naming the wheel, when its tags do not fit `python`, `python_glibc`
-and the architecture of the platform, and when a requirement that counts there is not met. The image gets programs for entry points, a RECORD that is
-true and no .pyc: set PYTHONDONTWRITEBYTECODE where the root file system is read-only."""),
+A file keeps its path below the destination. If the destination ends in a slash, the file goes there under its base name. Files that
+match no glob are left out; a glob that matches no file is an error. Directories and programs get mode 0755, other files 0644. Links
+that lead out of the archive, setuid and setgid are errors."""),
+        "archive_optional": attr.string_list(doc = "Globs of `archive_files` that may match no file."),
+        "ca_bundle": attr.bool(doc = "Whether to write the certificates of `debs` to `/etc/ssl/certs/ca-certificates.crt`, as the maintainer script of ca-certificates does."),
+        "compression": attr.string(default = "gzip", doc = """Compression of the layer: `gzip` (`<name>.tar.gz`), `zstd` (`<name>.tar.zst`) or empty (`<name>.tar`).
+
+The compression level is fixed and compression uses one thread, so the bytes are reproducible. zstd is smaller, but old container
+engines do not support it. A layer is compressed once, not once for each image.""", values = ["", "gzip", "zstd"]),
+        "deb_exclude": attr.string_list(default = DEB_EXCLUDE, doc = "Globs of paths in `debs` to leave out. `*` matches within one name, `**` across directories."),
+        "deb_include": attr.string_list(default = DEB_INCLUDE, doc = "Globs of paths in `debs` to keep although `deb_exclude` matches them."),
+        "debs": attr.label_list(allow_files = [".deb"], doc = "Debian packages to unpack with their modes, owners and links. No maintainer script runs. Each package is recorded in `/var/lib/dpkg/status.d` for security scanners."),
+        "directories": attr.string_dict(doc = "Directories to create, or to set mode and owner of: path to `MODE` or `MODE UID:GID`, for example `0755 10001:10001`."),
+        "executables": attr.label_keyed_string_dict(allow_files = True, doc = "Files with mode 0755. Otherwise the same as `files`."),
+        "files": attr.label_keyed_string_dict(allow_files = True, doc = "Files with mode 0644: target to absolute destination. If the destination ends in a slash, it is the directory for the target's files. The contents of a directory output go below the destination."),
+        "modes": attr.string_dict(doc = "Modes that replace the default: glob of destinations to octal mode. A glob that matches no file is an error."),
+        "owner": attr.string(default = "0:0", doc = "Owner `UID:GID` of files, links and the directories of directory outputs. Files of packages keep their owners."),
+        "platform": attr.string(doc = "Label of the platform for the inputs of the layer. The default is the target platform of the build."),
+        "python": attr.string(doc = "Python version of `wheels`, such as `3.11`, or `3.11.2` if a wheel depends on the third number."),
+        "python_glibc": attr.string(default = "2.35", doc = "Version of the C library in the image. A wheel that requires a newer one is an error. The default is the oldest version of all base images."),
+        "python_interpreter": attr.string(doc = "Interpreter in the first line of the scripts of `wheels`. The default is `/usr/bin/python<version>`."),
+        "python_prefix": attr.string(default = "/opt/krabby/python", doc = "Directory of the installed `wheels`: modules go to `<prefix>/site-packages`, which belongs on PYTHONPATH, programs to `<prefix>/bin`, which belongs on PATH. It must not be the prefix of an installed Python, whose files it would overwrite."),
+        "symlinks": attr.string_dict(doc = "Symbolic links: path to target."),
+        "usr_merge": attr.bool(doc = "Whether to put entries of `/bin`, `/sbin` and `/lib*` below `/usr` and to add symbolic links there, which packages of Debian 12 require."),
+        "wheels": attr.label_list(allow_files = [".whl"], doc = """Python wheels to install, including all their dependencies.
+
+No code of a wheel runs. Every file is verified with the wheel's RECORD. A wheel whose tags do not fit `python`, `python_glibc` and
+the architecture of the platform is an error, and so is an unmet requirement. The layer contains programs for entry points and a new
+RECORD, but no `.pyc` files: set PYTHONDONTWRITEBYTECODE if the root file system is read-only."""),
         "_allowlist_function_transition": attr.label(default = "@bazel_tools//tools/allowlists/function_transition_allowlist"),
         "_amd64": attr.label(default = "@platforms//cpu:x86_64"),
         "_arm64": attr.label(default = "@platforms//cpu:aarch64"),
-        "_tool": attr.label(cfg = "exec", default = Label("//tools/layer"), doc = "The program that does the work.", executable = True),
+        "_tool": attr.label(cfg = "exec", default = Label("//tools/layer"), executable = True),
     },
-    doc = """Makes one image layer, a tar for the `tars` of an `oci_image`.
+    doc = """Builds one image layer: a tar for the attribute `tars` of `oci_image`.
 
-Entries are sorted, at the epoch, with numeric owners; parent directories are
-there. Modes come from the attributes and from packages, never from the
-permissions of a source file, which depend on a umask. Two inputs that want
-different things at one path are an error that names both.""",
+Entries are sorted, at the epoch, with numeric owners. Missing parent directories are added. Modes come from the attributes and from
+packages, not from the permissions of source files, which depend on a umask. Inputs with different entries for one path are an error
+with the labels of both.""",
 )

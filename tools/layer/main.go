@@ -1,31 +1,30 @@
-// Command layer makes one image layer, a tar, out of files, directories, links,
-// Debian packages and Python wheels, or one wheel, out of Python sources. The same
-// parameters give the same bytes on every machine: no time, user name, umask, order
-// or CPU count gets in.
+// Command layer writes an image layer, which is a tar of files, directories, links, Debian packages and Python wheels, or a wheel
+// of Python sources. The same parameters give the same bytes on every machine: the output does not depend on time, user name,
+// umask, order of inputs or number of CPUs.
 //
-// It exits with 2 when it was called wrongly and with 1 when the work failed.
+// The exit code is 2 for a wrong command line and 1 if the work fails.
 package main
 
 import (
 	"context"
-	"io"
 	"os"
 
-	"krabby.dev/krabby/tools/program"
+	"krabby.dev/krabby/internal/cli"
 )
 
-type cli struct {
-	Build buildCmd `cmd:"" help:"Make a layer from parameters, as the rule layer writes them."`
-	List  listCmd  `cmd:"" help:"Describe a layer, one line an entry."`
-	Wheel wheelCmd `cmd:"" help:"Make a wheel from parameters, as the rule python_wheel writes them."`
+type flags struct {
+	Build buildCmd `cmd:"" help:"Write a layer from the parameters of the rule layer."`
+	List  listCmd  `cmd:"" help:"List the entries of a layer, one line for each."`
+	Wheel wheelCmd `cmd:"" help:"Write a wheel from the parameters of the rule python_wheel."`
 }
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+// Signals end the process at once: cancelled actions leave no work to finish.
+func main() { os.Exit(layerTool().Run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) }
 
-func run(args []string, stdout, stderr io.Writer) int {
-	return program.Program{
+func layerTool() cli.Program {
+	return cli.Program{
 		Name:        "layer",
-		Description: "Makes deterministic image layers, and wheels to put into them.",
-		Flags:       &cli{},
-	}.Run(context.Background(), args, stdout, stderr)
+		Description: "Writes deterministic image layers, and Python wheels to install into them.",
+		Flags:       &flags{},
+	}
 }

@@ -11,7 +11,7 @@ import (
 	"krabby.dev/krabby/tools/layer/tree"
 )
 
-// params is what layer.bzl writes.
+// params are the parameters of a layer, as layer.bzl writes them.
 type params struct {
 	Label       string      `json:"label"`
 	Owner       string      `json:"owner,omitempty"` // Of files, trees and links: "uid:gid".
@@ -23,47 +23,45 @@ type params struct {
 	Symlinks    []symlink   `json:"symlinks,omitempty"`
 	Directories []directory `json:"directories,omitempty"`
 	Debs        []source    `json:"debs,omitempty"`
-	DebInclude  []string    `json:"deb_include,omitempty"` // Globs that win over DebExclude.
+	DebInclude  []string    `json:"deb_include,omitempty"` // Globs that override DebExclude.
 	DebExclude  []string    `json:"deb_exclude,omitempty"`
-	CABundle    bool        `json:"ca_bundle,omitempty"` // What ca-certificates' postinst makes.
+	CABundle    bool        `json:"ca_bundle,omitempty"` // Writes the bundle that the postinst of ca-certificates writes.
 	Wheels      []source    `json:"wheels,omitempty"`
 	Archive     *archive    `json:"archive,omitempty"`
-	Python      *python     `json:"python,omitempty"` // What the wheels are for.
+	Python      *python     `json:"python,omitempty"` // Interpreter of the wheels.
 }
 
-// python is an interpreter in the image, and where wheels for it go.
+// python is an interpreter in the image and the destination of its wheels.
 type python struct {
 	Version      string `json:"version"`
 	Architecture string `json:"architecture"`
 	Glibc        string `json:"glibc"`
 	Prefix       string `json:"prefix"`
-	Interpreter  string `json:"interpreter,omitempty"` // /usr/bin/python<version> by default.
+	Interpreter  string `json:"interpreter,omitempty"` // Default /usr/bin/python<version>.
 }
 
-// source is an input: where it lies now, and the label that made it, which the
-// reader of an error message knows.
+// source is an input: its path during the build, and the label that produced it for error messages.
 type source struct {
 	Path  string `json:"path"`
 	Label string `json:"label"`
 }
 
-// file is a file, or a directory with all it holds, and where it goes.
+// file is a file, or a directory with its contents, and its destination.
 type file struct {
 	source
 	Dest string `json:"dest"`
-	Mode string `json:"mode"` // Octal, of files; directories get 0755.
+	Mode string `json:"mode"` // Octal, for files. Directories get 0755.
 }
 
-// archive is a self-extracting archive, and which of its files go where. All
-// others are left out.
+// archive is a self-extracting archive and the destinations of its files. Files without a destination are left out.
 type archive struct {
 	source
 	Files    []placement `json:"files"`
-	Optional []string    `json:"optional,omitempty"` // Globs of Files that need not cover anything.
+	Optional []string    `json:"optional,omitempty"` // Globs of Files that may match no file.
 }
 
-// placement puts what the globs cover below Dest, or, where that ends in a
-// slash, each file by its own name into Dest.
+// placement puts the files that match the globs below Dest. If Dest ends in a slash, it puts each file into Dest under its base
+// name.
 type placement struct {
 	Dest  string   `json:"dest"`
 	Globs []string `json:"globs"`
@@ -93,8 +91,7 @@ func readParams(path string) (*params, error) {
 	return &p, nil
 }
 
-// readJSON decodes the JSON at path. A field we do not know means that
-// Starlark and this tool have parted, which must not pass in silence.
+// readJSON decodes the JSON file at path. An unknown field is an error: the rule and this tool then differ.
 func readJSON(path string, v any) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -111,12 +108,12 @@ func readJSON(path string, v any) error {
 func parseMode(s string) (int64, error) {
 	m, err := strconv.ParseInt(s, 8, 64)
 	if err != nil || m < 0 || m > 0o7777 {
-		return 0, fmt.Errorf("mode %q is not octal between 0000 and 7777", s)
+		return 0, fmt.Errorf("invalid mode %q: expected an octal number from 0000 to 7777", s)
 	}
 	return m, nil
 }
 
-// parseOwner reads "uid:gid"; "" is root.
+// parseOwner parses "uid:gid". The empty string is root.
 func parseOwner(s string) (tree.Owner, error) {
 	if s == "" {
 		return tree.Owner{}, nil
@@ -125,7 +122,7 @@ func parseOwner(s string) (tree.Owner, error) {
 	uid, errU := strconv.ParseUint(u, 10, 31)
 	gid, errG := strconv.ParseUint(g, 10, 31)
 	if !ok || errU != nil || errG != nil {
-		return tree.Owner{}, fmt.Errorf("owner %q is not of the form uid:gid with two numbers", s)
+		return tree.Owner{}, fmt.Errorf("invalid owner %q: expected uid:gid with two numbers", s)
 	}
 	return tree.Owner{UID: int(uid), GID: int(gid)}, nil
 }

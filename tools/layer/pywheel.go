@@ -10,11 +10,11 @@ import (
 )
 
 type wheelCmd struct {
-	Params string `required:"" placeholder:"FILE" help:"JSON that describes the wheel."`
-	Output string `required:"" placeholder:"FILE" help:"The wheel to write."`
+	Params string `required:"" placeholder:"FILE" help:"JSON parameters of the wheel."`
+	Output string `required:"" placeholder:"FILE" help:"Wheel to write."`
 }
 
-// wheelParams is what wheel.bzl writes.
+// wheelParams are the parameters of a wheel, as wheel.bzl writes them.
 type wheelParams struct {
 	Label          string   `json:"label"`
 	Project        string   `json:"project"`
@@ -29,7 +29,7 @@ type wheelParams struct {
 	} `json:"files"`
 }
 
-// Run makes the wheel. Errors begin with the label.
+// Run writes the wheel. Errors begin with the label of the target.
 func (c *wheelCmd) Run() error {
 	var p wheelParams
 	if err := readJSON(c.Params, &p); err != nil {
@@ -47,7 +47,7 @@ func (p *wheelParams) write(output string) error {
 		RequiresPython: p.RequiresPython, RequiresDist: p.Requires,
 	}
 	if name := filepath.Base(output); name != spec.Filename() {
-		return fmt.Errorf("the output is %s, expected %s, since installers read the name", name, spec.Filename())
+		return fmt.Errorf("output: found the name %s, expected %s, which installers read", name, spec.Filename())
 	}
 	var files []wheel.SourceFile
 	for _, f := range p.Files {

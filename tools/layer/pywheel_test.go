@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,7 +9,7 @@ import (
 	"krabby.dev/krabby/tools/layer/wheel"
 )
 
-// parameters are those of a wheel with one file.
+// parameters writes the parameters of a wheel with one file and returns their path.
 func parameters(t *testing.T, change func(map[string]any)) string {
 	t.Helper()
 	p := map[string]any{
@@ -21,11 +20,10 @@ func parameters(t *testing.T, change func(map[string]any)) string {
 	return writeJSON(t, p)
 }
 
-func TestWheelIsMadeOfSources(t *testing.T) {
+func TestWheel(t *testing.T) {
 	output := filepath.Join(t.TempDir(), "a-1.0-py3-none-any.whl")
-	var stdout, stderr bytes.Buffer
-	if code := run([]string{"wheel", "--params", parameters(t, func(map[string]any) {}), "--output", output}, &stdout, &stderr); code != 0 {
-		t.Fatalf("exit code %d: %s", code, stderr.String())
+	if code, _, stderr := runTool(t, "wheel", "--params", parameters(t, func(map[string]any) {}), "--output", output); code != 0 {
+		t.Fatalf("exit code %d: %s", code, stderr)
 	}
 	w, err := wheel.Open(output)
 	if err != nil {
@@ -37,25 +35,24 @@ func TestWheelIsMadeOfSources(t *testing.T) {
 	}
 }
 
-func TestWheelThatCannotBeMadeLeavesNothing(t *testing.T) {
+func TestWheel_errors(t *testing.T) {
 	for name, tt := range map[string]struct {
 		output string
 		change func(map[string]any)
 		want   string
 	}{
-		"another name":     {"b-1.0-py3-none-any.whl", func(map[string]any) {}, "//a:wheel: the output is b-1.0-py3-none-any.whl, expected a-1.0-py3-none-any.whl"},
-		"another version":  {"a-1-0-py3-none-any.whl", func(p map[string]any) { p["version"] = "1-0" }, `//a:wheel: version "1-0" is not one`},
+		"another name":     {"b-1.0-py3-none-any.whl", func(map[string]any) {}, "//a:wheel: output: found the name b-1.0-py3-none-any.whl, expected a-1.0-py3-none-any.whl"},
+		"another version":  {"a-1-0-py3-none-any.whl", func(p map[string]any) { p["version"] = "1-0" }, `//a:wheel: invalid version "1-0"`},
 		"no such file":     {"a-1.0-py3-none-any.whl", func(p map[string]any) { p["files"] = []map[string]string{{"path": "/nope", "name": "a.py"}} }, "//a:wheel: open /nope: no such file"},
 		"an unknown field": {"a-1.0-py3-none-any.whl", func(p map[string]any) { p["tags"] = "x" }, `json: unknown field "tags"`},
 	} {
 		output := filepath.Join(t.TempDir(), tt.output)
-		var stdout, stderr bytes.Buffer
-		code := run([]string{"wheel", "--params", parameters(t, tt.change), "--output", output}, &stdout, &stderr)
-		if code != 1 || !strings.Contains(stderr.String(), tt.want) || strings.Count(stderr.String(), "\n") != 1 {
-			t.Errorf("%s: exit code %d and %q, expected 1 and %q", name, code, stderr.String(), tt.want)
+		code, _, stderr := runTool(t, "wheel", "--params", parameters(t, tt.change), "--output", output)
+		if code != 1 || !strings.Contains(stderr, tt.want) || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%s: exit code %d and %q, want 1 and %q", name, code, stderr, tt.want)
 		}
 		if _, err := os.Stat(output); err == nil {
-			t.Errorf("%s: a wheel was left behind", name)
+			t.Errorf("%s: the failed run left a wheel", name)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-"""The rule `python_wheel`: a wheel of Python sources, deterministic to the byte.
+"""The rule `python_wheel`, which builds a reproducible wheel of Python sources.
 
 ```starlark
 load("//tools/layer:wheel.bzl", "python_wheel")
@@ -9,17 +9,17 @@ python_wheel(
     project = "krabby_hal",
     requires = ["numpy>=1.24"],
     requires_python = ">=3.10",
-    summary = "What it is, in one line",
+    summary = "One line about the project",
     version = "0.1.0",
 )
 ```
 """
 
 def _name(ctx, file):
-    """The file's path in the wheel: that below the package of the rule."""
+    """Returns the file's path in the wheel: the path below the package of the target."""
     package = ctx.label.package + "/" if ctx.label.package else ""
     if file.owner.workspace_name != ctx.label.workspace_name or not file.short_path.startswith(package):
-        fail("{}: {} is not below the package, so it has no place in the wheel".format(ctx.label, file.owner))
+        fail("{}: {} is not below the package of the target: move the file or the target".format(ctx.label, file.owner))
     return file.short_path[len(package):]
 
 def _python_wheel_impl(ctx):
@@ -45,7 +45,7 @@ def _python_wheel_impl(ctx):
         inputs = [params] + ctx.files.srcs,
         mnemonic = "PythonWheel",
         outputs = [output],
-        progress_message = "Making wheel %{label}",
+        progress_message = "Building wheel %{label}",
     )
     return [DefaultInfo(files = depset([output]))]
 
@@ -53,15 +53,15 @@ python_wheel = rule(
     implementation = _python_wheel_impl,
     attrs = {
         "license": attr.string(default = "Apache-2.0", doc = "SPDX identifier of the licence."),
-        "project": attr.string(doc = "Name of the project, in lower case and with `_`: `krabby_hal`.", mandatory = True),
-        "requires": attr.string_list(doc = "What it needs, as pip writes it: `numpy>=1.24`. A `layer` that installs the wheel holds its other wheels to that."),
-        "requires_python": attr.string(doc = "The Pythons that it is for: `>=3.10`.", mandatory = True),
-        "srcs": attr.label_list(allow_files = True, doc = "Its files. The path in the wheel is that below the package of this target.", mandatory = True),
-        "summary": attr.string(doc = "What it is, in one line.", mandatory = True),
-        "version": attr.string(doc = "Its version, as PEP 440 normalizes it: `0.1.0`.", mandatory = True),
-        "_tool": attr.label(cfg = "exec", default = Label("//tools/layer"), doc = "The program that does the work.", executable = True),
+        "project": attr.string(doc = "Project name in lower case with `_`, such as `krabby_hal`.", mandatory = True),
+        "requires": attr.string_list(doc = "Requirements in the syntax of pip, such as `numpy>=1.24`. A `layer` with this wheel verifies that its other wheels meet them."),
+        "requires_python": attr.string(doc = "Supported Python versions, such as `>=3.10`.", mandatory = True),
+        "srcs": attr.label_list(allow_files = True, doc = "Files of the wheel. Their paths in the wheel are relative to the package of this target.", mandatory = True),
+        "summary": attr.string(doc = "One line about the project.", mandatory = True),
+        "version": attr.string(doc = "Version in the normal form of PEP 440, such as `0.1.0`.", mandatory = True),
+        "_tool": attr.label(cfg = "exec", default = Label("//tools/layer"), executable = True),
     },
-    doc = """Makes `<project>-<version>-py3-none-any.whl` of Python sources, for the attribute `wheels` of `layer` and for pip.
+    doc = """Builds `<project>-<version>-py3-none-any.whl` from Python sources, for the attribute `wheels` of `layer` and for pip.
 
-Nothing of it runs. Entries are sorted, of mode 0644 and of 1980, and not compressed; RECORD has their hashes.""",
+No code of the sources runs. Entries are sorted and not compressed, with mode 0644 and the date 1980-01-01. RECORD has their hashes.""",
 )

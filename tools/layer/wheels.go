@@ -9,8 +9,8 @@ import (
 	"krabby.dev/krabby/tools/layer/wheel"
 )
 
-// addWheels installs the wheels, once all of them fit and need nothing more. The
-// returned function closes them, when the layer is written.
+// addWheels installs the wheels if all of them fit the target and all their requirements are met. The returned function closes the
+// wheels after the layer is written.
 func (p *params) addWheels(t *tree.Tree, owner tree.Owner) (func() error, error) {
 	set := wheel.Set{}
 	done := func() error {
@@ -31,7 +31,7 @@ func (p *params) addWheels(t *tree.Tree, owner tree.Owner) (func() error, error)
 
 func (p *params) installWheels(t *tree.Tree, owner tree.Owner, set wheel.Set) error {
 	if p.Python == nil {
-		return errors.New("for which Python is not said")
+		return errors.New("no Python version for the wheels")
 	}
 	target := wheel.Target{Python: p.Python.Version, Architecture: p.Python.Architecture, Glibc: p.Python.Glibc}
 	if err := target.Validate(); err != nil {
@@ -53,10 +53,10 @@ func (p *params) installWheels(t *tree.Tree, owner tree.Owner, set wheel.Set) er
 			return errors.Join(err, w.Close())
 		}
 	}
-	if err := set.Fit(target); err != nil {
+	if err := set.CheckTarget(target); err != nil {
 		return err
 	}
-	if err := set.Check(target); err != nil {
+	if err := set.CheckRequirements(target); err != nil {
 		return err
 	}
 	for _, src := range p.Wheels {

@@ -1,11 +1,11 @@
-"""@sources: this repository's own sources in one file, for tests that look at all of them.
+"""The module extension `sources`, which packs the sources of this repository into one file for tests.
 
-A test sees only its declared inputs, and no label spans packages. The tar is made anew when a source changes, never
-otherwise, and holds nothing but names and contents, so the tests that read it are cached as any others.
+A test sees its declared inputs only, and a label cannot span packages. The file changes only when a source changes: it has names,
+contents and executable bits, but no times and owners. So Bazel caches the tests that read it.
 """
 
 def _is_source(path):
-    """What .gitignore leaves, in Starlark."""
+    """Returns whether .gitignore does not ignore a path of the root directory or of third_party."""
     ignored = path.startswith("bazel-") or path.startswith(".bazelrc.") or path == "third_party/dist"
     return path != ".git" and not ignored
 
@@ -13,9 +13,9 @@ def _sources_impl(rctx):
     root = rctx.workspace_root
     names = []
 
-    # third_party is looked into, so that archives in third_party/dist are not watched.
-    for folder, prefix in [(root, ""), (root.get_child("third_party"), "third_party/")]:
-        for entry in folder.readdir(watch = "yes"):
+    # The entries of third_party are watched one by one because archives in third_party/dist are not sources.
+    for directory, prefix in [(root, ""), (root.get_child("third_party"), "third_party/")]:
+        for entry in directory.readdir(watch = "yes"):
             path = prefix + entry.basename
             if path == "third_party" or not _is_source(path):
                 continue
@@ -37,7 +37,7 @@ def _sources_impl(rctx):
         "--owner=0",
         "--group=0",
         "--numeric-owner",
-        # A umask is no property of a source; whether it is a program is.
+        # Only executable bits are kept: other bits depend on the umask.
         "--mode=u+rw,go-w,a+rX",
         "--files-from={}".format(rctx.path("names")),
     ])
@@ -47,7 +47,7 @@ def _sources_impl(rctx):
 
 _sources = repository_rule(
     implementation = _sources_impl,
-    doc = "sources.tar, with every source of the main repository.",
+    doc = "`sources.tar` with all sources of the main repository.",
 )
 
 def _extension_impl(mctx):
@@ -56,5 +56,5 @@ def _extension_impl(mctx):
 
 sources = module_extension(
     implementation = _extension_impl,
-    doc = "Makes @sources.",
+    doc = "Defines the repository `@sources` with the file `sources.tar`, for the tests of //tools/lint.",
 )

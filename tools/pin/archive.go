@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,56 +15,53 @@ import (
 	"strings"
 	"time"
 
+	"krabby.dev/krabby/internal/cli"
 	"krabby.dev/krabby/tools/layer/makeself"
 	"krabby.dev/krabby/tools/pin/lock"
-	"krabby.dev/krabby/tools/program"
 )
 
 const (
 	zedLock  = "third_party/zed/lock.json"
 	archives = "archives"
 
-	// Where archives lie that no package client fetches.
-	distFolder = "third_party/dist"
+	// Directory of archives that no package client fetches. Files can be put there by hand.
+	distDirectory = "third_party/dist"
 )
 
 type archiveCmd struct {
 	Archive []string `arg:"" optional:"" help:"Entries to pin, such as 5.1.1. Without any, every entry is pinned."`
-	Replace bool     `help:"Pin what is there even where it is not what was pinned before."`
-	Check   bool     `help:"Write and fetch nothing; exit with 1 unless every archive is pinned and is, where it is in ${dist}, what was pinned."`
+	Replace bool     `help:"Pin the archive even if its hash differs from the pinned one."`
+	Check   bool     `help:"Write and fetch nothing; exit with 1 unless every archive is pinned, and every archive in ${dist} has the pinned hash."`
 }
 
 func (*archiveCmd) Help() string {
-	return `An archive is taken from ` + distFolder + `, where it can be put by hand; else it is downloaded from the address in the lock
-and kept there, so that the build need not download it again. It is read to see that it is whole, and never run.`
+	return `The archive comes from ` + distDirectory + `, where it can be put by hand, or else from the address in the lock file. A
+download is kept there, so that builds do not download it again. The archive is read to verify that it is complete; it never runs.`
 }
 
-// pinned is what the lock says of an archive.
-type pinned struct {
-	file, url, sha256 string
+// archivePin is the entry of an archive in the lock file.
+type archivePin struct {
+	file, url, sha256 string // sha256 is empty and size 0 until the archive is pinned.
 	size              int64
 }
 
-func (a *archiveCmd) Run(ctx context.Context, root *cli, c *program.Console) error {
+func (a *archiveCmd) Run(ctx context.Context, root *flags, c *cli.Console) error {
 	f, err := root.readLock(zedLock)
 	if err != nil {
 		return err
 	}
-	names := a.Archive
-	if len(names) == 0 {
-		names = f.Names(archives)
+	names, err := selected(f, zedLock, archives, a.Archive)
+	if err != nil {
+		return err
 	}
-	dist := filepath.Join(root.Workspace, distFolder)
+	dist := filepath.Join(root.Workspace, distDirectory)
 	for _, name := range names {
-		entry, ok := f.Entry(archives, name)
-		if !ok {
-			return program.Usagef("%s has no archive %q (known: %s)", zedLock, name, strings.Join(f.Names(archives), ", "))
-		}
-		p, err := readPinned(entry)
+		entry, _ := f.Entry(archives, name)
+		p, err := readArchivePin(entry)
 		if err != nil {
 			return fmt.Errorf("%s: %s: %w", zedLock, name, err)
 		}
-		found, err := a.look(ctx, c, dist, name, p)
+		found, err := a.resolve(ctx, c, dist, name, p)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -75,46 +70,46 @@ func (a *archiveCmd) Run(ctx context.Context, root *cli, c *program.Console) err
 	return finish(c, f, zedLock, a.Check)
 }
 
-func readPinned(entry lock.Entry) (p pinned, err error) {
+func readArchivePin(entry lock.Entry) (p archivePin, err error) {
 	if p.file, err = entry.String("file"); err != nil {
 		return p, err
 	}
 	if filepath.Base(p.file) != p.file || strings.HasPrefix(p.file, ".") {
-		return p, fmt.Errorf("its field \"file\" is %q, not the name of a file", p.file)
+		return p, fmt.Errorf("field \"file\": found %q, expected a file name without directories", p.file)
 	}
 	if p.url, err = entry.String("url"); err != nil {
 		return p, err
 	}
-	p.sha256, _ = entry["sha256"].(string) // None: not pinned yet.
+	p.sha256, _ = entry["sha256"].(string)
 	if size, ok := entry["size"].(json.Number); ok {
 		p.size, err = size.Int64()
 	}
 	return p, err
 }
 
-// look returns the entry as it would be pinned by the archive that is there.
-func (a *archiveCmd) look(ctx context.Context, c *program.Console, dist, name string, p pinned) (pinned, error) {
+// resolve returns the pin of the archive in dist. It downloads an archive that is not there, unless --check is set.
+func (a *archiveCmd) resolve(ctx context.Context, c *cli.Console, dist, name string, p archivePin) (archivePin, error) {
 	path := filepath.Join(dist, p.file)
 	_, err := os.Stat(path)
-	there := err == nil
+	exists := err == nil
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return p, err
 	}
 	if a.Check && (p.sha256 == "" || p.size == 0) {
-		return p, fmt.Errorf("%s is not pinned: %s has no sha256 and size of it; run 'pin archive %s'", p.file, zedLock, name)
+		return p, fmt.Errorf("%s is not pinned: sha256 or size missing in %s: run 'pin archive %s'", p.file, zedLock, name)
 	}
-	if a.Check && !there {
+	if a.Check && !exists {
 		return p, nil
 	}
-	if there {
-		c.Progress("%s: reading %s", name, filepath.Join(distFolder, p.file))
+	if exists {
+		c.Progress("%s: reading %s", name, filepath.Join(distDirectory, p.file))
 	} else {
-		path, err = fetchArchive(ctx, c, dist, name, p)
+		path, err = downloadArchive(ctx, c, dist, name, p)
 		if path != "" {
-			defer os.Remove(path) // Under this name nobody wants it, whatever happens.
+			defer os.Remove(path) // After success the file has another name.
 		}
 		if err != nil {
-			return p, fmt.Errorf("%w; where there is no network to it, put the file into %s by hand and run the same again", err, filepath.Join(distFolder, p.file))
+			return p, fmt.Errorf("%w; to pin it without a download, put the file at %s and run the command again", err, filepath.Join(distDirectory, p.file))
 		}
 	}
 	found, err := inspect(path)
@@ -122,9 +117,9 @@ func (a *archiveCmd) look(ctx context.Context, c *program.Console, dist, name st
 		return p, fmt.Errorf("%s: %w", path, err)
 	}
 	if p.sha256 != "" && found.sha256 != p.sha256 && !a.Replace {
-		return p, fmt.Errorf("%s is not what was pinned: expected sha256 %s, found %s; a version's archive does not change, so ask its vendor which is right; --replace pins this one", path, p.sha256, found.sha256)
+		return p, fmt.Errorf("%s: wrong sha256: expected %s, found %s; the archive of a version does not change: ask the vendor which one is correct, or pin this one with --replace", path, p.sha256, found.sha256)
 	}
-	if !there {
+	if !exists {
 		if err := os.Rename(path, filepath.Join(dist, p.file)); err != nil {
 			return p, err
 		}
@@ -132,27 +127,30 @@ func (a *archiveCmd) look(ctx context.Context, c *program.Console, dist, name st
 	return found, nil
 }
 
-// inspect hashes an archive, and reads it as a build will.
-func inspect(path string) (p pinned, err error) {
+// inspect returns the hash and the size of an archive, and verifies its checksums as a build does.
+func inspect(path string) (p archivePin, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return p, err
 	}
 	defer f.Close()
-	h := sha256.New()
-	if p.size, err = io.Copy(h, f); err != nil {
+	info, err := f.Stat()
+	if err != nil {
 		return p, err
 	}
-	p.sha256 = hex.EncodeToString(h.Sum(nil))
+	p.size = info.Size()
+	if p.sha256, err = lock.SHA256(path); err != nil {
+		return p, err
+	}
 	_, err = makeself.Open(f, p.size)
 	return p, err
 }
 
-// fetchArchive downloads into a file beside the one it is to become, and returns
-// its path, with an error too if there is a part of it.
-func fetchArchive(ctx context.Context, c *program.Console, dist, name string, p pinned) (path string, err error) {
+// downloadArchive downloads into a temporary file in dist and returns its path. If a part of the file exists, it returns the path
+// with the error.
+func downloadArchive(ctx context.Context, c *cli.Console, dist, name string, p archivePin) (path string, err error) {
 	c.Progress("%s: downloading %s", name, p.url)
-	transport := http.DefaultTransport.(*http.Transport).Clone() // With the proxies of the environment.
+	transport := http.DefaultTransport.(*http.Transport).Clone() // Uses the proxies of the environment.
 	transport.DialContext = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
 	transport.ResponseHeaderTimeout = 30 * time.Second
 	defer transport.CloseIdleConnections()
@@ -166,7 +164,7 @@ func fetchArchive(ctx context.Context, c *program.Console, dist, name string, p 
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("download: %s answers %s", response.Request.URL, response.Status)
+		return "", fmt.Errorf("download: %s: %s", response.Request.URL, response.Status)
 	}
 	if err := os.MkdirAll(dist, 0o755); err != nil {
 		return "", err
@@ -176,7 +174,7 @@ func fetchArchive(ctx context.Context, c *program.Console, dist, name string, p 
 	if err != nil {
 		return "", err
 	}
-	meter := &meter{c: c, name: name, total: response.ContentLength}
+	meter := &meter{console: c, name: name, total: response.ContentLength}
 	_, err = io.Copy(f, io.TeeReader(response.Body, meter))
 	if err := errors.Join(err, f.Close()); err != nil {
 		return path, fmt.Errorf("download: after %d bytes: %w", meter.done, err)
@@ -184,26 +182,26 @@ func fetchArchive(ctx context.Context, c *program.Console, dist, name string, p 
 	return path, nil
 }
 
-// meter says how far a download is, not more often than people read.
+// meter prints the progress of a download every five seconds.
 type meter struct {
-	c           *program.Console
+	console     *cli.Console
 	name        string
-	done, total int64 // Bytes; a total of -1 is unknown.
-	said        time.Time
+	done, total int64 // Bytes. A total of -1 is unknown.
+	printed     time.Time
 }
 
 func (m *meter) Write(p []byte) (int, error) {
 	m.done += int64(len(p))
-	if m.said.IsZero() {
-		m.said = time.Now()
+	if m.printed.IsZero() {
+		m.printed = time.Now()
 	}
-	if time.Since(m.said) >= 5*time.Second {
-		m.said = time.Now()
+	if time.Since(m.printed) >= 5*time.Second {
+		m.printed = time.Now()
 		of := ""
 		if m.total >= 0 {
 			of = fmt.Sprintf(" of %d", m.total>>20)
 		}
-		m.c.Progress("%s: %d%s MB", m.name, m.done>>20, of)
+		m.console.Progress("%s: %d%s MB", m.name, m.done>>20, of)
 	}
 	return len(p), nil
 }

@@ -16,9 +16,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
+	"krabby.dev/krabby/internal/cli"
 	"krabby.dev/krabby/tools/facts"
 	"krabby.dev/krabby/tools/pin/lock"
-	"krabby.dev/krabby/tools/program"
 )
 
 const (
@@ -28,28 +28,28 @@ const (
 )
 
 type baseCmd struct {
-	Base  string `arg:"" optional:"" help:"Name of the base in the lock; all of them without one."`
-	Tag   string `help:"Another tag for it." placeholder:"TAG"`
-	Check bool   `help:"Write nothing; print what would change and exit with 1 if anything would."`
+	Base string `arg:"" optional:"" help:"Name of the base image in the lock file. Without one, all are pinned."`
+	Tag  string `help:"New tag of the base image." placeholder:"TAG"`
+	checkFlag
 
-	Pinned bool `help:"Ask no registry; exit with 1 unless every base has its digest. For releases."`
+	Pinned bool `help:"Contact no registry; exit with 1 unless every base image has a digest. For releases."`
 }
 
 func (*baseCmd) Help() string {
-	return `The registry is asked what the tag names now; manifests and configs are read, no layers. What the config says of CUDA, Python
-and the like goes into the lock, the digest there and into oci.pull in MODULE.bazel. Credentials are docker's; NVIDIA's public
-images need none.`
+	return `Reads manifests and configs from the registry, no layers. The lock file gets the digest of the tag and the config's versions
+of CUDA, Python and other software; oci.pull in MODULE.bazel gets the digest too. Credentials are docker's; NVIDIA's public images
+require none.`
 }
 
-// Validate is kong's hook.
+// Validate is called by kong.
 func (b *baseCmd) Validate() error {
 	if b.Tag != "" && b.Base == "" {
-		return fmt.Errorf("--tag belongs to one BASE")
+		return fmt.Errorf("--tag requires BASE")
 	}
 	return nil
 }
 
-func (b *baseCmd) Run(ctx context.Context, root *cli, c *program.Console) error {
+func (b *baseCmd) Run(ctx context.Context, root *flags, c *cli.Console) error {
 	f, err := root.readLock(baseLock)
 	if err != nil {
 		return err
@@ -62,14 +62,12 @@ func (b *baseCmd) Run(ctx context.Context, root *cli, c *program.Console) error 
 	if err != nil {
 		return err
 	}
-	names := f.Names(bases)
+	var names []string
 	if b.Base != "" {
 		names = []string{b.Base}
 	}
-	for _, name := range names {
-		if _, ok := pins.Bases[name]; !ok {
-			return program.Usagef("%s is not in %s (known: %s)", name, baseLock, strings.Join(f.Names(bases), ", "))
-		}
+	if names, err = selected(f, baseLock, bases, names); err != nil {
+		return err
 	}
 	if b.Pinned {
 		return requireDigests(pins, names)
@@ -83,7 +81,7 @@ func (b *baseCmd) Run(ctx context.Context, root *cli, c *program.Console) error 
 		if pin, err = resolve(ctx, pin); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		entry, err := asEntry(pin)
+		entry, err := baseEntry(pin)
 		if err != nil {
 			return err
 		}
@@ -100,7 +98,7 @@ func (b *baseCmd) Run(ctx context.Context, root *cli, c *program.Console) error 
 	return finish(c, f, baseLock, b.Check)
 }
 
-// requireDigests fails where a base is only known by a tag, which may name another image tomorrow.
+// requireDigests returns an error if a base image has a tag only, which can name another image later.
 func requireDigests(pins *facts.Lock, names []string) error {
 	var missing []string
 	for _, name := range names {
@@ -109,12 +107,12 @@ func requireDigests(pins *facts.Lock, names []string) error {
 		}
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("%s has no digest of %s: run 'pin base' where the registry can be reached, and commit the lock", baseLock, strings.Join(missing, ", "))
+		return fmt.Errorf("%s: no digest of %s: run 'pin base' on a machine that reaches the registry, and commit the lock file", baseLock, strings.Join(missing, ", "))
 	}
 	return nil
 }
 
-// resolve asks the registry what the pin's tag names, and reads the configs of its platforms.
+// resolve returns the pin with the digests of its tag in the registry and the facts of its platforms' configs.
 func resolve(ctx context.Context, pin facts.Pin) (facts.Pin, error) {
 	ref, err := name.ParseReference(pin.Image + ":" + pin.Tag)
 	if err != nil {
@@ -123,7 +121,7 @@ func resolve(ctx context.Context, pin facts.Pin) (facts.Pin, error) {
 	options := []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithTransport(retry())}
 	found, err := remote.Get(ref, options...)
 	if err != nil {
-		return pin, fmt.Errorf("asking for %s: %w", ref, err)
+		return pin, fmt.Errorf("fetching %s: %w", ref, err)
 	}
 	pin.Digest = found.Digest.String()
 	platforms := map[string]facts.Platform{}
@@ -141,7 +139,7 @@ func resolve(ctx context.Context, pin facts.Pin) (facts.Pin, error) {
 			return pin, fmt.Errorf("%s: reading the config: %w", ref, err)
 		}
 		if is := config.OS + "/" + config.Architecture; is != platform {
-			return pin, fmt.Errorf("%s: the image is for %s, the lock has it for %s", ref, is, platform)
+			return pin, fmt.Errorf("%s: found platform %s, expected %s of the lock file", ref, is, platform)
 		}
 		itself := facts.FromConfig(config)
 		platforms[platform] = facts.Platform{Digest: digest.String(), Facts: itself.Over(known.Facts), Source: facts.FromImage}
@@ -150,12 +148,13 @@ func resolve(ctx context.Context, pin facts.Pin) (facts.Pin, error) {
 	return pin, nil
 }
 
-// retry is a transport that asks again where a registry is busy or breaks off.
+// retry returns a transport that repeats a request if the registry is busy or the connection breaks.
 func retry() http.RoundTripper {
 	return transport.NewRetry(remote.DefaultTransport, transport.WithRetryStatusCodes(
 		http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout))
 }
 
+// imageFor returns the image of a platform: the image itself, or an entry of the index.
 func imageFor(found *remote.Descriptor, platform string) (v1.Image, error) {
 	if !found.MediaType.IsIndex() {
 		return found.Image()
@@ -182,11 +181,11 @@ func imageFor(found *remote.Descriptor, platform string) (v1.Image, error) {
 		}
 		known = append(known, m.Platform.String())
 	}
-	return nil, fmt.Errorf("no image for %s among %s", platform, strings.Join(known, ", "))
+	return nil, fmt.Errorf("no image for %s in the index (found %s)", platform, strings.Join(known, ", "))
 }
 
-// asEntry gives a pin the form of the lock.
-func asEntry(pin facts.Pin) (lock.Entry, error) {
+// baseEntry converts a pin to an entry of the lock file.
+func baseEntry(pin facts.Pin) (lock.Entry, error) {
 	raw, err := json.Marshal(pin)
 	if err != nil {
 		return nil, err
@@ -195,7 +194,7 @@ func asEntry(pin facts.Pin) (lock.Entry, error) {
 	return entry, json.Unmarshal(raw, &entry)
 }
 
-// module is MODULE.bazel, where oci.pull needs the digests as well: a module extension's tags cannot read a file.
+// module is MODULE.bazel. Its oci.pull tags repeat the digests of the lock file because a tag cannot read a file.
 type module struct {
 	path string
 	file *build.File
@@ -213,7 +212,7 @@ func readModule(path string) (*module, error) {
 	return &module{path, file}, nil
 }
 
-// setPull writes digest and tag of a pin into its oci.pull.
+// setPull sets the digest and the tag of a pin in its oci.pull.
 func (m *module) setPull(name string, pin facts.Pin) error {
 	for _, rule := range m.file.Rules("oci.pull") {
 		if rule.Name() == name {
@@ -222,7 +221,7 @@ func (m *module) setPull(name string, pin facts.Pin) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s has no oci.pull(name = %q)", moduleFile, name)
+	return fmt.Errorf("oci.pull(name = %q) not found in %s", name, moduleFile)
 }
 
 func (m *module) write() error {

@@ -11,7 +11,7 @@ var (
 	hashC = strings.Repeat("c", 64)
 )
 
-// debian is a machine whose mirror has four packages.
+// debian returns a machine whose mirror has four packages.
 func debian(t *testing.T) *machine {
 	m := newMachine(t, "apt-get", "apt-config")
 	m.write(m.answers, "indextargets", "contrib http://other.test/debian/\nmain http://security.test/debian-security/\nmain "+fakeMirror+"/\n")
@@ -69,20 +69,20 @@ const debLockAfter = `{
 }
 `
 
-func TestDebPinsEveryEntryAnewAndKeepsOtherFields(t *testing.T) {
+func TestDeb(t *testing.T) {
 	m := debian(t)
 	m.write(m.workspace, debLock, debLockBefore)
 	m.pin(0, "deb")
 	want := strings.NewReplacer("AAAA", hashA, "BBBB", hashB, "CCCC", hashC).Replace(debLockAfter)
 	if got := m.read(m.workspace, debLock); got != want {
-		t.Errorf("the lock is\n%s\nwant\n%s", got, want)
+		t.Errorf("lock file\n%s\nwant\n%s", got, want)
 	}
-	if out, said := m.pin(0, "deb", "--check"); out != "" || said != "pin deb: "+debLock+" is up to date" {
-		t.Errorf("--check of a fresh lock printed %q and said %q", out, said)
+	if out, last := m.pin(0, "deb", "--check"); out != "" || last != "pin deb: "+debLock+" is up to date" {
+		t.Errorf("--check of a new lock file: output %q, last line %q", out, last)
 	}
 }
 
-func TestDebAddsPackagesAndPinsOnlyWhatIsNamed(t *testing.T) {
+func TestDeb_named(t *testing.T) {
 	m := debian(t)
 	m.write(m.workspace, debLock, debLockBefore)
 	out, _ := m.pin(0, "deb", "tzdata", "libzmq")
@@ -96,104 +96,89 @@ func TestDebAddsPackagesAndPinsOnlyWhatIsNamed(t *testing.T) {
 		"",
 	}, "\n")
 	if out != want {
-		t.Errorf("printed\n%s\nwant\n%s", out, want)
+		t.Errorf("output\n%s\nwant\n%s", out, want)
 	}
 }
 
-func TestDebCheckWritesNothingAndExitsWith1(t *testing.T) {
+func TestDebCheck(t *testing.T) {
 	m := debian(t)
 	m.write(m.workspace, debLock, debLockBefore)
-	out, said := m.pin(1, "deb", "--check", "libstdc++6")
+	out := m.fails(1, "pin deb: "+debLock+" is out of date: run the command without --check", "deb", "--check", "libstdc++6")
 	if want := "- packages libstdc++6_arm64: sha256 \"old\"\n+ packages libstdc++6_arm64: sha256 \"" + hashA + "\"\n"; !strings.Contains(out, want) {
-		t.Errorf("printed\n%s\nwant in it\n%s", out, want)
-	}
-	if want := "pin deb: " + debLock + " would change: run the same without --check"; said != want {
-		t.Errorf("said %q, want %q", said, want)
-	}
-	if m.read(m.workspace, debLock) != debLockBefore {
-		t.Error("--check changed the lock")
+		t.Errorf("output\n%s\nwant in it\n%s", out, want)
 	}
 }
 
 func TestDebMirror(t *testing.T) {
 	for _, tc := range []struct{ name, targets, environment, want string }{
-		{"of apt, not its security one", "main http://s.test/debian-security\nmain " + fakeMirror, "", "from " + fakeMirror},
-		{"of the environment", "", "http://mine.test/debian/", "from http://mine.test/debian"},
-		{"none", "main http://vendor.test/ubuntu", "", "this machine's apt names no Debian mirror: set DEBIAN_MIRROR"},
-		{"no address", "", "mine.test/debian", `the Debian mirror "mine.test/debian" is not the address`},
-		{"more than an address", "", "http://mine.test/debian sid", "is not the address of one"},
+		{"apt, not its security mirror", "main http://s.test/debian-security\nmain " + fakeMirror, "", "from " + fakeMirror},
+		{"environment", "", "http://mine.test/debian/", "from http://mine.test/debian"},
+		{"none", "main http://vendor.test/ubuntu", "", "no Debian mirror found in this machine's apt configuration: set DEBIAN_MIRROR"},
+		{"no scheme", "", "mine.test/debian", `invalid Debian mirror "mine.test/debian": expected an address`},
+		{"two words", "", "http://mine.test/debian sid", `invalid Debian mirror "http://mine.test/debian sid"`},
+		{"brackets", "", "http://mine.test/[debian", `invalid Debian mirror "http://mine.test/[debian"`},
+		{"comment", "", "http://mine.test/#debian", `invalid Debian mirror "http://mine.test/#debian"`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			m := debian(t)
 			m.write(m.answers, "indextargets", tc.targets)
 			m.write(m.answers, "update-fails", "stop here")
 			t.Setenv("DEBIAN_MIRROR", tc.environment)
-			code, _, said := m.run("deb", "tzdata")
-			if code != 1 || !strings.Contains(said, tc.want) {
-				t.Errorf("exit code %d, said %q, want 1 and %q", code, said, tc.want)
+			code, _, stderr := m.run("deb", "tzdata")
+			if code != 1 || !strings.Contains(stderr, tc.want) {
+				t.Errorf("exit code %d, standard error %q, want 1 and %q", code, stderr, tc.want)
 			}
 		})
 	}
 }
 
-func TestDebFailureLeavesTheLockAlone(t *testing.T) {
+func TestDeb_failure(t *testing.T) {
 	uri := "'" + fakeMirror + "/pool/main/t/tzdata/tzdata_1_all.deb' tzdata_1_all.deb 3 "
 	for _, tc := range []struct{ name, file, content, want string }{
 		{"no mirror answers", "update-fails", "Failed to fetch", "package lists of bookworm main: apt-get: Failed to fetch"},
 		{"no such package", "arm64", "", "bookworm main for arm64: apt-get: Unable to locate package tzdata"},
-		{"no hash", "arm64", uri + "\n", "apt-get gives no sha256 of tzdata_1_all.deb"},
-		{"weak hash", "arm64", uri + "MD5Sum:" + hashA[:32] + "\n", "apt-get gives no sha256 of tzdata_1_all.deb"},
-		{"short hash", "arm64", uri + "SHA256:aa\n", "apt-get gives no sha256 of tzdata_1_all.deb"},
-		{"no size", "arm64", "'" + fakeMirror + "/pool/main/t/tzdata/tzdata_1_all.deb' tzdata_1_all.deb\n", "a line that is not URI, name, size and hash"},
-		{"open quote", "arm64", "'" + fakeMirror + "/tzdata\n", "a line that is not URI, name, size and hash"},
-		{"other component", "arm64", strings.Replace(uri, "main", "non-free", 1) + "SHA256:" + hashA + "\n", "not in Debian's main component"},
-		{"other architecture", "arm64", strings.ReplaceAll(uri, "_all", "_amd64") + "SHA256:" + hashA + "\n", "no package for arm64"},
-		{"talk only", "arm64", "tzdata is already the newest version\n", "apt-get does not say where tzdata is"},
+		{"no hash", "arm64", uri + "\n", "apt-get printed no valid sha256 of tzdata_1_all.deb"},
+		{"weak hash", "arm64", uri + "MD5Sum:" + hashA[:32] + "\n", "apt-get printed no valid sha256 of tzdata_1_all.deb"},
+		{"short hash", "arm64", uri + "SHA256:aa\n", "apt-get printed no valid sha256 of tzdata_1_all.deb"},
+		{"no size", "arm64", "'" + fakeMirror + "/pool/main/t/tzdata/tzdata_1_all.deb' tzdata_1_all.deb\n", "expected 'URI' NAME SIZE HASH"},
+		{"open quote", "arm64", "'" + fakeMirror + "/tzdata\n", "expected 'URI' NAME SIZE HASH"},
+		{"other component", "arm64", strings.Replace(uri, "main", "non-free", 1) + "SHA256:" + hashA + "\n", "expected an address in Debian's component main"},
+		{"other architecture", "arm64", strings.ReplaceAll(uri, "_all", "_amd64") + "SHA256:" + hashA + "\n", "expected a package for arm64"},
+		{"no address", "arm64", "tzdata is already the newest version\n", "apt-get printed no address of tzdata"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			m := debian(t)
 			m.write(m.answers, tc.file, tc.content)
-			if _, said := m.pin(1, "deb", "tzdata"); !strings.Contains(said, tc.want) {
-				t.Errorf("said %q, want %q", said, tc.want)
-			}
-			if got := m.read(m.workspace, debLock); got != `{"packages": {}, "unpacked": {}}` {
-				t.Errorf("the lock is %s", got)
-			}
+			m.fails(1, tc.want, "deb", "tzdata")
 		})
 	}
 }
 
-func TestDebRefusesEntriesThatDoNotSayWhatTheyAre(t *testing.T) {
+func TestDeb_invalidLockFile(t *testing.T) {
 	for _, tc := range []struct{ lock, want string }{
-		{`{"packages": {"tzdata": {}}}`, `the entry "tzdata" in "packages" is not <package>_<architecture>`},
-		{`{"unpacked": {"x": {"package": "tzdata"}}}`, `x: its field "architecture" is missing`},
-		{`{"unpacked": {"x": {"source": 7}}}`, `x: its field "source" is missing or not a string`},
-		{`{"unpacked": {"x": {"source": "-o=evil"}}}`, `x: "-o=evil" is not the name of a Debian package`},
-		{`{"unpacked": []}`, "not a lock"},
-		{`{} {}`, "something follows the JSON object"},
-		{`null`, "not a lock"},
+		{`{"packages": {"tzdata": {}}}`, `packages: found entry "tzdata", expected <package>_<architecture>`},
+		{`{"unpacked": {"x": {"package": "tzdata"}}}`, `x: field "architecture": missing`},
+		{`{"unpacked": {"x": {"source": 7}}}`, `x: field "source": missing or not a string`},
+		{`{"unpacked": {"x": {"source": "-o=evil"}}}`, `x: invalid Debian package name "-o=evil"`},
+		{`{"unpacked": []}`, "invalid lock file"},
+		{`{} {}`, "unexpected data after the JSON object"},
+		{`null`, "invalid lock file"},
 	} {
 		m := debian(t)
 		m.write(m.workspace, debLock, tc.lock)
-		if _, said := m.pin(1, "deb"); !strings.Contains(said, tc.want) {
-			t.Errorf("%s: said %q, want %q", tc.lock, said, tc.want)
-		}
+		m.fails(1, tc.want, "deb")
 	}
 }
 
-func TestSourceWithoutUpstreamArchive(t *testing.T) {
+func TestDeb_noUpstreamArchive(t *testing.T) {
 	m := debian(t)
 	m.write(m.workspace, debLock, debLockBefore)
 	m.write(m.answers, "sources", "'"+fakeMirror+"/pool/main/z/zeromq3/zeromq3_4.dsc' zeromq3_4.dsc 1 SHA256:"+hashA+"\n")
-	if _, said := m.pin(1, "deb", "libzmq"); !strings.Contains(said, "zeromq3 has no .orig.tar archive") {
-		t.Errorf("said %q", said)
-	}
+	m.fails(1, "no .orig.tar archive of zeromq3 found", "deb", "libzmq")
 }
 
-func TestDebWithoutTheKeysOfDebian(t *testing.T) {
+func TestDeb_noKeyring(t *testing.T) {
 	m := debian(t)
-	_, _, said := m.run("deb", "--keyring", "/nonexistent", "tzdata")
-	if want := "the lists cannot be checked (stat /nonexistent: no such file or directory): install debian-archive-keyring"; !strings.Contains(said, want) {
-		t.Errorf("said %q, want %q", said, want)
-	}
+	m.fails(1, "keyring for the package lists: stat /nonexistent: no such file or directory: install debian-archive-keyring",
+		"deb", "--keyring", "/nonexistent", "tzdata")
 }

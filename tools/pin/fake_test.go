@@ -9,12 +9,13 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"krabby.dev/krabby/tools/pin/apt/apttest"
 )
 
-// fakes are the package clients as far as pin uses them. They answer from the
-// folder FAKE_ANSWERS and never touch a network.
+// fakes play the package clients as far as pin uses them. They answer from files in the directory FAKE_ANSWERS, without a network.
 var fakes = map[string]func(args []string) int{
-	"apt-config": func([]string) int { fmt.Println(`Acquire::http::Proxy "http://proxy.test";`); return 0 },
+	"apt-config": fakeAptConfig,
 	"apt-get":    fakeAptGet,
 	"go":         fakeGo,
 	"python3":    fakePython,
@@ -35,8 +36,14 @@ func failing(format string, args ...any) int {
 	return 100
 }
 
-// fakeAptGet knows the lines of the files amd64, arm64 and sources, in the form
-// of --print-uris, once update has run with a configuration of its own.
+// fakeAptConfig prints the configuration of a host that has a proxy and accepts unsigned package lists.
+func fakeAptConfig([]string) int {
+	fmt.Print("Acquire::http::Proxy \"http://proxy.test\";\n" + apttest.InsecureHost())
+	return 0
+}
+
+// fakeAptGet prints lines of the files amd64, arm64 and sources, which have the form of --print-uris. It requires an earlier update
+// with a configuration file of its own.
 func fakeAptGet(args []string) int {
 	if args[0] == "indextargets" {
 		fmt.Print(answer("indextargets"))
@@ -44,7 +51,7 @@ func fakeAptGet(args []string) int {
 	}
 	config, err := os.ReadFile(os.Getenv("APT_CONFIG"))
 	if err != nil {
-		return failing("E: apt-get %v would use the machine's own configuration", args)
+		return failing("E: apt-get %v without APT_CONFIG uses the machine's configuration", args)
 	}
 	lists := filepath.Join(regexp.MustCompile(`Dir::State "(.*)";`).FindStringSubmatch(string(config))[1], "lists/fetched")
 	if args[0] == "update" {
@@ -53,7 +60,10 @@ func fakeAptGet(args []string) int {
 		}
 		list, err := os.ReadFile(filepath.Join(filepath.Dir(os.Getenv("APT_CONFIG")), "sources.list"))
 		if err != nil || !strings.Contains(string(list), "[signed-by=") || !strings.Contains(string(config), "http://proxy.test") {
-			return failing("E: unsigned, or without the machine's proxy: %s %v", list, err)
+			return failing("E: no keys, or no proxy of the machine: %s %v", list, err)
+		}
+		if accepted := apttest.AcceptsUnsigned(string(config)); len(accepted) > 0 {
+			return failing("E: accepts unsigned package lists: %q", accepted)
 		}
 		if err := os.WriteFile(lists, list, 0o644); err != nil {
 			return failing("E: %v", err)
@@ -96,9 +106,9 @@ func fakeGo(args []string) int {
 	return 1
 }
 
-// fakePython has in the file index, by requirement and platform, the names of
-// wheels that are their own content, and in the file resolve what meets
-// requirements and constraints together: wheels in the folder wheels.
+// fakePython plays pip. Lines of the file index have a requirement, a platform and the names of wheels; the content of such a wheel
+// is its name. Lines of the file resolve have requirements and constraints and the wheels that meet them; their contents are in the
+// directory wheels.
 func fakePython(args []string) int {
 	if answer("no-pip") != "" {
 		return failing("/usr/bin/python3: No module named pip")
@@ -147,8 +157,8 @@ func fakeResolve(args []string) int {
 	}
 	want := strings.TrimSpace(strings.Join(args[slices.Index(args, "--")+1:], " ") + " / " + constraints)
 	for line := range strings.Lines(answer("resolve")) {
-		if asked, came, _ := strings.Cut(line, " => "); asked == want {
-			for _, name := range strings.Fields(came) {
+		if request, wheels, _ := strings.Cut(line, " => "); request == want {
+			for _, name := range strings.Fields(wheels) {
 				if err := os.WriteFile(filepath.Join(dest, name), []byte(answer("wheels/"+name)), 0o644); err != nil {
 					return failing("ERROR: %v", err)
 				}

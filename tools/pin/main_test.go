@@ -3,14 +3,14 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 )
 
-// TestMain lets the test binary stand in for the package clients: it is on PATH
-// under their names.
+// TestMain lets the test binary play the package clients: PATH has links to it under their names.
 func TestMain(m *testing.M) {
 	if fake, ok := fakes[filepath.Base(os.Args[0])]; ok {
 		os.Exit(fake(os.Args[1:]))
@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// machine is a workspace and the clients that are installed beside it.
+// machine is a workspace and a PATH with some package clients.
 type machine struct {
 	t         *testing.T
 	workspace string
@@ -68,19 +68,50 @@ func (m *machine) read(dir, name string) string {
 	return string(data)
 }
 
-// pin runs the command and returns what it printed and the last line it said.
+// pin runs the command and returns its standard output and the last line of standard error.
 func (m *machine) pin(wantCode int, args ...string) (stdout, last string) {
 	m.t.Helper()
-	code, stdout, said := m.run(args...)
+	code, stdout, stderr := m.run(args...)
 	if code != wantCode {
-		m.t.Fatalf("pin %s: exit code %d, want %d; it said:\n%s", strings.Join(args, " "), code, wantCode, said)
+		m.t.Fatalf("pin %s: exit code %d, want %d; standard error:\n%s", strings.Join(args, " "), code, wantCode, stderr)
 	}
 	left, globErr := filepath.Glob(filepath.Join(os.Getenv("TMPDIR"), "*"))
 	if globErr != nil || len(left) > 0 {
-		m.t.Errorf("pin %s left temporary files behind: %v %v", strings.Join(args, " "), left, globErr)
+		m.t.Errorf("pin %s left temporary files: %v %v", strings.Join(args, " "), left, globErr)
 	}
-	lines := strings.Split(strings.TrimSpace(said), "\n")
+	lines := strings.Split(strings.TrimSpace(stderr), "\n")
 	return stdout, lines[len(lines)-1]
+}
+
+// fails runs the command, which must exit with wantCode, print an error that contains want and leave every file of the workspace
+// as it is. It returns the standard output.
+func (m *machine) fails(wantCode int, want string, args ...string) (stdout string) {
+	m.t.Helper()
+	before := m.files()
+	stdout, last := m.pin(wantCode, args...)
+	if !strings.Contains(last, want) {
+		m.t.Errorf("pin %s: error %q, want %q in it", strings.Join(args, " "), last, want)
+	}
+	if after := m.files(); after != before {
+		m.t.Errorf("pin %s changed the workspace from\n%s\nto\n%s", strings.Join(args, " "), before, after)
+	}
+	return stdout
+}
+
+// files returns the names and contents of all files of the workspace.
+func (m *machine) files() string {
+	m.t.Helper()
+	var b strings.Builder
+	err := filepath.WalkDir(m.workspace, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			b.WriteString(path + "\n" + m.read("", path) + "\n")
+		}
+		return err
+	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return b.String()
 }
 
 func (m *machine) run(args ...string) (code int, stdout, stderr string) {
@@ -94,68 +125,64 @@ func (m *machine) run(args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), err.String()
 }
 
-func TestWrongUseExitsWith2AndOneLine(t *testing.T) {
+func TestUsage(t *testing.T) {
 	for _, tc := range []struct{ args, want string }{
 		{"", "expected one of"},
 		{"deb --arch mips tzdata", "--arch must be one of"},
-		{"deb Bad_Name", `"Bad_Name" is neither the name of a Debian package nor an unpacked entry`},
-		{"deb -- -o=evil", `"-o=evil" is neither`},
-		{"wheel new", "a new repository needs PROJECT, --platform and --build-file"},
-		{"wheel Bad", "lower case letters, digits and underscores"},
-		{"wheel x numpy>=2", "is not PROJECT or PROJECT==VERSION"},
-		{"wheel x numpy --platform=Any", "is not a tag"},
-		{"wheel x numpy --python=3", "is not a version such as 3.11"},
-		{"wheel x numpy --build-file=BUILD", "is not a label"},
-		{"wheel --platform=any", "belong to one REPOSITORY"},
-		{"archive 4.0", `third_party/zed/lock.json has no archive "4.0"`},
-		{"go latest", "is not a version of Go"},
-		{"go 1.26.8 --platform=linux", "is not GOOS-GOARCH"},
+		{"deb Bad_Name", `invalid name "Bad_Name": expected a Debian package or an unpacked entry`},
+		{"deb -- -o=evil", `invalid name "-o=evil"`},
+		{"wheel new", "a new repository requires PROJECT, --platform and --build-file"},
+		{"wheel Bad", "expected lower case letters, digits and underscores"},
+		{"wheel x numpy>=2", "expected PROJECT or PROJECT==VERSION"},
+		{"wheel x numpy --platform=Any", `invalid --platform "Any": expected a tag`},
+		{"wheel x numpy --python=3", `invalid --python "3": expected a version such as 3.11`},
+		{"wheel x numpy --build-file=BUILD", `invalid --build-file "BUILD": expected a label`},
+		{"wheel --platform=any", "require REPOSITORY"},
+		{"archive 4.0", `"4.0" not found in archives of third_party/zed/lock.json`},
+		{"go latest", `invalid Go version "latest"`},
+		{"go 1.26.8 --platform=linux", `invalid --platform "linux": expected GOOS-GOARCH`},
 	} {
 		t.Run(tc.args, func(t *testing.T) {
 			m := newMachine(t, "apt-get", "apt-config", "python3", "go")
-			code, _, said := m.run(strings.Fields(tc.args)...)
+			code, _, stderr := m.run(strings.Fields(tc.args)...)
 			if code != 2 {
 				t.Errorf("exit code %d, want 2", code)
 			}
-			if strings.Count(said, "\n") != 1 || !strings.Contains(said, tc.want) {
-				t.Errorf("said %q, want one line with %q", said, tc.want)
+			if strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, tc.want) {
+				t.Errorf("standard error %q, want one line with %q", stderr, tc.want)
 			}
 		})
 	}
 }
 
-func TestHelpNamesEveryCommand(t *testing.T) {
+func TestHelp(t *testing.T) {
 	out, _ := newMachine(t).pin(0, "--help")
 	for _, want := range []string{"archive ", "base ", "deb ", "wheel ", "wheels ", "go <version>"} {
 		if !strings.Contains(out, want) {
-			t.Errorf("--help does not mention %q:\n%s", want, out)
+			t.Errorf("--help has no command %q:\n%s", want, out)
 		}
 	}
 }
 
-func TestWorkspaceWithoutLocksIsWrongUse(t *testing.T) {
+func TestWorkspace_noLockFile(t *testing.T) {
 	m := newMachine(t, "apt-get", "apt-config")
 	m.workspace = t.TempDir()
-	if _, said := m.pin(2, "deb"); !strings.Contains(said, debLock+" is not there") {
-		t.Errorf("said %q", said)
-	}
+	m.fails(2, debLock+" not found", "deb")
 }
 
-func TestMissingClientSaysWhatToInstall(t *testing.T) {
+func TestClient_notFound(t *testing.T) {
 	for _, tc := range []struct{ args, want string }{
-		{"deb tzdata", "apt-get is not on PATH: Debian packages are pinned on a machine that has apt"},
-		{"wheel x numpy --platform=any --build-file=//x:x", "python3 is not on PATH: wheels are fetched with 'python3 -m pip': install python3 and python3-pip"},
-		{"go 1.26.8", "go is not on PATH: install any Go"},
+		{"deb tzdata", "apt-get not found on PATH: pin Debian packages on a machine that has apt"},
+		{"wheel x numpy --platform=any --build-file=//x:x", "python3 not found on PATH: install python3 and python3-pip"},
+		{"go 1.26.8", "go not found on PATH: install any version of Go"},
 	} {
 		t.Run(tc.args, func(t *testing.T) {
-			if _, said := newMachine(t).pin(1, strings.Fields(tc.args)...); !strings.Contains(said, tc.want) {
-				t.Errorf("said %q, want %q", said, tc.want)
-			}
+			newMachine(t).fails(1, tc.want, strings.Fields(tc.args)...)
 		})
 	}
 }
 
-func TestGoPrintsThePins(t *testing.T) {
+func TestGo(t *testing.T) {
 	m := newMachine(t, "go")
 	m.write(m.answers, "toolchain.zip", "a Go SDK")
 	answer, err := json.Marshal(map[string]string{"Zip": filepath.Join(m.answers, "toolchain.zip")})
@@ -169,10 +196,10 @@ func TestGoPrintsThePins(t *testing.T) {
 		`"linux-amd64": "` + sha256Hex("a Go SDK") + `"`,
 	} {
 		if !strings.Contains(out, want) {
-			t.Errorf("printed %q, want %q in it", out, want)
+			t.Errorf("output %q, want %q in it", out, want)
 		}
 	}
-	if _, said := m.pin(1, "go", "1.26.9"); said != "pin go: golang.org/toolchain@v0.0.1-go1.26.9.linux-amd64: not found" {
-		t.Errorf("said %q", said)
+	if _, last := m.pin(1, "go", "1.26.9"); last != "pin go: golang.org/toolchain@v0.0.1-go1.26.9.linux-amd64: not found" {
+		t.Errorf("error %q", last)
 	}
 }

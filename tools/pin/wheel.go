@@ -7,31 +7,31 @@ import (
 	"regexp"
 	"strings"
 
+	"krabby.dev/krabby/internal/cli"
 	"krabby.dev/krabby/tools/pin/lock"
 	"krabby.dev/krabby/tools/pin/pip"
-	"krabby.dev/krabby/tools/program"
 )
 
 const (
 	wheelLock = "third_party/python/lock.json"
 	wheels    = "wheels"
 
-	// The Python of the images, for a new repository that names none.
+	// The Python version of a new repository without --python: that of the images.
 	defaultPython = "3.11"
 )
 
 type wheelCmd struct {
-	Repository  string   `arg:"" optional:"" help:"Name of the Bazel repository. Without one, every entry is fetched at its version."`
-	Requirement string   `arg:"" optional:"" name:"project==version" help:"What to pin; the newest version if it names none, the locked one if left out."`
-	Platform    []string `help:"Platform tag of pip, such as manylinux_2_28_aarch64 or any; can be repeated." placeholder:"TAG"`
-	Python      string   `help:"Python version that the wheel is for (${default_python} for a new repository)." placeholder:"VERSION"`
+	Repository  string   `arg:"" optional:"" help:"Name of the Bazel repository. Without one, every entry is pinned again at its version."`
+	Requirement string   `arg:"" optional:"" name:"project==version" help:"Wheel to pin: the newest version if there is no version, the locked wheel if left out."`
+	Platform    []string `help:"Platform tag of pip, such as manylinux_2_28_aarch64 or any. Can be repeated." placeholder:"TAG"`
+	Python      string   `help:"Python version of the wheel (${default_python} for a new repository)." placeholder:"VERSION"`
 	BuildFile   string   `help:"Label of the repository's BUILD file." placeholder:"LABEL"`
-	Check       bool     `help:"Write nothing; print what would change and exit with 1 if anything would."`
+	checkFlag
 }
 
 func (*wheelCmd) Help() string {
-	return `A new repository needs PROJECT, --platform and --build-file; name it in MODULE.bazel too (use_repo). Each wheel is downloaded
-by this machine's pip and hashed here.`
+	return `A new repository requires PROJECT, --platform and --build-file, and an entry in use_repo of MODULE.bazel. This machine's pip
+downloads each wheel.`
 }
 
 var (
@@ -42,32 +42,32 @@ var (
 	labelForm       = regexp.MustCompile(`^//[^\s:]+:[^\s:]+$`)
 )
 
-// Validate is kong's hook.
+// Validate is called by kong.
 func (w *wheelCmd) Validate() error {
 	if w.Repository == "" && (len(w.Platform) > 0 || w.Python != "" || w.BuildFile != "") {
-		return fmt.Errorf("--platform, --python and --build-file belong to one REPOSITORY")
+		return fmt.Errorf("--platform, --python and --build-file require REPOSITORY")
 	}
 	if w.Repository != "" && !repositoryName.MatchString(w.Repository) {
-		return fmt.Errorf("repository %q: lower case letters, digits and underscores, please", w.Repository)
+		return fmt.Errorf("invalid repository %q: expected lower case letters, digits and underscores", w.Repository)
 	}
 	if w.Requirement != "" && !requirementForm.MatchString(w.Requirement) {
-		return fmt.Errorf("%q is not PROJECT or PROJECT==VERSION", w.Requirement)
+		return fmt.Errorf("invalid requirement %q: expected PROJECT or PROJECT==VERSION", w.Requirement)
 	}
 	if w.Python != "" && !pythonForm.MatchString(w.Python) {
-		return fmt.Errorf("--python %q is not a version such as 3.11", w.Python)
+		return fmt.Errorf("invalid --python %q: expected a version such as 3.11", w.Python)
 	}
 	for _, p := range w.Platform {
 		if !platformForm.MatchString(p) {
-			return fmt.Errorf("--platform %q is not a tag such as manylinux_2_28_aarch64", p)
+			return fmt.Errorf("invalid --platform %q: expected a tag such as manylinux_2_28_aarch64", p)
 		}
 	}
 	if w.BuildFile != "" && !labelForm.MatchString(w.BuildFile) {
-		return fmt.Errorf("--build-file %q is not a label such as //third_party/x:x.BUILD.bazel", w.BuildFile)
+		return fmt.Errorf("invalid --build-file %q: expected a label such as //third_party/x:x.BUILD.bazel", w.BuildFile)
 	}
 	return nil
 }
 
-func (w *wheelCmd) Run(ctx context.Context, root *cli, c *program.Console) error {
+func (w *wheelCmd) Run(ctx context.Context, root *flags, c *cli.Console) error {
 	f, err := root.readLock(wheelLock)
 	if err != nil {
 		return err
@@ -81,12 +81,12 @@ func (w *wheelCmd) Run(ctx context.Context, root *cli, c *program.Console) error
 	}
 	for i, name := range repositories {
 		entry, _ := f.Entry(wheels, name)
-		request, err := request(entry)
+		request, err := readRequest(entry)
 		if err != nil {
 			return fmt.Errorf("%s: %s: %w", wheelLock, name, err)
 		}
 		c.Progress("[%d/%d] %s: %s %s", i+1, len(repositories), name, request.Project, orNewest(request.Version))
-		wheel, err := downloadOne(ctx, request)
+		wheel, err := downloadWheel(ctx, request)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -95,13 +95,13 @@ func (w *wheelCmd) Run(ctx context.Context, root *cli, c *program.Console) error
 	return finish(c, f, wheelLock, w.Check)
 }
 
-// apply puts what the command line says into the entry, new or not.
+// apply sets the fields of the command line in the entry, which may be new.
 func (w *wheelCmd) apply(f *lock.File) error {
 	fields := lock.Entry{}
 	if _, ok := f.Entry(wheels, w.Repository); !ok {
 		if w.Requirement == "" || len(w.Platform) == 0 || w.BuildFile == "" {
-			return program.Usagef("%s is new: a new repository needs PROJECT, --platform and --build-file (known: %s)",
-				w.Repository, strings.Join(f.Names(wheels), ", "))
+			return cli.Usagef("%q not found in %s: a new repository requires PROJECT, --platform and --build-file (known: %s)",
+				w.Repository, wheelLock, strings.Join(f.Names(wheels), ", "))
 		}
 		fields["python"] = defaultPython
 	}
@@ -126,7 +126,7 @@ func (w *wheelCmd) apply(f *lock.File) error {
 	return nil
 }
 
-func request(entry lock.Entry) (r pip.Request, err error) {
+func readRequest(entry lock.Entry) (r pip.Request, err error) {
 	if r.Project, err = entry.String("project"); err != nil {
 		return r, err
 	}
@@ -136,11 +136,12 @@ func request(entry lock.Entry) (r pip.Request, err error) {
 	if r.Platforms, err = entry.Strings("platforms"); err != nil {
 		return r, err
 	}
-	r.Version, _ = entry["version"].(string) // None: the newest.
+	r.Version, _ = entry["version"].(string) // Without a version, the newest.
 	return r, nil
 }
 
-func downloadOne(ctx context.Context, r pip.Request) (pip.Wheel, error) {
+// downloadWheel downloads a wheel and returns its name, hash and version.
+func downloadWheel(ctx context.Context, r pip.Request) (pip.Wheel, error) {
 	dir, err := os.MkdirTemp("", "pin-wheel-")
 	if err != nil {
 		return pip.Wheel{}, err

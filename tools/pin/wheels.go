@@ -10,11 +10,11 @@ import (
 	"slices"
 	"strings"
 
+	"krabby.dev/krabby/internal/cli"
 	"krabby.dev/krabby/tools/layer/wheel"
 	"krabby.dev/krabby/tools/layer/wheel/pep440"
 	"krabby.dev/krabby/tools/pin/lock"
 	"krabby.dev/krabby/tools/pin/pip"
-	"krabby.dev/krabby/tools/program"
 )
 
 const (
@@ -24,33 +24,33 @@ const (
 	environments = "environments"
 	groups       = "groups"
 
-	// How often pip may be asked again for what it did not know to be needed.
+	// Limit for the calls of pip: each call adds the requirements that the call before left unmet.
 	maxRounds = 5
 )
 
 type wheelsCmd struct {
-	Environment []string `arg:"" optional:"" help:"Environments to pin. Without any, all are."`
-	Upgrade     bool     `help:"Take the newest versions that the requirements allow. Without it, what is locked stays where it can."`
-	Check       bool     `help:"Write nothing; print what would change and exit with 1 if anything would."`
+	Environment []string `arg:"" optional:"" help:"Environments to pin. Without any, all are pinned."`
+	Upgrade     bool     `help:"Pin the newest versions that the requirements allow. Without it, locked versions stay where possible."`
+	checkFlag
 }
 
 func (*wheelsCmd) Help() string {
-	return `The requirements and the environments are written by hand, in ` + wheelRequirements + `. The lock of an environment has what
-they lead to there, by the markers of that Python and machine, whatever this one is. Wheels only: nothing is built, and
-nothing of a wheel runs.`
+	return `The requirements and the environments are written by hand, in ` + wheelRequirements + `. Each environment has one fully
+resolved lock file. Markers are evaluated for the environment, not for this machine. Only wheels are used; none of their code runs.`
 }
 
-// environment is one lock: a Python on a machine.
+// environment is a Python on a machine, which has one lock file.
 type environment struct {
 	name   string
 	target wheel.Target
 }
 
-func (e environment) lock() string {
+// lockPath returns the path of the lock file in the workspace.
+func (e environment) lockPath() string {
 	return filepath.Join(filepath.Dir(wheelRequirements), e.name+".lock.json")
 }
 
-func (w *wheelsCmd) Run(ctx context.Context, root *cli, c *program.Console) error {
+func (w *wheelsCmd) Run(ctx context.Context, root *flags, c *cli.Console) error {
 	requirements, err := root.readLock(wheelRequirements)
 	if err != nil {
 		return err
@@ -63,9 +63,9 @@ func (w *wheelsCmd) Run(ctx context.Context, root *cli, c *program.Console) erro
 	if err != nil {
 		return fmt.Errorf("%s: %w", wheelRequirements, err)
 	}
-	var stale error
+	var outdated error
 	for _, e := range envs {
-		f, err := lock.ReadOrNew(filepath.Join(root.Workspace, e.lock()))
+		f, err := lock.ReadOrNew(filepath.Join(root.Workspace, e.lockPath()))
 		if err != nil {
 			return err
 		}
@@ -78,28 +78,24 @@ func (w *wheelsCmd) Run(ctx context.Context, root *cli, c *program.Console) erro
 			return fmt.Errorf("%s: %w", e.name, err)
 		}
 		f.Replace(wheels, entries)
-		if err := finish(c, f, e.lock(), w.Check); err != nil && !w.Check {
+		if err := finish(c, f, e.lockPath(), w.Check); err != nil && !w.Check {
 			return err
-		} else if stale == nil {
-			stale = err
+		} else if outdated == nil {
+			outdated = err
 		}
 	}
-	return stale
+	return outdated
 }
 
-// environments finds what the arguments name, or without any all.
+// environments returns the environments of the arguments, or all environments if there are no arguments.
 func (w *wheelsCmd) environments(requirements *lock.File) ([]environment, error) {
-	known := requirements.Names(environments)
-	names := w.Environment
-	if len(names) == 0 {
-		names = known
+	names, err := selected(requirements, wheelRequirements, environments, w.Environment)
+	if err != nil {
+		return nil, err
 	}
 	var all []environment
 	for _, name := range names {
-		entry, ok := requirements.Entry(environments, name)
-		if !ok {
-			return nil, program.Usagef("%q is no environment of %s (%s)", name, wheelRequirements, strings.Join(known, ", "))
-		}
+		entry, _ := requirements.Entry(environments, name)
 		e := environment{name: name}
 		var errs [3]error
 		e.target.Python, errs[0] = entry.String("python")
@@ -117,7 +113,7 @@ func (w *wheelsCmd) environments(requirements *lock.File) ([]environment, error)
 	return all, nil
 }
 
-// readRoots reads the requirements of each group.
+// readRoots returns the requirements of each group.
 func readRoots(requirements *lock.File) (map[string][]wheel.Root, error) {
 	roots := map[string][]wheel.Root{}
 	for _, group := range requirements.Names(groups) {
@@ -131,7 +127,7 @@ func readRoots(requirements *lock.File) (map[string][]wheel.Root, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", group, err)
 			}
-			roots[group] = append(roots[group], wheel.Root{By: "the group " + group, Requirement: r})
+			roots[group] = append(roots[group], wheel.Root{By: "group " + group, Requirement: r})
 		}
 	}
 	return roots, nil
@@ -141,12 +137,12 @@ func readRoots(requirements *lock.File) (map[string][]wheel.Root, error) {
 type resolver struct {
 	environment
 	roots   map[string][]wheel.Root
-	locked  *lock.File // What to stay with, nil for the newest.
-	console *program.Console
+	locked  *lock.File // Versions to keep; nil for the newest.
+	console *cli.Console
 }
 
-// resolve asks pip, until everything is there that our own reading of the
-// wheels finds to be needed; what nothing needs is left out.
+// resolve calls pip until all requirements of the wheels are met, and leaves out wheels that no requirement leads to. It evaluates
+// the requirements itself because pip evaluates markers for this machine.
 func (r *resolver) resolve(ctx context.Context) (map[string]lock.Entry, error) {
 	var roots []wheel.Root
 	for _, group := range r.groups() {
@@ -159,7 +155,7 @@ func (r *resolver) resolve(ctx context.Context) (map[string]lock.Entry, error) {
 			return nil, fmt.Errorf("%s: %w", root.By, err)
 		}
 		if ok {
-			wanted = append(wanted, bare(root.Requirement))
+			wanted = append(wanted, unconditional(root.Requirement))
 		}
 	}
 	for range maxRounds {
@@ -172,19 +168,19 @@ func (r *resolver) resolve(ctx context.Context) (map[string]lock.Entry, error) {
 		}
 		before := len(wanted)
 		for _, u := range unmet {
-			if !slices.Contains(wanted, bare(u.Requirement)) {
-				wanted = append(wanted, bare(u.Requirement))
+			if text := unconditional(u.Requirement); !slices.Contains(wanted, text) {
+				wanted = append(wanted, text)
 			}
 		}
 		if len(wanted) == before {
 			return nil, errors.New(unmet[0].String())
 		}
 	}
-	return nil, fmt.Errorf("pip was asked %d times, and there is still something missing", maxRounds)
+	return nil, fmt.Errorf("requirements are still unmet after %d calls of pip", maxRounds)
 }
 
-// bare is a requirement without its condition, as pip has to take it.
-func bare(r wheel.Requirement) string {
+// unconditional returns a requirement without its marker.
+func unconditional(r wheel.Requirement) string {
 	text := r.Project
 	if len(r.Extras) > 0 {
 		text += "[" + strings.Join(r.Extras, ",") + "]"
@@ -192,8 +188,8 @@ func bare(r wheel.Requirement) string {
 	return text + r.Specifier.String()
 }
 
-// round asks pip once, and returns what is needed of what came, and what else is.
-func (r *resolver) round(ctx context.Context, wanted []string, roots []wheel.Root) (_ map[string]lock.Entry, _ []wheel.Unmet, err error) {
+// round calls pip once. It returns the entries of the needed wheels or, if wheels are missing, the unmet requirements.
+func (r *resolver) round(ctx context.Context, wanted []string, roots []wheel.Root) (_ map[string]lock.Entry, _ []wheel.UnmetRequirement, err error) {
 	dir, err := os.MkdirTemp("", "pin-wheels-")
 	if err != nil {
 		return nil, nil, err
@@ -203,7 +199,7 @@ func (r *resolver) round(ctx context.Context, wanted []string, roots []wheel.Roo
 		Requirements: wanted, Constraints: r.constraints(roots), Python: r.target.Python, Platforms: r.target.Platforms(),
 	})
 	if err != nil && r.locked != nil {
-		err = fmt.Errorf("%w (if locked versions are in the way: --upgrade)", err)
+		err = fmt.Errorf("%w (--upgrade ignores the locked versions)", err)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -235,14 +231,14 @@ func (r *resolver) round(ctx context.Context, wanted []string, roots []wheel.Roo
 			delete(set, project)
 		}
 	}
-	if err := set.Fit(r.target); err != nil {
+	if err := set.CheckTarget(r.target); err != nil {
 		return nil, nil, err
 	}
 	entries, err := r.entries(dir, set)
 	return entries, nil, err
 }
 
-// constraints hold what is locked, unless the requirements exclude it now.
+// constraints returns the locked versions that the requirements allow.
 func (r *resolver) constraints(roots []wheel.Root) []string {
 	if r.locked == nil {
 		return nil
@@ -265,11 +261,11 @@ func (r *resolver) constraints(roots []wheel.Root) []string {
 	return all
 }
 
-// entries are what the lock says of a set, with the groups that need each wheel.
+// entries returns the entries of the lock file for a set of wheels, with the groups that need each wheel.
 func (r *resolver) entries(dir string, set wheel.Set) (map[string]lock.Entry, error) {
 	entries := map[string]lock.Entry{}
 	for project, w := range set {
-		sum, err := pip.Sum(filepath.Join(dir, w.Name))
+		sum, err := lock.SHA256(filepath.Join(dir, w.Name))
 		if err != nil {
 			return nil, err
 		}

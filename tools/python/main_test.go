@@ -8,23 +8,15 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bazelbuild/rules_go/go/runfiles"
+	"krabby.dev/krabby/internal/testfile"
 )
 
-// roots are the flags that name the pinned archives.
+// roots returns the flags with the pinned archives.
 func roots(t *testing.T) []string {
 	t.Helper()
 	var flags []string
 	for _, variable := range []string{"SYSTEM", "PACKAGES"} {
-		value := os.Getenv(variable)
-		if value == "" && os.Getenv("TEST_TARGET") == "" {
-			t.Skipf("%s is not set", variable)
-		}
-		path, err := runfiles.Rlocation(value)
-		if err != nil {
-			t.Fatal(err)
-		}
-		flags = append(flags, "--root="+path)
+		flags = append(flags, "--root="+testfile.Find(t, variable))
 	}
 	return flags
 }
@@ -38,7 +30,7 @@ func script(t *testing.T, lines ...string) string {
 	return path
 }
 
-func TestAProgramSeesThePinnedPythonOnly(t *testing.T) {
+func TestRun_pinnedInterpreter(t *testing.T) {
 	t.Setenv("PYTHONPATH", "/nowhere")
 	t.Setenv("SECRET", "of the caller")
 	program := script(t,
@@ -48,9 +40,9 @@ func TestAProgramSeesThePinnedPythonOnly(t *testing.T) {
 		"sys.exit(7)",
 	)
 	var stdout, stderr bytes.Buffer
-	code := run(append(roots(t), "--", program, "--flag", "two words"), &stdout, &stderr)
+	code := pythonTool().Run(t.Context(), append(roots(t), "--", program, "--flag", "two words"), &stdout, &stderr)
 	if code != 7 || stderr.Len() > 0 {
-		t.Fatalf("exit code %d, want the program's, 7; stderr:\n%s", code, &stderr)
+		t.Fatalf("exit code %d, want 7 of the program; standard error:\n%s", code, &stderr)
 	}
 	var got struct {
 		Version             [2]int
@@ -64,26 +56,26 @@ func TestAProgramSeesThePinnedPythonOnly(t *testing.T) {
 	}
 	root := filepath.Dir(got.Prefix)
 	if got.Version != [2]int{3, 11} || filepath.Base(got.Prefix) != "usr" || !strings.HasPrefix(filepath.Base(root), "python-") {
-		t.Errorf("Python %v in %s, want 3.11 in a folder of its own", got.Version, got.Prefix)
+		t.Errorf("Python %v in %s, want 3.11 in a temporary directory", got.Version, got.Prefix)
 	}
 	for _, file := range append(got.Libraries, got.Numpy, got.Onnx) {
 		if !strings.HasPrefix(file, root+"/") {
-			t.Errorf("%s was loaded, want only what is in %s", file, root)
+			t.Errorf("the program loaded %s, want files in %s only", file, root)
 		}
 	}
 	if len(got.Libraries) == 0 {
-		t.Error("no libraries were found to check")
+		t.Error("no libraries found")
 	}
 	if strings.Join(got.Args, "|") != "--flag|two words" {
 		t.Errorf("arguments = %q", got.Args)
 	}
 	for _, name := range got.Environment {
 		if name == "SECRET" {
-			t.Errorf("environment = %q, want nothing of the caller's", got.Environment)
+			t.Errorf("environment = %q, want no variable of the caller", got.Environment)
 		}
 	}
 	if _, err := os.Stat(root); err == nil {
-		t.Errorf("%s is still there", root)
+		t.Errorf("the run left %s", root)
 	}
 }
 
@@ -98,8 +90,8 @@ func TestUsage(t *testing.T) {
 		"no archive": {[]string{"--root=/nowhere.tar", "--", "a.py"}, 1, "unpacking /nowhere.tar"},
 	} {
 		var stdout, stderr bytes.Buffer
-		if code := run(test.args, &stdout, &stderr); code != test.code || !strings.Contains(stderr.String(), test.want) {
-			t.Errorf("%s: exit code %d, stderr %q; want %d and %q", name, code, &stderr, test.code, test.want)
+		if code := pythonTool().Run(t.Context(), test.args, &stdout, &stderr); code != test.code || !strings.Contains(stderr.String(), test.want) {
+			t.Errorf("%s: exit code %d, standard error %q; want %d and %q", name, code, &stderr, test.code, test.want)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-"""The rule `python_outputs`: a folder that a Python program writes, with a pinned interpreter and pinned packages.
+"""The rule `python_outputs`, which runs a Python program with a pinned interpreter and pinned packages.
 
 ```starlark
 load("//tools/python:python.bzl", "python_outputs")
@@ -9,8 +9,6 @@ python_outputs(
     main = "reference.py",
 )
 ```
-
-The program is called with its `args` and then the folder.
 """
 
 def _python_outputs_impl(ctx):
@@ -34,13 +32,14 @@ def _python_outputs_impl(ctx):
 python_outputs = rule(
     implementation = _python_outputs_impl,
     attrs = {
-        "args": attr.string_list(doc = "Arguments of the program, before the folder."),
-        "main": attr.label(allow_single_file = [".py"], doc = "The program.", mandatory = True),
-        "srcs": attr.label_list(allow_files = [".py"], doc = "Modules in the program's folder that it imports."),
+        "args": attr.string_list(doc = "Arguments of the program, before the path of the output directory."),
+        "main": attr.label(allow_single_file = [".py"], doc = "Python program to run.", mandatory = True),
+        "srcs": attr.label_list(allow_files = [".py"], doc = "Modules in the directory of the program that it imports."),
         "_root": attr.label_list(default = [Label("//tools/python:system"), Label("//tools/python:packages")], allow_files = [".tar"]),
         "_tool": attr.label(cfg = "exec", default = Label("//tools/python"), executable = True),
     },
-    doc = """Runs a Python program that writes a folder, which is the target's only output.
+    doc = """Runs a Python program that writes a directory, which is the only output of the target.
 
-It runs Debian's Python with numpy and onnx, the wheels of the group `export` in //third_party/python:requirements.json, on x86_64.""",
+The program gets its `args` and the path of the directory. It runs on x86_64 with Debian's Python, numpy and onnx: the wheels of the
+group `export` in //third_party/python:requirements.json.""",
 )

@@ -1,7 +1,7 @@
-// Package rootfs runs programs from a root file system that layer rules made, on the machine itself and without being root,
-// so that what builds run, and what is measured, is the same everywhere.
+// Package rootfs unpacks root file systems of layer rules and runs their programs on this machine, without privileges. Builds and
+// benchmarks use it to run the same programs on all machines.
 //
-// It must never know which program it runs.
+// It must not depend on which program it runs.
 package rootfs
 
 import (
@@ -15,8 +15,8 @@ import (
 	"strings"
 )
 
-// Unpack writes what a tar of files, directories and links holds into dir and nothing beyond it, as the user that we are.
-// Several may be unpacked into one folder, as the layers of an image.
+// Unpack unpacks a tar of files, directories and links into dir, owned by the current user. Several tars can be unpacked into one
+// directory, like the layers of an image. A path that leads out of dir and a second file at the same path are errors.
 func Unpack(archive, dir string) error {
 	f, err := os.Open(archive)
 	if err != nil {
@@ -47,7 +47,7 @@ func Unpack(archive, dir string) error {
 		case tar.TypeLink:
 			err = root.Link(strings.TrimLeft(header.Linkname, "/"), name)
 		default:
-			err = fmt.Errorf("found an entry of type %q, expected a file, directory or link", header.Typeflag)
+			err = fmt.Errorf("found entry type %q, expected a file, directory or link", header.Typeflag)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", header.Name, err)
@@ -55,7 +55,7 @@ func Unpack(archive, dir string) error {
 	}
 }
 
-// link makes a symbolic link. What was absolute in the image is made relative: the folder is its root.
+// link creates a symbolic link. An absolute target becomes relative to the root, which is the directory.
 func link(root *os.Root, name, target string) error {
 	if filepath.IsAbs(target) {
 		relative, err := filepath.Rel("/"+filepath.Dir(name), target)
@@ -65,7 +65,7 @@ func link(root *os.Root, name, target string) error {
 		target = relative
 	}
 	// Layers repeat the links of a merged /usr.
-	if there, err := root.Readlink(name); err == nil && there == target {
+	if existing, err := root.Readlink(name); err == nil && existing == target {
 		return nil
 	}
 	return root.Symlink(target, name)
@@ -80,7 +80,8 @@ func unpackFile(root *os.Root, name string, mode os.FileMode, content io.Reader)
 	return errors.Join(err, f.Close())
 }
 
-// Command is a program of an unpacked root file system, of x86-64, with its own libraries. It sees the machine's files.
+// Command returns a command that runs a program of an unpacked root file system with the libraries of that file system, on x86-64.
+// The program has access to the files of the machine.
 func Command(dir, program string, args ...string) *exec.Cmd {
 	libraries := filepath.Join(dir, "usr/lib/x86_64-linux-gnu")
 	call := []string{"--library-path", libraries, filepath.Join(dir, program)}

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-func TestUnpackKeepsToItsFolder(t *testing.T) {
+func TestUnpack(t *testing.T) {
 	pack := func(t *testing.T, entries ...tar.Header) string {
 		t.Helper()
 		var archive bytes.Buffer
@@ -45,7 +45,7 @@ func TestUnpackKeepsToItsFolder(t *testing.T) {
 			t.Errorf("lib/b = %q, %v, want xxx", got, err)
 		}
 	})
-	t.Run("an absolute link and its repetition", func(t *testing.T) {
+	t.Run("repeated absolute link", func(t *testing.T) {
 		dir := t.TempDir()
 		link := tar.Header{Typeflag: tar.TypeSymlink, Name: "usr/lib/l", Linkname: "/etc/a"}
 		file := tar.Header{Typeflag: tar.TypeReg, Name: "etc/a", Mode: 0o644, Size: 2}
@@ -58,25 +58,25 @@ func TestUnpackKeepsToItsFolder(t *testing.T) {
 		}
 	})
 	for name, entries := range map[string][]tar.Header{
-		"upwards":        {{Typeflag: tar.TypeReg, Name: "../a", Size: 1}},
-		"through a link": {{Typeflag: tar.TypeSymlink, Name: "out", Linkname: "/tmp"}, {Typeflag: tar.TypeReg, Name: "out/a", Size: 1}},
-		"through a relative link": {
+		"path leads out":      {{Typeflag: tar.TypeReg, Name: "../a", Size: 1}},
+		"path through a link": {{Typeflag: tar.TypeSymlink, Name: "out", Linkname: "/tmp"}, {Typeflag: tar.TypeReg, Name: "out/a", Size: 1}},
+		"path through a relative link": {
 			{Typeflag: tar.TypeDir, Name: "usr/", Mode: 0o755},
 			{Typeflag: tar.TypeSymlink, Name: "usr/out", Linkname: "../../"},
 			{Typeflag: tar.TypeReg, Name: "usr/out/a", Size: 1},
 		},
-		"another link of that name": {
+		"conflicting link": {
 			{Typeflag: tar.TypeSymlink, Name: "lib", Linkname: "usr/lib"},
 			{Typeflag: tar.TypeSymlink, Name: "lib", Linkname: "usr/lib64"},
 		},
-		"a file twice":          {{Typeflag: tar.TypeReg, Name: "a", Size: 1}, {Typeflag: tar.TypeReg, Name: "a", Size: 1}},
-		"a device":              {{Typeflag: tar.TypeChar, Name: "null"}},
-		"a hard link to above":  {{Typeflag: tar.TypeLink, Name: "a", Linkname: "../above"}},
-		"a folder that is none": {{Typeflag: tar.TypeReg, Name: "no/folder", Size: 1}},
+		"duplicate file":      {{Typeflag: tar.TypeReg, Name: "a", Size: 1}, {Typeflag: tar.TypeReg, Name: "a", Size: 1}},
+		"device":              {{Typeflag: tar.TypeChar, Name: "null"}},
+		"hard link leads out": {{Typeflag: tar.TypeLink, Name: "a", Linkname: "../above"}},
+		"missing directory":   {{Typeflag: tar.TypeReg, Name: "no/folder", Size: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := Unpack(pack(t, entries...), t.TempDir()); err == nil {
-				t.Error("unpacked, want an error")
+				t.Error("got no error")
 			}
 		})
 	}

@@ -1,7 +1,6 @@
-// Package plot draws what policy-doctor found: values of the observation over time, as they were recorded, rebuilt and
-// corrected.
+// Package plot draws a report of package doctor: elements of the observation over time, recorded, rebuilt and corrected.
 //
-// It must never be part of what runs on a robot.
+// No robot program may import it.
 package plot
 
 import (
@@ -22,22 +21,23 @@ import (
 const (
 	width  = 10 * vg.Inch
 	height = 2.2 * vg.Inch // Of one panel.
-	// MaxPanels is how many values are drawn.
-	MaxPanels = 6
-	// maxSteps is how many steps are drawn: more would be a smear.
+	// maxSteps is the largest number of steps in a drawing; more are illegible.
 	maxSteps = 250
+
+	// MaxPanels is the largest number of elements in a drawing.
+	MaxPanels = 6
 )
 
-// WriteSVG draws the first steps of the worst slots of r as SVG, one of each quantity before a second of any: recorded,
-// rebuilt (dashed) and, where there are findings, corrected (dotted). One report gives one drawing, byte for byte.
+// WriteSVG draws the first steps of the elements with the largest residuals as SVG, one element of each quantity before a
+// second of any: recorded, rebuilt (dashed) and, if r has findings, corrected (dotted). The same report gives the same bytes.
 func WriteSVG(w io.Writer, r *doctor.Report) error {
-	slots := worst(r)
-	if len(slots) == 0 {
-		return fmt.Errorf("plot: found no value that was compared, expected one or more")
+	elements := worst(r)
+	if len(elements) == 0 {
+		return fmt.Errorf("plot: no element was compared")
 	}
-	panels := make([][]*plot.Plot, len(slots))
-	for i, slot := range slots {
-		panels[i] = []*plot.Plot{panel(r, slot)}
+	panels := make([][]*plot.Plot, len(elements))
+	for i, element := range elements {
+		panels[i] = []*plot.Plot{panel(r, element)}
 	}
 	canvas := vgsvg.New(width, height*vg.Length(len(panels)))
 	tiles := draw.Tiles{Rows: len(panels), Cols: 1, PadY: vg.Millimeter * 4, PadRight: vg.Millimeter * 3, PadTop: vg.Millimeter * 2}
@@ -50,33 +50,32 @@ func WriteSVG(w io.Writer, r *doctor.Report) error {
 	return nil
 }
 
-// worst chooses the slots: those of the current step first, as a history repeats them.
-func worst(r *doctor.Report) []doctor.Slot {
-	var first, second, chosen []doctor.Slot
+// worst returns the elements to draw.
+func worst(r *doctor.Report) []doctor.Element {
+	var first, second, chosen []doctor.Element
 	seen := map[string]bool{}
-	for _, slot := range r.Slots {
-		if !seen[slot.Quantity] {
-			seen[slot.Quantity] = true
-			first = append(first, slot)
+	for _, element := range r.Elements {
+		if !seen[element.Quantity] {
+			seen[element.Quantity] = true
+			first = append(first, element)
 		} else {
-			second = append(second, slot)
+			second = append(second, element)
 		}
 	}
-	for _, some := range [][]doctor.Slot{first, second} {
-		for _, slot := range some {
-			// What agrees is of interest only where all does.
-			if len(chosen) < MaxPanels && (!slot.Agrees || r.Slots[0].Agrees) {
-				chosen = append(chosen, slot)
-			}
+	for _, element := range append(first, second...) {
+		// Draw elements that agree only if all elements agree.
+		if len(chosen) < MaxPanels && (!element.Agrees || r.Elements[0].Agrees) {
+			chosen = append(chosen, element)
 		}
 	}
 	return chosen
 }
 
-func panel(r *doctor.Report, slot doctor.Slot) *plot.Plot {
-	s := r.Series(slot)
+// panel draws one element.
+func panel(r *doctor.Report, element doctor.Element) *plot.Plot {
+	s := r.Series(element)
 	p := plot.New()
-	p.Title.Text = fmt.Sprintf("%s: difference %.3g RMS, %.3g corrected", s.Name, slot.RMS, slot.RMSAfter)
+	p.Title.Text = fmt.Sprintf("%s: residual %.3g RMS, %.3g corrected", s.Name, element.RMS, element.RMSAfter)
 	p.X.Label.Text, p.Y.Label.Text = "s", s.Unit
 	p.Legend.Top, p.Legend.Padding = true, vg.Points(2)
 	p.Legend.TextStyle.Font.Size = 8
@@ -106,6 +105,6 @@ func panel(r *doctor.Report, slot doctor.Slot) *plot.Plot {
 			p.Legend.Add(l.name, line)
 		}
 	}
-	p.Y.Max += 0.3 * (p.Y.Max - p.Y.Min) // The legend is at the top, clear of the lines.
+	p.Y.Max += 0.3 * (p.Y.Max - p.Y.Min) // Room for the legend above the lines.
 	return p
 }

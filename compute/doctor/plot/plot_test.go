@@ -19,7 +19,7 @@ import (
 	"krabby.dev/krabby/hal/robot"
 )
 
-// report examines a robot that swings, of which the observation's joint velocities are twice what they ought to be, or not.
+// report examines a robot with swinging joints whose observation has the joint velocities multiplied by factor.
 func report(t *testing.T, factor float32) *doctor.Report {
 	t.Helper()
 	r := robot.Go1()
@@ -54,6 +54,7 @@ func report(t *testing.T, factor float32) *doctor.Report {
 	return report
 }
 
+// draw returns the drawing of r and the texts in it.
 func draw(t *testing.T, r *doctor.Report) (svg string, texts []string) {
 	t.Helper()
 	var b bytes.Buffer
@@ -75,7 +76,7 @@ func draw(t *testing.T, r *doctor.Report) (svg string, texts []string) {
 	}
 }
 
-func TestTheWorstValuesAreDrawn(t *testing.T) {
+func TestWriteSVG_largestResiduals(t *testing.T) {
 	svg, texts := draw(t, report(t, 2))
 	velocities := 0
 	for _, text := range texts {
@@ -83,7 +84,7 @@ func TestTheWorstValuesAreDrawn(t *testing.T) {
 			velocities++
 		}
 		if strings.HasPrefix(text, "joint position ") {
-			t.Errorf("%q is drawn, which agrees", text)
+			t.Errorf("drawing has %q, which agrees", text)
 		}
 	}
 	for _, want := range []string{"recorded", "rebuilt", "corrected", "rad/s"} {
@@ -92,14 +93,14 @@ func TestTheWorstValuesAreDrawn(t *testing.T) {
 		}
 	}
 	if velocities != plot.MaxPanels || !strings.Contains(svg, "stroke-dasharray") {
-		t.Errorf("%d panels, want %d", velocities, plot.MaxPanels)
+		t.Errorf("%d panels of joint velocity, want %d with dashes", velocities, plot.MaxPanels)
 	}
 	if again, _ := draw(t, report(t, 2)); again != svg {
-		t.Error("two drawings of one report differ")
+		t.Error("drawings of the same report differ")
 	}
 }
 
-func TestWhereAllAgreesOneOfEachQuantityIsDrawn(t *testing.T) {
+func TestWriteSVG_correct_oneOfEachQuantity(t *testing.T) {
 	_, texts := draw(t, report(t, 1))
 	for _, want := range []string{"base velocity x", "angular velocity x", "joint velocity FR_hip_joint"} {
 		if !slices.ContainsFunc(texts, func(text string) bool { return strings.HasPrefix(text, want+": ") }) {
@@ -107,16 +108,17 @@ func TestWhereAllAgreesOneOfEachQuantityIsDrawn(t *testing.T) {
 		}
 	}
 	if slices.Contains(texts, "corrected") {
-		t.Error("a correction is drawn where there is none")
+		t.Error("drawing has a correction without a finding")
 	}
 }
 
-func TestAWriterThatFailsIsReported(t *testing.T) {
-	if err := plot.WriteSVG(full{}, report(t, 2)); err == nil || !strings.Contains(err.Error(), "plot: writing") {
+func TestWriteSVG_writeError(t *testing.T) {
+	if err := plot.WriteSVG(failingWriter{}, report(t, 2)); err == nil || !strings.Contains(err.Error(), "plot: writing") {
 		t.Errorf("WriteSVG = %v, want an error", err)
 	}
 }
 
-type full struct{}
+// failingWriter is a full disk.
+type failingWriter struct{}
 
-func (full) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
+func (failingWriter) Write([]byte) (int, error) { return 0, io.ErrShortWrite }

@@ -1,11 +1,11 @@
-"""Writes golden.json: what the Go1 joystick policy should see and do in 100 random states.
+"""Writes golden.json: observations and actions of the Go1 joystick policy in 100 random states.
 
-An implementation of its own, in numpy and PyPI's onnxruntime, against which the Go code is tested. Run it by hand when
-the policy or the layout of its observation changes (it needs the packages numpy and onnxruntime):
+This is an independent implementation, in numpy and PyPI's onnxruntime, which the Go code is tested against. Run it by hand
+after a change of the policy or of the layout of its observation. It needs the packages numpy and onnxruntime:
 
-    python3 golden.py POLICY_FOLDER > golden.json
+    python3 golden.py POLICY_DIRECTORY > golden.json
 
-The output depends on the policy and on the version of onnxruntime (in the last digit) only.
+The output depends only on the policy and, in the last digits, on the version of onnxruntime.
 """
 
 import hashlib
@@ -22,14 +22,14 @@ SEED = 20240501
 
 
 def rotation_matrix(quaternion):
-    """The matrix that turns a vector in the base frame into the world frame, from a unit quaternion (w, x, y, z)."""
+    """Returns the 3x3 matrix from the base frame to the world frame for a unit quaternion (w, x, y, z)."""
     w, v = quaternion[0], quaternion[1:]
     cross = np.array([[0, -v[2], v[1]], [v[2], 0, -v[0]], [-v[1], v[0], 0]])
     return np.eye(3) + 2 * w * cross + 2 * cross @ cross
 
 
 def random_state(rng, default_pose):
-    """A sensor state in SI units, a command and a last action, over the whole range that a robot could meet."""
+    """Returns a sensor state in SI units, a command and a last action, as a dictionary from names to arrays."""
     quaternion = rng.normal(size=4)
     return {
         "base_velocity_mps": rng.uniform(-2, 2, 3).round(3),
@@ -43,12 +43,12 @@ def random_state(rng, default_pose):
 
 
 def observation(state, default_pose):
-    """The policy's input, float32[48]."""
-    down = rotation_matrix(state["orientation"]).T @ [0, 0, -1]
+    """Returns the input of the policy, float32 of shape [48]."""
+    gravity = rotation_matrix(state["orientation"]).T @ [0, 0, -1]
     return np.concatenate([
         state["base_velocity_mps"],
         state["angular_velocity_rad_per_sec"],
-        down,
+        gravity,
         state["position_rad"] - default_pose,
         state["velocity_rad_per_sec"],
         state["last_action"],
@@ -57,17 +57,17 @@ def observation(state, default_pose):
 
 
 def plain(values):
-    """A list that json writes with as many digits as the type has."""
+    """Returns values as floats that json writes with the digits of their own type."""
     return [float(str(v)) for v in values]
 
 
-def main(folder):
-    folder = pathlib.Path(folder)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    model = (folder / "policy.onnx").read_bytes()
+def main(directory):
+    directory = pathlib.Path(directory)
+    manifest = json.loads((directory / "manifest.json").read_text())
+    model = (directory / "policy.onnx").read_bytes()
     found, expected = hashlib.sha256(model).hexdigest(), manifest["files"]["policy.onnx"]
     if found != expected:
-        sys.exit(f"{folder}/policy.onnx: sha256: found {found}, expected {expected}")
+        sys.exit(f"{directory}/policy.onnx: sha256: found {found}, expected {expected}")
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     default_pose = np.array(manifest["default_pose_rad"])
     rng = np.random.default_rng(SEED)

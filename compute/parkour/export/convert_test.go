@@ -1,4 +1,4 @@
-// Package export_test runs the converter of checkpoints and loads what it makes.
+// Package export_test converts checkpoints by the Python program convert.py and loads the policies.
 package export_test
 
 import (
@@ -13,12 +13,11 @@ import (
 
 	"github.com/bazelbuild/rules_go/go/runfiles"
 
-	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/compute/policy/policytest"
 )
 
-// python runs a program of this folder with the pinned Python; under plain "go test" with that at KRABBY_PYTHON, which
-// has numpy and onnx.
+// python runs a program of this directory: with the pinned Python under Bazel, with the interpreter KRABBY_PYTHON, which needs
+// the packages numpy and onnx, under plain "go test".
 func python(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var command *exec.Cmd
@@ -49,7 +48,7 @@ func runfile(t *testing.T, path string) string {
 	return found
 }
 
-// checkpoints writes the checkpoints of testdata/make_checkpoint.py.
+// checkpoints returns a directory with the checkpoints of testdata/make_checkpoint.py.
 func checkpoints(t *testing.T, flags ...string) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "checkpoints")
@@ -59,22 +58,16 @@ func checkpoints(t *testing.T, flags ...string) string {
 	return dir
 }
 
-// checkSame converts the good checkpoints, which have the weights of the reference policies, and wants these.
-func checkSame(t *testing.T, dir string) {
+// checkConversion converts the valid checkpoints in dir, which have the weights of the reference policies, and compares the
+// models with those of the reference policies.
+func checkConversion(t *testing.T, dir string) {
 	t.Helper()
 	for _, kind := range []string{"teacher", "student"} {
 		out := filepath.Join(t.TempDir(), kind)
 		if _, stderr, code := python(t, "convert.py", filepath.Join(dir, kind+".pt"), out, "--kind="+kind, "--source=a test", "--license=none"); code != 0 || stderr != "" {
 			t.Fatalf("%s: exit code %d, stderr %s", kind, code, stderr)
 		}
-		got, err := policy.Load(out)
-		if err != nil {
-			t.Fatal(err)
-		}
-		want, err := policy.Load(filepath.Join(policytest.Parkour(t), kind))
-		if err != nil {
-			t.Fatal(err)
-		}
+		got, want := policytest.Load(t, out), policytest.Load(t, filepath.Join(policytest.Parkour(t), kind))
 		if fmt.Sprint(got.Files) != fmt.Sprint(want.Files) {
 			t.Errorf("%s: files = %v, want those of the reference policy, %v", kind, got.Files, want.Files)
 		}
@@ -84,27 +77,27 @@ func checkSame(t *testing.T, dir string) {
 	}
 }
 
-func TestACheckpointBecomesThePolicyOfItsWeights(t *testing.T) {
-	checkSame(t, checkpoints(t))
+func TestConvert(t *testing.T) {
+	checkConversion(t, checkpoints(t))
 }
 
-// Under Bazel there is no torch; where there is, checkpoints are its own.
-func TestACheckpointOfTorchBecomesThePolicyOfItsWeights(t *testing.T) {
+// TestConvert_torch needs torch, which the pinned Python of Bazel does not have.
+func TestConvert_torch(t *testing.T) {
 	if _, _, code := python(t, "-c", "import torch"); code != 0 {
-		t.Skip("this Python has no torch")
+		t.Skip("torch is not installed")
 	}
 	dir := checkpoints(t, "--torch")
-	checkSame(t, dir)
+	checkConversion(t, dir)
 	_, stderr, code := python(t, "convert.py", filepath.Join(dir, "command.pt"), filepath.Join(dir, "out"), "--kind=teacher", "--source=a test")
 	if code != 1 || !strings.HasPrefix(stderr, "convert: ") || !strings.Contains(stderr, "found") {
-		t.Errorf("a command in the checkpoint: exit code %d, stderr %q", code, stderr)
+		t.Errorf("checkpoint with a command: exit code %d, stderr %q", code, stderr)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "ran")); err == nil {
 		t.Error("the command in the checkpoint ran")
 	}
 }
 
-func TestCheckpointsOfAnythingElseAreRefused(t *testing.T) {
+func TestConvert_rejected(t *testing.T) {
 	dir := checkpoints(t)
 	stdout, stderr, code := python(t, "testdata/convert_all.py", dir)
 	if code != 0 {
@@ -121,39 +114,39 @@ func TestCheckpointsOfAnythingElseAreRefused(t *testing.T) {
 	const first = "model_state_dict: actor.actor_backbone.0.weight: "
 	for name, want := range map[string]string{
 		"command":      "found io.open, expected only tensors in dictionaries, lists and tuples",
-		"missing":      first + "found none, expected a tensor of shape [512, 114]",
+		"missing":      first + "tensor of shape [512, 114] not found",
 		"more":         "model_state_dict: found actor.actor_backbone.8.weight, expected only the weights of the documented network",
 		"shape":        first + "found float32 of shape [512, 113], expected float32 of shape [512, 114]",
 		"half":         first + "found float16 of shape [512, 114], expected float32",
-		"not_finite":   first + "found values that are not finite",
-		"no_estimator": "estimator_state_dict: found none, expected a dictionary of weights",
+		"not_finite":   first + "found NaN or infinity, expected finite numbers",
+		"no_estimator": "estimator_state_dict: dictionary of weights not found",
 		"beyond":       "found a tensor that ends at 1885, expected less than 1856, the size of its storage",
 		"compressed":   "data.pkl: found a compressed entry",
-		"no_storage":   "storage 0: found None bytes, expected 1856 of 4",
-		"no_version":   "found no version, expected a checkpoint as torch.save writes it",
-		"garbage":      "found a pickle that cannot be read",
-		"pickle":       "found no zip file, expected a checkpoint of PyTorch 1.6 or newer",
-		"nothing":      "found no such file",
+		"no_storage":   "storage 0 not found in the zip file",
+		"no_version":   "version not found in the zip file",
+		"garbage":      "invalid pickle: ",
+		"pickle":       "not a zip file, as checkpoints of PyTorch 1.6 and newer are",
+		"nothing":      "no such file or directory",
 	} {
 		r, ok := results[name]
 		if !ok || r.Code != 1 || !strings.HasPrefix(r.Stderr, "convert: ") || !strings.Contains(r.Stderr, want) || strings.Count(r.Stderr, "\n") != 1 {
 			t.Errorf("%s: exit code %d, stderr %q; want 1 and one line with %q", name, r.Code, r.Stderr, want)
 		}
 		if r.Made {
-			t.Errorf("%s: a policy was made", name)
+			t.Errorf("%s: a policy directory was written", name)
 		}
 	}
-	if good := results["teacher"]; good.Code != 0 || !good.Made {
-		t.Errorf("the good one: exit code %d, stderr %q", good.Code, good.Stderr)
+	if valid := results["teacher"]; valid.Code != 0 || !valid.Made {
+		t.Errorf("valid checkpoint: exit code %d, stderr %q", valid.Code, valid.Stderr)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "ran")); err == nil {
 		t.Error("the command in the checkpoint ran")
 	}
 	_, stderr, code = python(t, "convert.py", filepath.Join(dir, "teacher.pt"), dir, "--kind=teacher", "--source=a test")
-	if code != 1 || !strings.Contains(stderr, "found it there already") {
-		t.Errorf("a folder that is there: exit code %d, stderr %q", code, stderr)
+	if code != 1 || !strings.Contains(stderr, "already exists") {
+		t.Errorf("existing directory: exit code %d, stderr %q", code, stderr)
 	}
 	if _, stderr, code := python(t, "convert.py", filepath.Join(dir, "teacher.pt"), filepath.Join(dir, "out")); code != 2 || !strings.Contains(stderr, "--kind") {
-		t.Errorf("no kind: exit code %d, stderr %q; want 2 and usage", code, stderr)
+		t.Errorf("no --kind: exit code %d, stderr %q; want 2 and usage", code, stderr)
 	}
 }

@@ -1,7 +1,7 @@
-"""The networks of the parkour policy as ONNX graphs, and the folder of a policy around them.
+"""Builds the networks of the parkour policy as ONNX models, and writes policy directories.
 
-Weights are a dictionary from the names of an rsl_rl checkpoint to arrays; TEACHER and STUDENT say which, and of what shape.
-Needs the packages numpy and onnx.
+Weights are a dictionary from their names in an rsl_rl checkpoint to float32 arrays. ACTOR, ESTIMATOR and DEPTH_ENCODER have
+the names and shapes of each network. Needs the packages numpy and onnx.
 """
 
 import hashlib
@@ -12,21 +12,26 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-PROP, SCAN, EXPLICIT, LATENT, HISTORY, ACTIONS = 53, 132, 9, 29, 10, 12
+# Sizes of the parts of an observation: proprioception, scan, privileged states, privileged parameters, steps of history.
+PROP, SCAN, EXPLICIT, LATENT, HISTORY = 53, 132, 9, 29, 10
+ACTIONS = 12
 OBSERVATION = PROP + SCAN + EXPLICIT + LATENT + HISTORY * PROP  # 753
 SCAN_LATENT, MEMORY = 32, 512
 DEPTH_HEIGHT, DEPTH_WIDTH = 58, 87
 
 
 def _linear(name, inputs, outputs):
+    """Returns the shapes of the weights of a fully connected layer."""
     return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
 
 
 def _conv(name, inputs, outputs, *kernel):
+    """Returns the shapes of the weights of a convolution."""
     return {f"{name}.weight": (outputs, inputs, *kernel), f"{name}.bias": (outputs,)}
 
 
-# The actor. Its encoder of privileged states is of use in training only; here it is checked and left out.
+# The actor. A checkpoint has the encoder of privileged parameters, "priv_encoder", but actor leaves it out: only training
+# uses it.
 ACTOR = {
     **_linear("priv_encoder.0", LATENT, 64),
     **_linear("priv_encoder.2", 64, 20),
@@ -65,27 +70,32 @@ DEPTH_ENCODER = {
 
 
 class _Graph:
-    """A graph in the making: each method adds a node and returns the name of its output."""
+    """Builds an ONNX graph. Methods for operators add nodes and return the name of the output."""
 
     def __init__(self, weights):
         self.weights, self.nodes, self.initializers = weights, [], {}
 
     def node(self, op, inputs, output=None, outputs=1, **attributes):
+        """Adds a node. With more than one output, returns a list of names."""
         names = [output] if output else [f"{op.lower()}_{len(self.nodes)}" + (f"_{i}" if i else "") for i in range(outputs)]
         self.nodes.append(helper.make_node(op, inputs, names, **attributes))
         return names[0] if outputs == 1 else names
 
     def constant(self, name, value):
+        """Adds an initializer with an array and returns its name."""
         self.initializers[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
         return name
 
     def weight(self, name):
+        """Adds a weight as an initializer and returns its name."""
         return self.constant(name, self.weights[name].astype(np.float32))
 
     def linear(self, x, name, output=None):
+        """Adds a fully connected layer."""
         return self.node("Gemm", [x, self.weight(f"{name}.weight"), self.weight(f"{name}.bias")], output, transB=1)
 
     def conv(self, x, name, stride=1):
+        """Adds a convolution without padding, of as many dimensions as its kernel has."""
         weight = self.weights[f"{name}.weight"]
         dimensions = weight.ndim - 2
         return self.node(
@@ -94,23 +104,30 @@ class _Graph:
         )
 
     def elu(self, x):
+        """Adds an ELU activation."""
         return self.node("Elu", [x])
 
     def mlp(self, x, names, output=None):
-        """Linear layers with ELU between them."""
+        """Adds fully connected layers with ELU between them."""
         for name in names[:-1]:
             x = self.elu(self.linear(x, name))
         return self.linear(x, names[-1], output)
 
     def slice(self, x, begin, end):
+        """Adds a slice along axis 1."""
         return self.node("Slice", [x] + [
             self.constant(f"{what}_{value}", np.array([value], np.int64)) for what, value in (("at", begin), ("at", end), ("axis", 1))
         ])
 
     def reshape(self, x, *shape):
+        """Adds a change of shape."""
         return self.node("Reshape", [x, self.constant("shape_" + "_".join(map(str, shape)), np.array(shape, np.int64))])
 
     def model(self, name, inputs, outputs):
+        """Returns the encoded ONNX model, inputs and outputs.
+
+        inputs and outputs are dictionaries from names to shapes. The bytes depend only on the graph.
+        """
         def declare(tensors):
             return [helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n, shape in tensors.items()]
 
@@ -121,7 +138,10 @@ class _Graph:
 
 
 def actor(weights, from_depth):
-    """The actor: from the whole observation, or with the scan's latent from outside, as the depth encoder gives it."""
+    """Returns the actor, as _Graph.model does: from obs [1 753] to action [1 12].
+
+    With from_depth, the latent of the scan is the input scan_latent [1 32], an output of the depth encoder.
+    """
     g = _Graph(weights)
     end_of_scan, end_of_explicit = PROP + SCAN, PROP + SCAN + EXPLICIT
     inputs = {"obs": (1, OBSERVATION)}
@@ -142,14 +162,18 @@ def actor(weights, from_depth):
 
 
 def estimator(weights):
-    """The estimator: the privileged states that a robot cannot measure, from its proprioception."""
+    """Returns the estimator, as _Graph.model does: from prop [1 53] to the privileged states, priv_explicit [1 9]."""
     g = _Graph(weights)
     g.mlp("prop", [f"estimator.{i}" for i in (0, 2, 4)], "priv_explicit")
     return g.model("estimator", {"prop": (1, PROP)}, {"priv_explicit": (1, EXPLICIT)})
 
 
 def depth_encoder(weights):
-    """The depth encoder: the scan's latent and the yaw pair, from an image, proprioception and memory."""
+    """Returns the depth encoder, as _Graph.model does.
+
+    It computes latent_and_yaw [1 34], the latent of the scan and two yaw angles, and memory_out [1 512] from depth [1 58 87],
+    prop [1 53] and memory_in [1 512], the state of its GRU.
+    """
     g = _Graph(weights)
     x = g.conv(g.reshape("depth", 1, 1, DEPTH_HEIGHT, DEPTH_WIDTH), "base_backbone.image_compression.0")
     x = g.elu(g.node("MaxPool", [x], kernel_shape=[2, 2], strides=[2, 2]))
@@ -157,8 +181,8 @@ def depth_encoder(weights):
     x = g.elu(g.mlp(g.node("Flatten", [x]), [f"base_backbone.image_compression.{i}" for i in (6, 8)]))
     x = g.mlp(g.node("Concat", [x, "prop"], axis=1), [f"combination_mlp.{i}" for i in (0, 2)])
 
-    # PyTorch's gates are reset, update, new; ONNX's are update, reset, new.
     def gates(name):
+        """Returns a weight of the GRU in ONNX's order of gates, update, reset, new. PyTorch's is reset, update, new."""
         reset, update, new = np.split(weights[name].astype(np.float32), 3)
         return np.concatenate([update, reset, new])
 
@@ -181,19 +205,24 @@ def depth_encoder(weights):
     )
 
 
+# The Go2's joints in the order of the actions: type-major.
 LEGS = ("FL", "FR", "RL", "RR")
 JOINT_ORDER = [f"{leg}_{kind}_joint" for kind in ("hip", "thigh", "calf") for leg in LEGS]
 DEFAULT_POSE_RAD = [0.1, -0.1, 0.1, -0.1, 0.8, 0.8, 1.0, 1.0, -1.5, -1.5, -1.5, -1.5]
 
 
-def write_policy(folder, name, graphs, provenance):
-    """Writes the folder of a policy. graphs is a dictionary from "policy", "estimator" and perhaps "depth_encoder"."""
-    folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+def write_policy(directory, name, graphs, provenance):
+    """Writes a policy directory: models and manifest.json of schema version 2.
+
+    graphs is a dictionary from "policy", "estimator" and, for a student, "depth_encoder" to what the function of that
+    network returns. provenance is a dictionary with the keys source, path and license.
+    """
+    directory = pathlib.Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
     files, declared = {}, {}
     for graph, (content, inputs, outputs) in graphs.items():
         file = f"{graph}.onnx"
-        (folder / file).write_bytes(content)
+        (directory / file).write_bytes(content)
         files[file] = hashlib.sha256(content).hexdigest()
         declared[graph] = {
             "file": file,
@@ -202,7 +231,7 @@ def write_policy(folder, name, graphs, provenance):
         }
         if graph == "depth_encoder":
             declared[graph] |= {"states": [{"input": "memory_in", "output": "memory_out"}], "every_steps": 5}
-    (folder / "manifest.json").write_text(json.dumps({
+    (directory / "manifest.json").write_text(json.dumps({
         "schema_version": 2,
         "name": name,
         "robot": "go2",

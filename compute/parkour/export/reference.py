@@ -1,13 +1,19 @@
-"""Makes policies of the parkour kind with seeded weights, and what they should see and do in an episode of 200 steps.
-
-Trained weights are not to be had; these stand in for them wherever only the shapes matter. The observation and the networks
-are computed here in numpy, in double precision and from the layout alone, and share nothing with the graphs but the weights:
-that is what the Go code is held against.
+"""Writes parkour policies with seeded random weights, and an episode with the expected observations and actions.
 
     python3 reference.py OUT
 
-writes the policies OUT/teacher and OUT/student, and OUT/golden: episode.json with the sensors' values, depth.f32 with the
-images, and for each policy a file of float32, one row a step. Needs the packages numpy and onnx.
+Trained weights are not public. These policies replace them in tests and benchmarks that depend on shapes only.
+
+OUT gets the policy directories teacher and student, and golden:
+
+    episode.json  sensor data of 200 steps, and the terrain
+    depth.f32     depth images [40 60 106] in m, one for each 5th step
+    teacher.f32   for each step the observation [753], the action [12] and the joint targets [12] in the robot's order
+    student.f32   the same, and the latent of the scan [32]
+
+The .f32 files are little-endian float32 in C order. The expected values are computed here in numpy, in double precision, from
+the specification of the observation and of the networks (docs/policies.md). They share only the weights with the ONNX models,
+so the Go code is tested against an independent implementation. Needs the packages numpy and onnx.
 """
 
 import json
@@ -20,12 +26,17 @@ import network
 from network import DEFAULT_POSE_RAD, JOINT_ORDER, LEGS
 
 STEPS, SEED = 200, 20240501
-IMAGE = (60, 106)
+IMAGE = (60, 106)  # Rows and columns of a depth image.
+# The joints in the order of the robot.
 LEG_MAJOR = [f"{leg}_{kind}_joint" for leg in LEGS for kind in ("hip", "thigh", "calf")]
 
 
 def seeded(shapes, rng):
-    """Weights as PyTorch would begin with, but for last layers, which are larger: outputs are then of some size, or clipped."""
+    """Returns random weights: a dictionary from the names in shapes to float32 arrays.
+
+    They have PyTorch's initial distribution. Those of the last layers are scaled up, so that outputs are not close to zero
+    and some are clipped.
+    """
     weights = {}
     for name, shape in shapes.items():
         fan_in = int(np.prod(shape[1:])) if len(shape) > 1 else int(np.prod(shapes[name.replace("bias", "weight")][1:]))
@@ -37,12 +48,12 @@ def seeded(shapes, rng):
 
 
 def networks(rng):
-    """The weights of all networks, by the name of the network."""
+    """Returns the weights of all networks, by the name of the network."""
     return {name: seeded(shapes, rng) for name, shapes in (
         ("actor", network.ACTOR), ("estimator", network.ESTIMATOR), ("depth_encoder", network.DEPTH_ENCODER))}
 
 
-# What follows is the reference: numpy only.
+# The independent implementation: numpy only.
 
 
 def elu(x):
@@ -54,7 +65,7 @@ def sigmoid(x):
 
 
 class Net:
-    """Layers by the names of their weights, in double precision."""
+    """Computes layers of a network in double precision. Methods take the names of the layers' weights."""
 
     def __init__(self, weights):
         self.w = {name: value.astype(np.float64) for name, value in weights.items()}
@@ -68,7 +79,7 @@ class Net:
         return self.linear(names[-1], x)
 
     def conv(self, name, x, stride=1):
-        """A convolution of any number of dimensions: x has the channels first."""
+        """Returns a convolution without padding, of any number of dimensions. x has the channels first."""
         weight = self.w[name + ".weight"]
         axes = tuple(range(1, x.ndim))
         windows = np.lib.stride_tricks.sliding_window_view(x, weight.shape[2:], axis=axes)
@@ -79,35 +90,40 @@ class Net:
 
 
 def actor(net, obs, latent=None):
+    """Returns the action [12] for an observation [753]. latent [32] replaces that of the scan."""
     prop, scan, explicit, history = obs[:53], obs[53:185], obs[185:194], obs[223:].reshape(10, 53)
     if latent is None:
         latent = np.tanh(net.mlp(["scan_encoder.0", "scan_encoder.2", "scan_encoder.4"], scan))
-    each = np.stack([elu(net.linear("history_encoder.encoder.0", p)) for p in history], axis=1)
-    each = elu(net.conv("history_encoder.conv_layers.0", each, stride=2))
-    each = elu(net.conv("history_encoder.conv_layers.2", each))
-    remembered = elu(net.linear("history_encoder.linear_output.0", each.reshape(-1)))
-    return net.mlp([f"actor_backbone.{i}" for i in (0, 2, 4, 6)], np.concatenate([prop, latent, explicit, remembered]))
+    steps = np.stack([elu(net.linear("history_encoder.encoder.0", p)) for p in history], axis=1)
+    steps = elu(net.conv("history_encoder.conv_layers.0", steps, stride=2))
+    steps = elu(net.conv("history_encoder.conv_layers.2", steps))
+    encoded = elu(net.linear("history_encoder.linear_output.0", steps.reshape(-1)))
+    return net.mlp([f"actor_backbone.{i}" for i in (0, 2, 4, 6)], np.concatenate([prop, latent, explicit, encoded]))
 
 
 def estimate(net, prop):
+    """Returns the privileged states [9] for a proprioception [53]."""
     return net.mlp(["estimator.0", "estimator.2", "estimator.4"], prop)
 
 
 def encode_depth(net, image, prop, memory):
+    """Returns the latent and the yaw angles [34], and the new memory [512]. image is a result of preprocess."""
     x = net.conv("base_backbone.image_compression.0", image[None])
     height, width = x.shape[1] // 2, x.shape[2] // 2
     x = elu(x[:, :2 * height, :2 * width].reshape(-1, height, 2, width, 2).max(axis=(2, 4)))
     x = elu(net.conv("base_backbone.image_compression.3", x)).reshape(-1)
     x = elu(net.mlp(["base_backbone.image_compression.6", "base_backbone.image_compression.8"], x))
     x = net.mlp(["combination_mlp.0", "combination_mlp.2"], np.concatenate([x, prop]))
-    given = np.split(net.w["rnn.weight_ih_l0"] @ x + net.w["rnn.bias_ih_l0"], 3)
-    known = np.split(net.w["rnn.weight_hh_l0"] @ memory + net.w["rnn.bias_hh_l0"], 3)
-    reset, update = sigmoid(given[0] + known[0]), sigmoid(given[1] + known[1])
-    memory = (1 - update) * np.tanh(given[2] + reset * known[2]) + update * memory
+    # GRU as in PyTorch: gates reset, update, new.
+    inputs = np.split(net.w["rnn.weight_ih_l0"] @ x + net.w["rnn.bias_ih_l0"], 3)
+    hidden = np.split(net.w["rnn.weight_hh_l0"] @ memory + net.w["rnn.bias_hh_l0"], 3)
+    reset, update = sigmoid(inputs[0] + hidden[0]), sigmoid(inputs[1] + hidden[1])
+    memory = (1 - update) * np.tanh(inputs[2] + reset * hidden[2]) + update * memory
     return np.tanh(net.linear("output_mlp.0", memory)), memory
 
 
 def cubic(x, a=-0.5):
+    """Returns the kernel of bicubic interpolation at x."""
     x = abs(x)
     if x < 1:
         return ((a + 2) * x - (a + 3)) * x * x + 1
@@ -115,20 +131,20 @@ def cubic(x, a=-0.5):
 
 
 def resampling(before, after):
-    """The matrix that resamples so many values bicubically to fewer, with antialiasing."""
+    """Returns the matrix [after before] of a bicubic resampling to fewer values, with antialiasing."""
     scale = before / after
     matrix = np.array([[cubic((j + 0.5 - scale * (i + 0.5)) / scale) for j in range(before)] for i in range(after)])
     return matrix / matrix.sum(axis=1, keepdims=True)
 
 
 def preprocess(image):
-    """An image of 60x106 in m as the depth encoder wants it."""
+    """Returns the input of the depth encoder [58 87] for a depth image [60 106] in m."""
     image = np.clip(np.nan_to_num(image.astype(np.float64), nan=2.0, posinf=2.0, neginf=0.0), 0, 2)
     return image[:-2, 4:-4] @ resampling(98, 87).T / 2.0 - 0.5
 
 
 def ground(terrain, x, y):
-    """Heights of the ground, bilinear between the corners of the grid, and beyond its border as at the border."""
+    """Returns heights of the terrain at x, y: bilinear between corners, and those of the border outside the grid. In m."""
     heights = np.array(terrain["height_m"]).reshape(terrain["rows"], terrain["columns"])
     column = np.clip((x - terrain["x_m"]) / terrain["cell_m"], 0, terrain["columns"] - 1)
     row = np.clip((y - terrain["y_m"]) / terrain["cell_m"], 0, terrain["rows"] - 1)
@@ -139,6 +155,7 @@ def ground(terrain, x, y):
 
 
 def scan(terrain, position, yaw):
+    """Returns the scan [132] for a base position in m and a yaw in rad."""
     ahead, left = np.meshgrid(np.linspace(-0.825, 0.825, 12) + 0.375, np.linspace(-0.75, 0.75, 11))  # x varies fastest.
     x = position[0] + np.cos(yaw) * ahead - np.sin(yaw) * left
     y = position[1] + np.sin(yaw) * ahead + np.cos(yaw) * left
@@ -146,7 +163,7 @@ def scan(terrain, position, yaw):
 
 
 def quaternion(roll, pitch, yaw):
-    """(w, x, y, z) of a yaw, then a pitch, then a roll, each about the axis that the one before left."""
+    """Returns the quaternion (w, x, y, z) of intrinsic Z-Y'-X'' angles in rad: yaw, then pitch, then roll."""
     def about(axis, angle):
         q = np.zeros(4)
         q[0], q[1 + axis] = np.cos(angle / 2), np.sin(angle / 2)
@@ -159,7 +176,10 @@ def quaternion(roll, pitch, yaw):
 
 
 def episode(rng):
-    """What the sensors say, step by step, and the ground: nothing that a robot would do, but everything that can vary."""
+    """Returns the sensor data of each step, the terrain and the depth images [40 60 106] in m.
+
+    The motion is not physical. All inputs vary, and images have invalid pixels.
+    """
     waves = {name: rng.uniform(0.3, 3.0, size) for name, size in (("angle", 3), ("rate", 3), ("joint", 12), ("speed", 12), ("heading", 2))}
     phases = {name: rng.uniform(0, 2 * np.pi, len(w)) for name, w in waves.items()}
     default = dict(zip(JOINT_ORDER, DEFAULT_POSE_RAD))
@@ -188,16 +208,16 @@ def episode(rng):
     terrain = {"x_m": -1.0, "y_m": -1.2, "cell_m": 0.06, "rows": rows, "columns": columns, "height_m": height.reshape(-1).tolist()}
     down, across = np.mgrid[0:IMAGE[0], 0:IMAGE[1]]
     images = np.stack([1.2 + np.sin(0.11 * across + 0.2 * k) + 0.5 * np.cos(0.17 * down - 0.3 * k) for k in range(STEPS // 5)])
-    spoilt = rng.random(images.shape)
+    invalid = rng.random(images.shape)
     for value, begin in ((np.nan, 0.0), (np.inf, 0.02), (-np.inf, 0.03), (0.0, 0.04), (7.5, 0.05)):
-        images[(spoilt >= begin) & (spoilt < begin + 0.01)] = value
+        images[(invalid >= begin) & (invalid < begin + 0.01)] = value
     return steps, terrain, images.astype(np.float32)
 
 
 def roll_out(weights, steps, terrain, images, student):
-    """What a policy sees and does. A row is the observation, the action, the joints' targets and, for a student, the latent."""
-    act, guess = Net(weights["actor"]), Net(weights["estimator"])
-    see = Net(weights["depth_encoder"]) if student else None
+    """Returns a row for each step: the observation, the action, the joint targets and, for a student, the latent."""
+    actor_net, estimator_net = Net(weights["actor"]), Net(weights["estimator"])
+    encoder_net = Net(weights["depth_encoder"]) if student else None
     default = np.array(DEFAULT_POSE_RAD)
     from_robot = [LEG_MAJOR.index(name) for name in JOINT_ORDER]
     last, history, memory = np.zeros(12), None, np.zeros(512)
@@ -215,32 +235,33 @@ def roll_out(weights, steps, terrain, images, student):
         prop[37:49] = last
         prop[49:53] = np.where(s["contacts"], 0.5, -0.5)
         prop = np.clip(prop, -100, 100)
-        remembered = prop.copy()  # With [6:8] zero, as they still are.
+        without_yaw = prop.copy()  # The yaw angles, [6:8], are still zero.
         if history is None:
-            history = [remembered] * 10
+            history = [without_yaw] * 10
         if i % 5 == 0:
             if student:
-                out, memory = encode_depth(see, preprocess(images[i // 5]), prop, memory)
+                out, memory = encode_depth(encoder_net, preprocess(images[i // 5]), prop, memory)
                 latent, yaw_pair = out[:32], 1.5 * out[32:]
             else:
                 heights = scan(terrain, s["base_position_m"], s["yaw_rad"])
         prop[6:8] = yaw_pair if student else (s["delta_yaw_rad"], s["delta_next_yaw_rad"])
         obs = np.concatenate([
-            prop, np.zeros(132) if student else heights, np.clip(estimate(guess, prop), -100, 100), np.zeros(29), np.concatenate(history),
+            prop, np.zeros(132) if student else heights, np.clip(estimate(estimator_net, prop), -100, 100), np.zeros(29), np.concatenate(history),
         ])
-        action = actor(act, obs, latent)
+        action = actor(actor_net, obs, latent)
         target = dict(zip(JOINT_ORDER, default + 0.25 * np.clip(action, -4.8, 4.8)))
         rows.append(np.concatenate([obs, action, [target[name] for name in LEG_MAJOR], latent if student else []]))
-        history = history[1:] + [remembered]
+        history = history[1:] + [without_yaw]
         last = action
     return np.array(rows)
 
 
 def main(out):
+    """Writes the policies and the golden values to the directory out."""
     out = pathlib.Path(out)
     rng = np.random.default_rng(SEED)
     weights = networks(rng)
-    provenance = {"source": f"weights seeded with {SEED}, trained for nothing", "path": "compute/parkour/export/reference.py", "license": "Apache-2.0"}
+    provenance = {"source": f"random weights, seed {SEED}, untrained", "path": "compute/parkour/export/reference.py", "license": "Apache-2.0"}
     estimator = network.estimator(weights["estimator"])
     network.write_policy(out / "teacher", "parkour_teacher_reference", {
         "policy": network.actor(weights["actor"], from_depth=False), "estimator": estimator,

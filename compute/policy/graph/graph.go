@@ -1,8 +1,9 @@
-// Package graph reads what an ONNX file declares: its inputs and outputs, its weights, and whether they are all in the
-// file. It runs nothing, and it follows no path that a file names.
+// Package graph reads the metadata of ONNX files: inputs and outputs, operators, the number of parameters, and references to
+// weights in other files. It executes no model and opens no file that a model refers to.
 //
-// It reads the few fields of the format that it needs (https://onnx.ai/onnx/repo-docs/IR.html) and must never import
-// inference engines, or anything else of this module.
+// It decodes the few protobuf fields that it needs; comments at field numbers have the names in the format's definition,
+// https://github.com/onnx/onnx/blob/main/onnx/onnx.proto. It must never import inference engines or anything else of this
+// module.
 package graph
 
 import (
@@ -15,237 +16,259 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// maxDepth bounds how deep graphs may be nested in one another.
+// maxDepth is the deepest nesting of graphs that Parse accepts. Graphs are nested in attributes of nodes.
 const maxDepth = 16
 
-// Model is what an ONNX file declares.
-type Model struct {
-	// IRVersion is the version of the format, Producer the program that wrote the file.
-	IRVersion int64  `json:"ir_version"`
-	Producer  string `json:"producer"`
-	// Opsets are the versions of the operators by their domain; that of ONNX itself is "ai.onnx".
+// Float32 is the Type of a tensor of 32-bit floating point values.
+const Float32 = "float"
+
+// Metadata is what an ONNX file declares.
+type Metadata struct {
+	// IRVersion is the version of the file format.
+	IRVersion int64 `json:"ir_version"`
+	// Producer is the name of the program that wrote the file.
+	Producer string `json:"producer"`
+	// Opsets maps the domain of each operator set to its version. ONNX's own domain is "ai.onnx".
 	Opsets map[string]int64 `json:"opsets"`
-	// Inputs and Outputs are those of the graph, without weights.
-	Inputs  []Tensor `json:"inputs"`
+	// Inputs are the inputs of the graph, in its order. Weights, which old files list as inputs, are left out.
+	Inputs []Tensor `json:"inputs"`
+	// Outputs are the outputs of the graph, in its order.
 	Outputs []Tensor `json:"outputs"`
-	// Operators counts the nodes of each type.
+	// Operators maps each operator type to its number of nodes.
 	Operators map[string]int `json:"operators"`
-	// Parameters counts the values of all weights, those of floating point.
+	// Parameters is the number of floating point values in all weights.
 	Parameters int64 `json:"parameters"`
-	// External names the places outside the file where it has weights, sorted.
-	External []string `json:"external"`
+	// ExternalData are the paths of the other files that have weights of the model, sorted.
+	ExternalData []string `json:"external_data,omitempty"`
 }
 
-// Tensor is an input or output.
+// Tensor is an input or output of a graph.
 type Tensor struct {
+	// Name is its name in the graph.
 	Name string `json:"name"`
-	// Type is the type of the values as ONNX names it, in lower case: float for float32. It is empty for what is no tensor.
+	// Type is the element type, as TensorProto.DataType names it, in lower case. It is empty for a sequence, a map or an
+	// optional value.
 	Type string `json:"type"`
-	// Shape has -1 for a dimension that the file leaves open.
+	// Shape has the dimensions; -1 is an open dimension.
 	Shape []int64 `json:"shape"`
 }
 
+// String returns the tensor as NAME TYPE[SHAPE], for example "obs float[1 48]".
 func (t Tensor) String() string { return fmt.Sprintf("%s %s%v", t.Name, t.Type, t.Shape) }
 
-// types are TensorProto.DataType by their number.
-var types = []string{
-	"undefined", "float", "uint8", "int8", "uint16", "int16", "int32", "int64", "string", "bool", "float16", "double",
+// dataTypes are the names of TensorProto.DataType, by number.
+var dataTypes = []string{
+	"undefined", Float32, "uint8", "int8", "uint16", "int16", "int32", "int64", "string", "bool", "float16", "double",
 	"uint32", "uint64", "complex64", "complex128", "bfloat16",
 }
 
+// typeName returns the name of a data type. Newer types than those of dataTypes are named by their number.
 func typeName(number uint64) string {
-	if number < uint64(len(types)) {
-		return types[number]
+	if number < uint64(len(dataTypes)) {
+		return dataTypes[number]
 	}
 	return fmt.Sprintf("type %d", number)
 }
 
-// Parse reads an ONNX file.
-func Parse(content []byte) (*Model, error) {
-	p := parser{model: &Model{Opsets: map[string]int64{}, Operators: map[string]int{}}, external: map[string]bool{}, weights: map[string]bool{}}
-	err := fields(content, func(number protowire.Number, value uint64, bytes []byte) error {
-		switch number {
-		case 1:
-			p.model.IRVersion = int64(value)
-		case 2:
-			p.model.Producer = string(bytes)
-		case 7:
-			p.found = true
-			return p.graph(bytes, 0)
-		case 8:
-			return p.opset(bytes)
-		case 20: // Training, which has graphs of its own.
-			return fields(bytes, func(number protowire.Number, _ uint64, bytes []byte) error {
-				if number == 1 || number == 2 {
-					return p.graph(bytes, 1)
-				}
-				return nil
-			})
-		case 25: // A function: a body of nodes.
-			return fields(bytes, func(number protowire.Number, _ uint64, bytes []byte) error {
-				if number == 7 {
-					return p.node(bytes, 1)
-				}
-				return nil
-			})
-		}
-		return nil
-	})
-	if err != nil {
+// Parse returns the metadata of an ONNX file. content is the whole file. It fails on invalid protobuf, on graphs nested
+// more than 16 deep, and where the graph or the IR version is missing.
+func Parse(content []byte) (*Metadata, error) {
+	p := parser{
+		metadata:     &Metadata{Opsets: map[string]int64{}, Operators: map[string]int{}},
+		weights:      map[string]bool{},
+		externalData: map[string]bool{},
+	}
+	if err := visit(content, p.model); err != nil {
 		return nil, fmt.Errorf("graph: %w", err)
 	}
-	if !p.found || p.model.IRVersion == 0 {
-		return nil, errors.New("graph: no graph or no version of the format in it")
+	switch {
+	case !p.found:
+		return nil, errors.New("graph: graph not found in the file")
+	case p.metadata.IRVersion == 0:
+		return nil, errors.New("graph: IR version not found in the file")
 	}
-	// Old files list weights among the inputs.
-	p.model.Inputs = slices.DeleteFunc(p.model.Inputs, func(t Tensor) bool { return p.weights[t.Name] })
-	p.model.External = slices.Sorted(maps.Keys(p.external))
-	return p.model, nil
+	p.metadata.Inputs = slices.DeleteFunc(p.metadata.Inputs, func(t Tensor) bool { return p.weights[t.Name] })
+	p.metadata.ExternalData = slices.Sorted(maps.Keys(p.externalData))
+	return p.metadata, nil
 }
 
+// parser collects metadata. Its methods take the encoded message of the type that their comment names.
 type parser struct {
-	model    *Model
-	found    bool
-	weights  map[string]bool
-	external map[string]bool
+	metadata     *Metadata
+	found        bool            // The graph of the model was found.
+	weights      map[string]bool // Names of the weights of the graph of the model.
+	externalData map[string]bool
 }
 
+// model reads a field of ModelProto.
+func (p *parser) model(f field) error {
+	switch f.number {
+	case 1: // ir_version
+		p.metadata.IRVersion = int64(f.value)
+	case 2: // producer_name
+		p.metadata.Producer = string(f.bytes)
+	case 7: // graph
+		p.found = true
+		return p.graph(f.bytes, 0)
+	case 8: // opset_import
+		return p.opset(f.bytes)
+	case 20: // training_info
+		return visit(f.bytes, func(f field) error {
+			if f.number == 1 || f.number == 2 { // initialization, algorithm
+				return p.graph(f.bytes, 1)
+			}
+			return nil
+		})
+	case 25: // functions
+		return visit(f.bytes, func(f field) error {
+			if f.number == 7 { // node
+				return p.node(f.bytes, 1)
+			}
+			return nil
+		})
+	}
+	return nil
+}
+
+// opset reads an OperatorSetIdProto.
 func (p *parser) opset(message []byte) error {
 	domain, version := "ai.onnx", int64(0)
-	err := fields(message, func(number protowire.Number, value uint64, bytes []byte) error {
+	err := visit(message, func(f field) error {
 		switch {
-		case number == 1 && len(bytes) > 0:
-			domain = string(bytes)
-		case number == 2:
-			version = int64(value)
+		case f.number == 1 && len(f.bytes) > 0: // domain
+			domain = string(f.bytes)
+		case f.number == 2: // version
+			version = int64(f.value)
 		}
 		return nil
 	})
-	p.model.Opsets[domain] = version
+	p.metadata.Opsets[domain] = version
 	return err
 }
 
-// graph reads a graph: that of the model, at depth 0, or one within a node.
+// graph reads a GraphProto. Depth 0 is the graph of the model; graphs in nodes are deeper.
 func (p *parser) graph(message []byte, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("graphs nested more than %d deep", maxDepth)
 	}
-	return fields(message, func(number protowire.Number, _ uint64, bytes []byte) error {
-		switch number {
-		case 1:
-			return p.node(bytes, depth)
-		case 5:
-			return p.tensor(bytes, depth)
-		case 11, 12:
+	return visit(message, func(f field) error {
+		switch f.number {
+		case 1: // node
+			return p.node(f.bytes, depth)
+		case 5: // initializer
+			return p.tensor(f.bytes, depth)
+		case 11, 12: // input, output
 			if depth > 0 {
 				return nil
 			}
-			t, err := declaration(bytes)
-			if number == 11 {
-				p.model.Inputs = append(p.model.Inputs, t)
+			t, err := valueInfo(f.bytes)
+			if f.number == 11 {
+				p.metadata.Inputs = append(p.metadata.Inputs, t)
 			} else {
-				p.model.Outputs = append(p.model.Outputs, t)
+				p.metadata.Outputs = append(p.metadata.Outputs, t)
 			}
 			return err
-		case 15:
-			return p.sparse(bytes, depth)
+		case 15: // sparse_initializer
+			return p.sparseTensor(f.bytes, depth)
 		}
 		return nil
 	})
 }
 
+// node reads a NodeProto.
 func (p *parser) node(message []byte, depth int) error {
-	return fields(message, func(number protowire.Number, _ uint64, bytes []byte) error {
-		switch number {
-		case 4:
-			p.model.Operators[string(bytes)]++
-		case 5:
-			return p.attribute(bytes, depth)
+	return visit(message, func(f field) error {
+		switch f.number {
+		case 4: // op_type
+			p.metadata.Operators[string(f.bytes)]++
+		case 5: // attribute
+			return p.attribute(f.bytes, depth)
 		}
 		return nil
 	})
 }
 
-// attribute looks for tensors and graphs in an attribute of a node.
+// attribute reads the tensors and graphs of an AttributeProto.
 func (p *parser) attribute(message []byte, depth int) error {
-	return fields(message, func(number protowire.Number, _ uint64, bytes []byte) error {
-		switch number {
-		case 5, 10:
-			return p.tensor(bytes, depth)
-		case 6, 11:
-			return p.graph(bytes, depth+1)
-		case 22, 23:
-			return p.sparse(bytes, depth)
+	return visit(message, func(f field) error {
+		switch f.number {
+		case 5, 10: // t, tensors
+			return p.tensor(f.bytes, depth)
+		case 6, 11: // g, graphs
+			return p.graph(f.bytes, depth+1)
+		case 22, 23: // sparse_tensor, sparse_tensors
+			return p.sparseTensor(f.bytes, depth)
 		}
 		return nil
 	})
 }
 
-func (p *parser) sparse(message []byte, depth int) error {
-	return fields(message, func(number protowire.Number, _ uint64, bytes []byte) error {
-		if number == 1 || number == 2 {
-			return p.tensor(bytes, depth)
+// sparseTensor reads a SparseTensorProto.
+func (p *parser) sparseTensor(message []byte, depth int) error {
+	return visit(message, func(f field) error {
+		if f.number == 1 || f.number == 2 { // values, indices
+			return p.tensor(f.bytes, depth)
 		}
 		return nil
 	})
 }
 
-// tensor counts the values of a weight and notes where it is, if not here.
+// tensor reads a TensorProto: it counts the values and records the path of external data.
 func (p *parser) tensor(message []byte, depth int) error {
-	values, name, kind := int64(1), "", ""
-	location, external := "", false
-	err := fields(message, func(number protowire.Number, value uint64, bytes []byte) error {
-		switch number {
-		case 1: // Packed or not.
-			if bytes == nil {
-				values *= int64(value)
+	values, name, dataType := int64(1), "", ""
+	path, external := "", false
+	err := visit(message, func(f field) error {
+		switch f.number {
+		case 1: // dims, packed or not
+			if f.bytes == nil {
+				values *= int64(f.value)
 				return nil
 			}
-			for len(bytes) > 0 {
-				d, n := protowire.ConsumeVarint(bytes)
+			for rest := f.bytes; len(rest) > 0; {
+				d, n := protowire.ConsumeVarint(rest)
 				if n < 0 {
 					return protowire.ParseError(n)
 				}
-				values, bytes = values*int64(d), bytes[n:]
+				values, rest = values*int64(d), rest[n:]
 			}
-		case 2:
-			kind = typeName(value)
-		case 8:
-			name = string(bytes)
-		case 13:
+		case 2: // data_type
+			dataType = typeName(f.value)
+		case 8: // name
+			name = string(f.bytes)
+		case 13: // external_data
 			external = true
-			key, value, err := entry(bytes)
+			key, value, err := entry(f.bytes)
 			if key == "location" {
-				location = value
+				path = value
 			}
 			return err
-		case 14:
-			external = external || value != 0
+		case 14: // data_location
+			external = external || f.value != 0
 		}
 		return nil
 	})
-	if strings.Contains(kind, "float") || kind == "double" {
-		p.model.Parameters += values
+	if strings.Contains(dataType, "float") || dataType == "double" {
+		p.metadata.Parameters += values
 	}
 	if depth == 0 {
 		p.weights[name] = true
 	}
 	if external {
-		p.external[location] = true
+		p.externalData[path] = true
 	}
 	return err
 }
 
-// declaration reads an input or output.
-func declaration(message []byte) (t Tensor, err error) {
-	err = fields(message, func(number protowire.Number, _ uint64, bytes []byte) error {
-		switch number {
-		case 1:
-			t.Name = string(bytes)
-		case 2:
-			return fields(bytes, func(number protowire.Number, _ uint64, bytes []byte) error {
-				if number == 1 { // A tensor; sequences, maps and the like stay without a type.
-					return t.declare(bytes)
+// valueInfo reads a ValueInfoProto.
+func valueInfo(message []byte) (t Tensor, err error) {
+	err = visit(message, func(f field) error {
+		switch f.number {
+		case 1: // name
+			t.Name = string(f.bytes)
+		case 2: // type
+			return visit(f.bytes, func(f field) error {
+				if f.number == 1 { // tensor_type
+					return t.tensorType(f.bytes)
 				}
 				return nil
 			})
@@ -255,20 +278,21 @@ func declaration(message []byte) (t Tensor, err error) {
 	return t, err
 }
 
-func (t *Tensor) declare(message []byte) error {
-	return fields(message, func(number protowire.Number, value uint64, bytes []byte) error {
-		switch number {
-		case 1:
-			t.Type = typeName(value)
-		case 2:
-			return fields(bytes, func(number protowire.Number, _ uint64, bytes []byte) error {
-				if number != 1 {
+// tensorType reads a TypeProto.Tensor.
+func (t *Tensor) tensorType(message []byte) error {
+	return visit(message, func(f field) error {
+		switch f.number {
+		case 1: // elem_type
+			t.Type = typeName(f.value)
+		case 2: // shape
+			return visit(f.bytes, func(f field) error {
+				if f.number != 1 { // dim
 					return nil
 				}
 				dimension := int64(-1)
-				err := fields(bytes, func(number protowire.Number, value uint64, _ []byte) error {
-					if number == 1 {
-						dimension = int64(value)
+				err := visit(f.bytes, func(f field) error {
+					if f.number == 1 { // dim_value
+						dimension = int64(f.value)
 					}
 					return nil
 				})
@@ -280,54 +304,61 @@ func (t *Tensor) declare(message []byte) error {
 	})
 }
 
+// entry reads a StringStringEntryProto.
 func entry(message []byte) (key, value string, err error) {
-	err = fields(message, func(number protowire.Number, _ uint64, bytes []byte) error {
-		switch number {
-		case 1:
-			key = string(bytes)
-		case 2:
-			value = string(bytes)
+	err = visit(message, func(f field) error {
+		switch f.number {
+		case 1: // key
+			key = string(f.bytes)
+		case 2: // value
+			value = string(f.bytes)
 		}
 		return nil
 	})
 	return key, value, err
 }
 
-// fields calls each with every field of a message: with the value of a number, or with the bytes of anything longer,
-// which are then not nil.
-func fields(message []byte, each func(number protowire.Number, value uint64, bytes []byte) error) error {
+// field is a field of a protobuf message. A varint is in value, a length-delimited content in bytes, which is nil for all
+// other wire types.
+type field struct {
+	number protowire.Number
+	value  uint64
+	bytes  []byte
+}
+
+// visit calls read with each field of a message, in order, until read fails.
+func visit(message []byte, read func(field) error) error {
 	for len(message) > 0 {
-		number, kind, n := protowire.ConsumeTag(message)
+		number, wireType, n := protowire.ConsumeTag(message)
 		if n < 0 {
-			return fmt.Errorf("no ONNX file: %w", protowire.ParseError(n))
+			return fmt.Errorf("invalid protobuf: %w", protowire.ParseError(n))
 		}
 		message = message[n:]
-		var value uint64
-		var content []byte
-		switch kind {
+		f := field{number: number}
+		switch wireType {
 		case protowire.VarintType:
-			value, n = protowire.ConsumeVarint(message)
+			f.value, n = protowire.ConsumeVarint(message)
 		case protowire.BytesType:
-			content, n = protowire.ConsumeBytes(message)
-			if content == nil {
-				content = []byte{}
+			f.bytes, n = protowire.ConsumeBytes(message)
+			if f.bytes == nil {
+				f.bytes = []byte{}
 			}
 		default:
-			n = protowire.ConsumeFieldValue(number, kind, message)
+			n = protowire.ConsumeFieldValue(number, wireType, message)
 		}
 		if n < 0 {
-			return fmt.Errorf("no ONNX file: %w", protowire.ParseError(n))
+			return fmt.Errorf("invalid protobuf: %w", protowire.ParseError(n))
 		}
 		message = message[n:]
-		if err := each(number, value, content); err != nil {
+		if err := read(f); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// OperatorNames lists the types of the nodes and how often each is there, sorted by name.
-func (m *Model) OperatorNames() string {
+// OperatorCounts returns the operator types, sorted, each after its number of nodes: "1 Elu, 2 MatMul".
+func (m *Metadata) OperatorCounts() string {
 	var all []string
 	for _, name := range slices.Sorted(maps.Keys(m.Operators)) {
 		all = append(all, fmt.Sprintf("%d %s", m.Operators[name], name))

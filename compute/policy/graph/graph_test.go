@@ -11,9 +11,9 @@ import (
 	"krabby.dev/krabby/compute/policy/graph/graphtest"
 )
 
-func TestParseReadsWhatAModelDeclares(t *testing.T) {
+func TestParse(t *testing.T) {
 	m := graphtest.Model{
-		// As old files do, the weight is among the inputs.
+		// The weight is among the inputs, as in old files.
 		Inputs:  []graphtest.Tensor{{Name: "obs", Shape: []int64{-1, 48}}, {Name: "weight", Shape: []int64{48, 12}}, {Name: "steps", Type: 7}},
 		Outputs: []graphtest.Tensor{{Name: "action", Shape: []int64{1, 12}}, {Name: "half", Type: 10, Shape: []int64{3}}},
 		Nodes:   []graphtest.Node{{Op: "MatMul", Inputs: []string{"obs", "weight"}, Outputs: []string{"action"}}, {Op: "MatMul"}, {Op: "Elu"}},
@@ -23,7 +23,7 @@ func TestParseReadsWhatAModelDeclares(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &graph.Model{
+	want := &graph.Metadata{
 		IRVersion:  8,
 		Producer:   "graphtest",
 		Opsets:     map[string]int64{"ai.onnx": 17},
@@ -35,48 +35,49 @@ func TestParseReadsWhatAModelDeclares(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("Parse = %+v,\n want %+v", got, want)
 	}
-	if names := got.OperatorNames(); names != "1 Elu, 2 MatMul" {
-		t.Errorf("OperatorNames = %q", names)
+	if counts := got.OperatorCounts(); counts != "1 Elu, 2 MatMul" {
+		t.Errorf("OperatorCounts = %q, want 1 Elu, 2 MatMul", counts)
 	}
 }
 
-func TestExternalWeightsAreFoundWhereverTheyAre(t *testing.T) {
+func TestParse_externalData(t *testing.T) {
 	outside := &graphtest.Weight{Name: "w", Shape: []int64{4}, External: "../w.bin"}
 	body := &graphtest.Model{Nodes: []graphtest.Node{{Op: "Constant", Constant: outside}}}
 	for name, m := range map[string]graphtest.Model{
-		"an initializer":             {Weights: []graphtest.Weight{*outside}},
-		"a constant":                 {Nodes: []graphtest.Node{{Op: "Constant", Constant: outside}}},
-		"an initializer in a branch": {Nodes: []graphtest.Node{{Op: "Loop", Body: &graphtest.Model{Weights: []graphtest.Weight{*outside}}}}},
-		"a constant in a loop":       {Nodes: []graphtest.Node{{Op: "If"}, {Op: "Loop", Body: body}}},
+		"initializer":           {Weights: []graphtest.Weight{*outside}},
+		"constant":              {Nodes: []graphtest.Node{{Op: "Constant", Constant: outside}}},
+		"initializer in a body": {Nodes: []graphtest.Node{{Op: "Loop", Body: &graphtest.Model{Weights: []graphtest.Weight{*outside}}}}},
+		"constant in a body":    {Nodes: []graphtest.Node{{Op: "If"}, {Op: "Loop", Body: body}}},
 	} {
 		got, err := graph.Parse(m.Bytes())
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if !slices.Equal(got.External, []string{"../w.bin"}) {
-			t.Errorf("%s: external = %q, want ../w.bin", name, got.External)
+		if !slices.Equal(got.ExternalData, []string{"../w.bin"}) {
+			t.Errorf("%s: external data = %q, want ../w.bin", name, got.ExternalData)
 		}
 	}
 }
 
-func TestWhatIsNoModelIsRefused(t *testing.T) {
-	whole := graphtest.Model{Inputs: []graphtest.Tensor{{Name: "obs", Shape: []int64{1}}}}.Bytes()
-	deep := graphtest.Model{}
+func TestParse_invalid(t *testing.T) {
+	model := graphtest.Model{Inputs: []graphtest.Tensor{{Name: "obs", Shape: []int64{1}}}}.Bytes()
+	nested := graphtest.Model{}
 	for range 20 {
-		inner := deep
-		deep = graphtest.Model{Nodes: []graphtest.Node{{Op: "Loop", Body: &inner}}}
+		body := nested
+		nested = graphtest.Model{Nodes: []graphtest.Node{{Op: "Loop", Body: &body}}}
 	}
 	for name, test := range map[string]struct {
 		content []byte
 		want    string
 	}{
-		"nothing":         {nil, "no graph"},
-		"text":            {[]byte("not a model at all"), "graph: no ONNX file"},
-		"half a model":    {whole[:len(whole)/2], "graph: no ONNX file"},
-		"a deep nesting":  {deep.Bytes(), "nested more than 16 deep"},
-		"only a version":  {[]byte{8, 8}, "no graph"},
-		"a field too big": {[]byte{0x3a, 0xff, 0xff, 0xff, 0xff, 0x0f}, "graph: no ONNX file"},
+		"empty file":      {nil, "graph not found"},
+		"text":            {[]byte("not a model at all"), "graph: invalid protobuf"},
+		"truncated":       {model[:len(model)/2], "graph: invalid protobuf"},
+		"nesting":         {nested.Bytes(), "nested more than 16 deep"},
+		"only IR version": {[]byte{8, 8}, "graph not found"},
+		"no IR version":   {model[2:], "IR version not found"},
+		"field length":    {[]byte{0x3a, 0xff, 0xff, 0xff, 0xff, 0x0f}, "graph: invalid protobuf"},
 	} {
 		if _, err := graph.Parse(test.content); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: error = %v, want %q in it", name, err, test.want)
@@ -95,11 +96,11 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if total := slices.Sorted(maps.Values(m.Operators)); len(total) > 0 && total[0] < 1 {
-			t.Errorf("operators = %v, want each counted at least once", m.Operators)
+		if counts := slices.Sorted(maps.Values(m.Operators)); len(counts) > 0 && counts[0] < 1 {
+			t.Errorf("operators = %v, want counts of 1 or more", m.Operators)
 		}
-		if !slices.IsSorted(m.External) {
-			t.Errorf("external = %q, want them sorted", m.External)
+		if !slices.IsSorted(m.ExternalData) {
+			t.Errorf("external data = %q, want sorted paths", m.ExternalData)
 		}
 	})
 }

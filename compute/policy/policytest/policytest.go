@@ -1,44 +1,80 @@
-// Package policytest finds the policies and the ONNX Runtime library that tests run against.
+// Package policytest locates, loads and writes policies for tests, and locates the ONNX Runtime library.
 //
-// The environment names them, as package testfile reads it: KRABBY_POLICY a policy's folder or the manifest in it,
-// KRABBY_ONNXRUNTIME the shared library, KRABBY_PARKOUR what compute/parkour/export/reference.py makes.
+// Environment variables name the files, in the forms that package testfile accepts:
 //
-// It must be imported by tests only.
+//	KRABBY_POLICY       directory of a policy, or its manifest
+//	KRABBY_ONNXRUNTIME  ONNX Runtime shared library
+//	KRABBY_PARKOUR      output directory of compute/parkour/export/reference.py
+//
+// Only tests may import it.
 package policytest
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 
 	"krabby.dev/krabby/compute/policy"
-	"krabby.dev/krabby/hal/testfile"
+	"krabby.dev/krabby/internal/testfile"
 )
 
-const (
-	// PolicyVariable, LibraryVariable and ParkourVariable are the environment variables.
-	PolicyVariable  = "KRABBY_POLICY"
-	LibraryVariable = "KRABBY_ONNXRUNTIME"
-	ParkourVariable = "KRABBY_PARKOUR"
-)
-
-// Policy returns the folder of the policy to test with.
+// Policy returns the directory of the policy that KRABBY_POLICY names.
 func Policy(t testing.TB) string {
 	t.Helper()
-	path := testfile.Find(t, PolicyVariable)
+	path := testfile.Find(t, "KRABBY_POLICY")
 	if filepath.Base(path) == policy.ManifestFile {
 		path = filepath.Dir(path)
 	}
 	return path
 }
 
-// Library returns the path of the ONNX Runtime library to test with.
+// Library returns the path of the ONNX Runtime library.
 func Library(t testing.TB) string {
 	t.Helper()
-	return testfile.Find(t, LibraryVariable)
+	return testfile.Find(t, "KRABBY_ONNXRUNTIME")
 }
 
-// Parkour returns the folder with the reference policies, teacher and student, and golden, what they should do.
+// Parkour returns the directory of the parkour reference: the policy directories teacher and student, and golden, which
+// has an episode with the expected observations and actions.
 func Parkour(t testing.TB) string {
 	t.Helper()
-	return testfile.Find(t, ParkourVariable)
+	return testfile.Find(t, "KRABBY_PARKOUR")
+}
+
+// Load loads the policy in dir.
+func Load(t testing.TB, dir string) *policy.Policy {
+	t.Helper()
+	p, err := policy.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// Write writes a policy to the existing directory dir: manifest as JSON, and files, which maps names to contents. manifest
+// is a policy.Manifest or anything else that encodes to JSON; its field "files" may be set to the result of Checksums.
+func Write(dir string, manifest any, files map[string][]byte) error {
+	content, err := json.Marshal(manifest)
+	if err != nil {
+		return err
+	}
+	errs := []error{os.WriteFile(filepath.Join(dir, policy.ManifestFile), content, 0o644)}
+	for name, content := range files {
+		errs = append(errs, os.WriteFile(filepath.Join(dir, name), content, 0o644))
+	}
+	return errors.Join(errs...)
+}
+
+// Checksums returns the SHA-256 of each of files, in hex, by name.
+func Checksums(files map[string][]byte) map[string]string {
+	sums := map[string]string{}
+	for name, content := range files {
+		sum := sha256.Sum256(content)
+		sums[name] = hex.EncodeToString(sum[:])
+	}
+	return sums
 }

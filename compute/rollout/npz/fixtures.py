@@ -1,4 +1,4 @@
-"""Writes rollouts as people do, with numpy, into the folder that it is given: what TestWhatNumpyWritesIsRead reads."""
+"""Writes rollouts with numpy into the given directory. TestRead_numpyFiles reads them."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ STEPS, JOINTS, FEET, VALUES = 5, 3, 2, 7
 
 def arrays(dtype):
     def count(columns, first):
-        # All of them are exact in float16.
+        # All values are exact in float16.
         return (first + np.arange(STEPS * columns).reshape(STEPS, columns) / 8).astype(dtype)
 
     orientation = np.zeros((STEPS, 4), dtype)
@@ -45,7 +45,7 @@ def main(out):
         episode_start=np.array([1, 0, 0, 1, 0], np.uint8),
         base_velocity_m_per_s=optional["command"],
         linear_acceleration_m_per_s2=optional["command"],
-        reward=np.zeros(STEPS),  # Not ours.
+        reward=np.zeros(STEPS),  # An array with another name.
     )
     np.savez(os.path.join(out, "optional.npz"), **optional)
 

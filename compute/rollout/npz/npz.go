@@ -1,17 +1,15 @@
-// Package npz reads recorded rollouts, as numpy and package rollout write them. It is apart from that because what reads
-// arrays of any kind is large, and no robot needs it.
+// Package npz reads rollouts that numpy or package rollout wrote. It is separate from package rollout because the library that
+// reads arrays is large.
 //
-// It must never be part of what runs on a robot.
+// No robot program may import it.
 package npz
 
 import (
 	"archive/zip"
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"strings"
 
@@ -22,28 +20,25 @@ import (
 )
 
 const (
-	// MaxBytes is how large the arrays of a file may be together, unpacked.
+	// MaxBytes is the largest uncompressed size of all arrays of a file together.
 	MaxBytes = 512 << 20
 
 	maxHeaderBytes = 1 << 16
 	maxNames       = 4096
 )
 
-// Read reads a file. It holds what Rollout.Check demands: shapes that fit together, finite numbers, times that increase. The
-// error is a *rollout.Error.
+// Read reads a rollout and checks it with [rollout.Rollout.Check]. The error is a *rollout.Error.
 func Read(path string) (_ *rollout.Rollout, err error) {
-	info, err := os.Stat(path) // Before opening it: opening a pipe would block.
+	info, err := os.Stat(path) // Stat first, because opening a pipe would block.
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, &rollout.Error{File: path, Found: "no such file", Expected: "a recorded rollout, .npz", Err: err}
 	case err != nil:
-		return nil, &rollout.Error{File: path, Found: "an error (" + err.Error() + ")", Expected: "a readable file", Err: err}
+		return nil, rollout.PathError(path, err)
 	case !info.Mode().IsRegular():
-		return nil, &rollout.Error{File: path, Found: "something that is not a regular file", Expected: "a recorded rollout, .npz"}
+		return nil, &rollout.Error{File: path, Problem: "not a regular file"}
 	}
 	z, err := zip.OpenReader(path)
 	if err != nil {
-		return nil, &rollout.Error{File: path, Found: "no zip archive (" + err.Error() + ")", Expected: "what numpy.savez writes, whole", Err: err}
+		return nil, &rollout.Error{File: path, Problem: "not a zip archive as numpy.savez writes it: " + err.Error(), Err: err}
 	}
 	defer z.Close()
 	f := &file{path: path, entries: map[string]*zip.File{}, left: MaxBytes}
@@ -57,16 +52,27 @@ func Read(path string) (_ *rollout.Rollout, err error) {
 	return r, r.Check(path)
 }
 
-// file is an archive that is being read.
+// file is an open archive.
 type file struct {
 	path    string
 	entries map[string]*zip.File // By the name of the array.
 	left    int64                // Bytes that may still be unpacked.
 }
 
+// wrong returns the error for a wrong value of an array.
 func (f *file) wrong(array, found, expected string) error {
 	return &rollout.Error{File: f.path, Array: array, Found: found, Expected: expected}
 }
+
+// unreadable returns the error for an array that cannot be read.
+func (f *file) unreadable(array, problem string, err error) error {
+	if err != nil {
+		problem += ": " + err.Error()
+	}
+	return &rollout.Error{File: f.path, Array: array, Problem: problem, Err: err}
+}
+
+// rollout reads all arrays.
 
 func (f *file) rollout() (_ *rollout.Rollout, err error) {
 	r := &rollout.Rollout{}
@@ -87,12 +93,12 @@ func (f *file) rollout() (_ *rollout.Rollout, err error) {
 		if a == nil {
 			continue
 		}
-		if a.rows() != r.Steps() || a.shape[1] == 0 || field.Columns > 0 && a.shape[1] != field.Columns {
+		if a.shape[0] != r.Steps() || a.shape[1] == 0 || field.Columns > 0 && a.shape[1] != field.Columns {
 			columns := "any number above 0"
 			if field.Columns > 0 {
 				columns = fmt.Sprint(field.Columns)
 			}
-			return nil, f.wrong(field.Name, fmt.Sprintf("shape %v", a.shape), fmt.Sprintf("%d rows, as many as times, and columns: %s", r.Steps(), columns))
+			return nil, f.wrong(field.Name, fmt.Sprintf("shape %v", a.shape), fmt.Sprintf("%d rows, one for each time, and columns: %s", r.Steps(), columns))
 		}
 		*field.Array = rollout.Array{Columns: a.shape[1], Values: narrow(a.values)}
 		if field.Compared {
@@ -111,6 +117,7 @@ func (f *file) rollout() (_ *rollout.Rollout, err error) {
 	return r, nil
 }
 
+// time reads the times, in s or in ns, into r.
 func (f *file) time(r *rollout.Rollout) error {
 	name, unit := "time_s", 1.0
 	if _, ok := f.entries[name]; !ok {
@@ -123,21 +130,19 @@ func (f *file) time(r *rollout.Rollout) error {
 		return err
 	}
 	for _, v := range a.values {
-		r.TimeS = append(r.TimeS, (v-a.values[0])*unit) // Ns since 1970, in s, have more digits than a float64.
+		r.TimeS = append(r.TimeS, (v-a.values[0])*unit) // A float64 of seconds since 1970 has no digit left for ns.
 	}
 	return nil
 }
 
-// array is one that was read.
+// array is an array of numbers from a file.
 type array struct {
 	shape    []int
 	values   []float64 // In C order.
 	rounding float64
 }
 
-func (a *array) rows() int { return a.shape[0] }
-
-// array reads one of so many dimensions; it is nil where there is none of that name and none is required.
+// array reads an array with a number of dimensions; it returns nil for an optional array that is not in the file.
 func (f *file) array(name string, dimensions int, required bool) (*array, error) {
 	header, body, err := f.open(name, required)
 	if header == nil || err != nil {
@@ -184,7 +189,7 @@ func (f *file) array(name string, dimensions int, required bool) (*array, error)
 		return nil, f.wrong(name, "type "+header.Descr.Type, "float16, float32, float64, integers or booleans")
 	}
 	if err != nil {
-		return nil, f.wrong(name, "an error ("+err.Error()+")", "an array")
+		return nil, f.unreadable(name, "invalid array", err)
 	}
 	if header.Descr.Fortran && dimensions == 2 {
 		a.values = transposed(a.values, a.shape[0], a.shape[1])
@@ -192,7 +197,7 @@ func (f *file) array(name string, dimensions int, required bool) (*array, error)
 	return a, nil
 }
 
-// names reads an array of text; it is nil where there is none of that name and none is required.
+// names reads an array of text; it returns nil for an optional array that is not in the file.
 func (f *file) names(name string, required bool) (names []string, err error) {
 	header, body, err := f.open(name, required)
 	if header == nil || err != nil {
@@ -202,42 +207,42 @@ func (f *file) names(name string, required bool) (names []string, err error) {
 		return nil, f.wrong(name, fmt.Sprintf("type %s of shape %v", header.Descr.Type, header.Descr.Shape), fmt.Sprintf("text, one dimension of at most %d", maxNames))
 	}
 	if err := decode(body, &names); err != nil {
-		return nil, f.wrong(name, "an error ("+err.Error()+")", "an array of text")
+		return nil, f.unreadable(name, "invalid array of text", err)
 	}
 	return names, nil
 }
 
-// open unpacks an array and checks that it has as many bytes as its header says: what comes after trusts it. It is nil
-// where there is none of that name and none is required.
+// open unpacks an array and checks that its size agrees with its header, so that readers can rely on the header. It returns nil
+// for an optional array that is not in the file.
 func (f *file) open(name string, required bool) (*npy.Header, []byte, error) {
 	entry, ok := f.entries[name]
 	if !ok {
 		if !required {
 			return nil, nil, nil
 		}
-		return nil, nil, f.wrong(name, "no such array", "one")
+		return nil, nil, f.unreadable(name, "array not found", nil)
 	}
 	tooLarge := func() error {
-		return f.wrong(name, fmt.Sprintf("more than the %d bytes that are left", f.left), fmt.Sprintf("arrays of at most %d bytes together", MaxBytes))
+		return f.unreadable(name, fmt.Sprintf("too large: all arrays together may have %d bytes", MaxBytes), nil)
 	}
-	if entry.UncompressedSize64 > uint64(f.left) { // Before reading what would fill the memory.
+	if entry.UncompressedSize64 > uint64(f.left) { // Before reading, which would fill the memory.
 		return nil, nil, tooLarge()
 	}
 	in, err := entry.Open()
 	if err != nil {
-		return nil, nil, f.wrong(name, "an error ("+err.Error()+")", "an array")
+		return nil, nil, f.unreadable(name, "cannot unpack", err)
 	}
 	defer in.Close()
 	body, err := io.ReadAll(io.LimitReader(in, f.left+1))
 	if err != nil {
-		return nil, nil, f.wrong(name, "an error ("+err.Error()+")", "an array that is whole")
+		return nil, nil, f.unreadable(name, "cannot unpack", err)
 	}
 	if f.left -= int64(len(body)); f.left < 0 {
 		return nil, nil, tooLarge()
 	}
 	header, size, err := readHeader(body)
 	if err != nil {
-		return nil, nil, f.wrong(name, "no .npy array ("+err.Error()+")", "an array as numpy.save writes it")
+		return nil, nil, f.unreadable(name, "not an array as numpy.save writes it", err)
 	}
 	elements := int64(1)
 	for _, d := range header.Descr.Shape {
@@ -252,8 +257,8 @@ func (f *file) open(name string, required bool) (*npy.Header, []byte, error) {
 	return header, body, nil
 }
 
-// readHeader reads what stands before the numbers, of which it returns the size. The library takes what it is given for
-// sound: lengths are checked before, and what it stumbles over is an error.
+// readHeader reads the header of an array and returns its size. The library does not validate its input, so readHeader checks
+// lengths before and recovers panics.
 func readHeader(body []byte) (_ *npy.Header, size int, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -268,7 +273,7 @@ func readHeader(body []byte) (_ *npy.Header, size int, err error) {
 		size = 12 + int(min(binary.LittleEndian.Uint32(body[8:]), maxHeaderBytes+1))
 	}
 	if size > maxHeaderBytes || size > len(body) {
-		return nil, 0, fmt.Errorf("a header of %d bytes", size)
+		return nil, 0, fmt.Errorf("header of %d bytes", size)
 	}
 	r, err := npy.NewReader(bytes.NewReader(body))
 	if err != nil {
@@ -277,7 +282,7 @@ func readHeader(body []byte) (_ *npy.Header, size int, err error) {
 	return &r.Header, size, nil
 }
 
-// decode reads an array that open has checked.
+// decode reads the values of an array that open has checked into to.
 func decode(body []byte, to any) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -291,6 +296,7 @@ func decode(body []byte, to any) (err error) {
 	return r.Read(to)
 }
 
+// values reads an array and converts its values.
 func values[T any](body []byte, convert func(T) float64) ([]float64, error) {
 	var read []T
 	if err := decode(body, &read); err != nil {
@@ -303,16 +309,17 @@ func values[T any](body []byte, convert func(T) float64) ([]float64, error) {
 	return out, nil
 }
 
+// numbers reads an array of numbers.
 func numbers[T int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64 | float32 | float64](body []byte) ([]float64, error) {
 	return values(body, func(v T) float64 { return float64(v) })
 }
 
-// elementType returns a type without quotes and byte order: f4, U12.
+// elementType returns the type of the elements without quotes and byte order, for example f4 or U12.
 func elementType(h *npy.Header) string {
 	return strings.TrimLeft(strings.Trim(h.Descr.Type, "'"), "<>|=")
 }
 
-// elementBytes returns how long an element is, 0 where that is not known.
+// elementBytes returns the size of an element, 0 if it is unknown.
 func elementBytes(kind string) int64 {
 	var n int64
 	if len(kind) < 2 {
@@ -327,6 +334,7 @@ func elementBytes(kind string) int64 {
 	return n
 }
 
+// narrow converts to float32.
 func narrow(values []float64) []float32 {
 	out := make([]float32, len(values))
 	for i, v := range values {
@@ -335,7 +343,7 @@ func narrow(values []float64) []float32 {
 	return out
 }
 
-// transposed returns values, which have column after column, row after row.
+// transposed converts values from column-major to row-major order.
 func transposed(values []float64, rows, columns int) []float64 {
 	out := make([]float64, len(values))
 	for i := range rows {

@@ -1,6 +1,4 @@
-// Package plot draws what a walk did over time: velocities, the joints of one leg, and contacts.
-//
-// It must never be part of what runs on a robot.
+// Package plot draws a walk over time: velocities, the joints of one leg, and contacts. It must not run on a robot.
 package plot
 
 import (
@@ -21,12 +19,12 @@ import (
 const (
 	width  = 10 * vg.Inch
 	height = 9 * vg.Inch
-	// legJoints is how many joints are drawn: those of the first leg, in a robot whose order is leg-major.
+	// legJoints is the number of joints to draw: those of the first leg of a robot with leg-major order.
 	legJoints = 3
 )
 
-// WriteSVG draws r as SVG: from the top, velocities as commanded (dashed) and measured; the joints of the first leg as
-// asked for (dashed) and measured; and when each foot touches the ground. One record gives one drawing, byte for byte.
+// WriteSVG draws r as SVG. From the top: commanded (dashed) and measured velocities, target (dashed) and measured positions of the
+// joints of the first leg, and the contacts of each foot. Equal records give equal bytes.
 func WriteSVG(w io.Writer, r *walk.Record) error {
 	panels := []*plot.Plot{velocities(r), joints(r), contacts(r)}
 	rows := make([][]*plot.Plot, len(panels))
@@ -103,13 +101,13 @@ func contacts(r *walk.Record) *plot.Plot {
 	return p
 }
 
-// makeRoom keeps the legend, at the top, clear of the lines.
+// makeRoom extends the y axis so that the legend at the top does not cover the lines.
 func makeRoom(p *plot.Plot) {
 	p.Legend.Padding = vg.Points(2)
 	p.Y.Max += 0.4 * (p.Y.Max - p.Y.Min)
 }
 
-// add draws one value over time, in the i-th color; name is for the legend, and may be empty.
+// add draws one value over time in the i-th color. name is its legend, or empty.
 func add(p *plot.Plot, r *walk.Record, i int, name string, dashed bool, value func(*walk.Sample) float64) {
 	line := &plotter.Line{LineStyle: draw.LineStyle{Color: plotutil.Color(i), Width: vg.Points(1)}}
 	if dashed {
@@ -126,7 +124,7 @@ func add(p *plot.Plot, r *walk.Record, i int, name string, dashed bool, value fu
 	}
 }
 
-// pale returns a lighter tone.
+// pale returns a lighter color.
 func pale(c color.Color) color.Color {
 	r, g, b, _ := c.RGBA()
 	lighter := func(v uint32) uint8 { return uint8((v>>8 + 255) / 2) }

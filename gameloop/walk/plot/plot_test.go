@@ -45,7 +45,7 @@ func draw(t *testing.T, r *walk.Record) string {
 	return b.String()
 }
 
-func TestADrawingIsSVGWithAllPanels(t *testing.T) {
+func TestWriteSVG_allPanels(t *testing.T) {
 	svg := draw(t, record())
 	decoder := xml.NewDecoder(strings.NewReader(svg))
 	var texts []string
@@ -85,7 +85,7 @@ func TestADrawingIsSVGWithAllPanels(t *testing.T) {
 	}
 }
 
-func TestOneRecordGivesOneDrawing(t *testing.T) {
+func TestWriteSVG_deterministic(t *testing.T) {
 	first := draw(t, record())
 	if draw(t, record()) != first {
 		t.Error("two drawings of one record differ")
@@ -102,7 +102,7 @@ func TestOneRecordGivesOneDrawing(t *testing.T) {
 	}
 }
 
-func TestAWriterThatFailsIsReported(t *testing.T) {
+func TestWriteSVG_failingWriter(t *testing.T) {
 	if err := plot.WriteSVG(full{}, record()); err == nil || !strings.Contains(err.Error(), "plot: writing") {
 		t.Errorf("WriteSVG = %v, want an error", err)
 	}

@@ -1,11 +1,12 @@
-"""The thin client of Krabby's hardware abstraction layer: messages, their wire format, and a client over TCP.
+"""Thin client of Krabby's hardware abstraction layer: messages, their wire format, and a client over TCP.
 
-It knows no robots and judges no limits: what may move a joint is for the server to say.
+The package has no robot models. The server checks the limits of joints.
 """
 
-from .client import COMMANDS, OBSERVATIONS, Client, Health, NoObservation, NoSession
+from .client import COMMAND_ENDPOINT, OBSERVATION_ENDPOINT, Client, Health, NoObservation, NoSession
+from .clock import ClockEstimate, NoClock
 from .connection import Closed, Keys, NoPeer
-from .control import CONTROL, Control, Estimate, NoClock, NoReply, Refused
+from .control import CONTROL_ENDPOINT, Control, NoReply, Rejected
 from .messages import (
     ColorImage,
     ControlReply,
@@ -20,8 +21,8 @@ from .messages import (
     ScalarImage,
 )
 from .wire import (
-    Cause,
     FrameError,
+    RejectReason,
     decode_control_reply,
     decode_control_request,
     decode_joint_command,
@@ -35,18 +36,17 @@ from .wire import (
 )
 
 __all__ = [
-    "COMMANDS",
-    "CONTROL",
-    "OBSERVATIONS",
-    "Cause",
+    "COMMAND_ENDPOINT",
+    "CONTROL_ENDPOINT",
+    "OBSERVATION_ENDPOINT",
     "Client",
+    "ClockEstimate",
     "Closed",
     "ColorImage",
     "Control",
     "ControlReply",
     "ControlRequest",
     "ControlStatus",
-    "Estimate",
     "FieldError",
     "FrameError",
     "Health",
@@ -61,7 +61,8 @@ __all__ = [
     "NoSession",
     "Observation",
     "Operation",
-    "Refused",
+    "RejectReason",
+    "Rejected",
     "ScalarImage",
     "decode_control_reply",
     "decode_control_request",

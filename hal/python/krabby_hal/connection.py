@@ -1,4 +1,4 @@
-"""How a socket is connected to a server: keys, options, and what is an error for every kind of it."""
+"""Connections to a server: keys, socket options, and errors of all sockets."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 
 import zmq
 
-SLICE_MS = 20
-"""Bounds how long the lock of a socket is held, and so how late a wait notices that the socket is to be closed."""
+POLL_INTERVAL_MS = 20
+"""Maximum time for which the lock of a socket is held, and thereby the delay until a wait notices that the socket is closing."""
 
 _Z85 = re.compile(rb"[0-9a-zA-Z.:+=^!/*?&<>()\[\]{}@%$#-]{40}")
 
 
 class NoPeer(ConnectionError):
-    """Nothing was sent: no server is at the other end."""
+    """No server is connected. Nothing was sent."""
 
 
 class Closed(RuntimeError):
@@ -28,7 +28,7 @@ class Closed(RuntimeError):
 
 @dataclass(frozen=True)
 class Keys:
-    """The keys of an encrypted connection (CURVE), each of 40 characters in Z85."""
+    """Keys of an encrypted connection (CURVE), each of 40 characters in Z85."""
 
     server_public: str
     client_public: str
@@ -36,9 +36,15 @@ class Keys:
 
     @classmethod
     def load(cls, server: str | os.PathLike[str], client: str | os.PathLike[str]) -> Keys:
-        """Reads the file of the server's public key, and that of the client's secret key, which only its owner may read.
+        """Reads key files. The server must know the client's public key.
 
-        A file has a key and nothing else. The server must have been told the client's public key.
+        Args:
+            server: file with the server's public key. Only its owner may write it.
+            client: file with the client's secret key. Only its owner may read and write it.
+
+        Raises:
+            OSError: a file cannot be read.
+            ValueError: a file has other content than one key, or other permissions.
         """
         server_public = _read_key(server, 0o022)
         client_secret = _read_key(client, 0o077)
@@ -46,40 +52,51 @@ class Keys:
 
 
 def _read_key(path: str | os.PathLike[str], forbidden: int) -> str:
+    """Returns the key in a file whose mode has none of the forbidden bits."""
     with open(path, "rb") as file:
         mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
         if mode & forbidden:
-            raise ValueError(f"key {os.fspath(path)}: found mode {mode:04o}, expected {mode & ~forbidden:04o}: others could use or change it")
+            raise ValueError(
+                f"key {os.fspath(path)}: found mode {mode:04o}, expected {mode & ~forbidden:04o}: others could use or change it"
+            )
         content = file.read().removesuffix(b"\n")
     if not _Z85.fullmatch(content):
-        raise ValueError(f"key {os.fspath(path)}: found {len(content)} bytes that are no key, expected 40 characters of Z85")
+        raise ValueError(f"key {os.fspath(path)}: invalid key of {len(content)} bytes, expected 40 characters of Z85")
     return content.decode()
 
 
-def check(endpoint: str, keys: Keys | None, insecure: bool) -> None:
+def check_security(endpoint: str, keys: Keys | None, insecure: bool) -> None:
     """Raises ValueError for an endpoint beyond this machine's loopback without keys, unless insecure."""
     if keys is None and not insecure and not _is_local(endpoint):
-        raise ValueError(f"{endpoint}: found neither keys nor insecure, expected one of them beyond loopback")
+        raise ValueError(f"{endpoint}: keys or insecure required beyond loopback")
 
 
 def connect(
-    context: zmq.Context[zmq.Socket[bytes]], kind: int, endpoint: str, keys: Keys | None, most_bytes: int, options: Mapping[zmq.SocketOption, int]
+    context: zmq.Context[zmq.Socket[bytes]],
+    kind: int,
+    endpoint: str,
+    keys: Keys | None,
+    max_bytes: int,
+    options: Mapping[zmq.SocketOption, int],
 ) -> zmq.Socket[bytes]:
-    """Returns a socket of a kind that connects to an endpoint, and again whenever it must.
+    """Returns a socket that connects to an endpoint, and reconnects when necessary.
 
     Args:
-        context: what the socket is of.
-        kind: as ``zmq.SUB``; a subscriber gets everything.
-        endpoint: where the server is. ValueError where it is none.
-        keys: encrypt and authenticate with these.
-        most_bytes: disconnect a server that sends more in one part.
-        options: of ZeroMQ, beside those that all sockets have.
+        context: context of the socket.
+        kind: type of the socket, such as ``zmq.SUB``. A subscriber subscribes to all messages.
+        endpoint: endpoint of the server.
+        keys: keys for encryption and authentication.
+        max_bytes: maximum size of a message part. The socket disconnects a server that sends a larger one.
+        options: socket options, in addition to the common ones.
+
+    Raises:
+        ValueError: the endpoint is invalid.
     """
     socket = context.socket(kind)
     socket.setsockopt(zmq.LINGER, 0)
-    socket.setsockopt(zmq.IMMEDIATE, 1)  # What is for a server that is not there must not wait for it.
-    socket.setsockopt(zmq.MAXMSGSIZE, most_bytes)
-    socket.setsockopt(zmq.HEARTBEAT_IVL, 1000)  # So that a connection to a machine that is gone is made anew.
+    socket.setsockopt(zmq.IMMEDIATE, 1)  # Messages do not wait for a server that is not connected.
+    socket.setsockopt(zmq.MAXMSGSIZE, max_bytes)
+    socket.setsockopt(zmq.HEARTBEAT_IVL, 1000)  # Detects connections to machines that disappeared.
     socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 3000)
     socket.setsockopt(zmq.RECONNECT_IVL, 20)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)

@@ -1,4 +1,4 @@
-"""The client, held against a server of a few lines; hal/server itself is tested from Go."""
+"""Tests of the client with a minimal server. A Go test runs it with hal/server."""
 
 import json
 import threading
@@ -11,13 +11,21 @@ import zmq
 import krabby_hal
 from krabby_hal import Client, Closed, FieldError, Imu, JointCommand, Keys, NoObservation, NoPeer, NoSession, Observation
 
-WAIT_S = 20  # Only a failure takes so long; an emulated interpreter is slow.
+WAIT_S = 20  # Timeout that only failures reach. An emulated interpreter is slow.
 
 
 def observation(sequence, session_id=5, joints=12, **change):
     values = numpy.full(joints, 0.25)
     return Observation(
-        values, values, values, [True] * 4, Imu(), sequence=sequence, session_id=session_id, monotonic_ns=time.monotonic_ns(), **change
+        values,
+        values,
+        values,
+        [True] * 4,
+        Imu(),
+        sequence=sequence,
+        session_id=session_id,
+        monotonic_ns=time.monotonic_ns(),
+        **change,
     )
 
 
@@ -25,14 +33,14 @@ def command(joints=12):
     return JointCommand([0.1] * joints, [35] * joints, [0.5] * joints)
 
 
-def damaged():
+def corrupt():
     frame = krabby_hal.encode_observation(observation(9))
-    frame[16] ^= 1  # Of the sequence.
+    frame[16] ^= 1  # In the sequence.
     return frame
 
 
 class Server:
-    """Binds both sockets, as the server does."""
+    """Minimal server of observations and commands."""
 
     def __init__(self, keys=None, ports=(0, 0)):
         self.context = zmq.Context()
@@ -50,14 +58,14 @@ class Server:
         for message in messages:
             self.out.send(krabby_hal.encode_observation(message) if isinstance(message, Observation) else message)
 
-    def until(self, client, message, good):
-        """Publishes until the client has what it should: a subscriber that has just come may miss the first."""
+    def until(self, client, message, done):
+        """Publishes until the client has read the expected message, because a new subscriber may miss the first ones."""
         deadline = time.monotonic() + WAIT_S
         while time.monotonic() < deadline:
             self.publish(message() if callable(message) else message)
             time.sleep(0.005)
             got = client.poll()
-            if good(got):
+            if done(got):
                 return got
         raise AssertionError(f"not within {WAIT_S} s: {client.health()}")
 
@@ -85,19 +93,19 @@ def client(server):
         yield client
 
 
-def test_the_latest_observation_wins(server, client):
+def test_latest_observation_wins(server, client):
     server.first(client)
     server.publish(*(observation(n) for n in range(2, 101)))
     time.sleep(0.2)
     got = client.latest(WAIT_S)
-    while got.sequence < 100:  # Where this machine was busy.
+    while got.sequence < 100:  # On a busy machine.
         got = client.latest(WAIT_S)
     assert got.position_rad.tolist() == [0.25] * 12
     health = client.health()
     assert health.skipped > 90 and health.observations + health.skipped == 100 and health.session_id == 5
 
 
-def test_an_observation_is_read_once_and_has_an_age(server, client):
+def test_poll_and_age(server, client):
     with pytest.raises(NoObservation):
         client.age_s()
     assert client.health().age_s is None and not client.health().fresh
@@ -110,50 +118,50 @@ def test_an_observation_is_read_once_and_has_an_age(server, client):
     assert not client.health().fresh and client.health().age_s > 0.1
 
 
-def test_waiting_ends_at_its_timeout_and_says_what_was_refused(server, client):
-    server.until(client, b"KRBY", lambda got: client.health().refused.get("short"))
+def test_latest_timeout(server, client):
+    server.until(client, b"KRBY", lambda got: client.health().rejected.get("short"))
     begin = time.monotonic()
-    with pytest.raises(NoObservation, match="within 0.2 s; the last one that was refused: short: found 4 bytes"):
+    with pytest.raises(NoObservation, match="within 0.2 s; last rejected: short: found 4 bytes"):
         client.latest(0.2)
     assert 0.19 < time.monotonic() - begin < 2
 
 
 @pytest.mark.parametrize(
-    "cause, bad",
+    "reason, message",
     [
         ("short", b"KRBY"),
         ("magic", b"observation"),
-        ("checksum", damaged()),
+        ("checksum", corrupt()),
         ("kind", krabby_hal.encode_joint_command(command())),
         ("invalid", observation(9, base_velocity_mps=[0, 0, numpy.nan])),
         ("invalid", observation(9, joints=11)),
         ("old", observation(0)),
     ],
 )
-def test_a_refused_observation_is_counted_and_the_next_one_read(server, cause, bad):
+def test_rejected_observation(server, reason, message):
     with Client(*server.endpoints, joints=12, feet=4) as client:
         server.first(client)
-        server.until(client, bad, lambda got: client.health().refused.get(cause))
-        assert client.health().refused.keys() == {cause}
+        server.until(client, message, lambda got: client.health().rejected.get(reason))
+        assert client.health().rejected.keys() == {reason}
         assert server.until(client, lambda: observation(10), lambda got: got is not None).sequence == 10
 
 
-def test_an_observation_that_is_repeated_counts_once(server, client):
+def test_repeated_observation(server, client):
     server.first(client)
     for _ in range(3):
         server.publish(observation(1))
         with pytest.raises(NoObservation):
             client.latest(timeout_s=0.2)
-    assert (client.health().observations, client.health().refused) == (1, {})
+    assert (client.health().observations, client.health().rejected) == (1, {})
 
 
-def test_another_session_starts_anew(server, client):
+def test_new_session(server, client):
     server.first(client)
     assert server.until(client, lambda: observation(1, session_id=6), lambda got: got is not None).session_id == 6
-    assert client.health().session_id == 6 and client.health().skipped == 0 and not client.health().refused.get("old")
+    assert client.health().session_id == 6 and client.health().skipped == 0 and not client.health().rejected.get("old")
 
 
-def test_a_command_is_stamped(server, client):
+def test_send_stamps_command(server, client):
     with pytest.raises(NoSession):
         client.send(command())
     first = server.first(client)
@@ -171,7 +179,7 @@ def test_a_command_is_stamped(server, client):
     assert (client.health().sent, client.health().unsent) == (3, 1)
 
 
-def test_the_latest_command_wins(server, client):
+def test_latest_command_wins(server, client):
     server.first(client)
     client.send(command(), timeout_s=WAIT_S)
     for _ in range(99):
@@ -184,17 +192,17 @@ def test_the_latest_command_wins(server, client):
 
 
 @pytest.mark.parametrize("change", [{"target_rad": numpy.full(12, numpy.nan)}, {"kp": -numpy.ones(12)}, {"kd": numpy.ones(11)}])
-def test_a_command_that_no_server_would_take_is_not_sent(server, client, change):
+def test_send_invalid_command(server, client, change):
     server.first(client)
-    bad = command()
+    invalid = command()
     for name, values in change.items():
-        setattr(bad, name, values)
+        setattr(invalid, name, values)
     with pytest.raises(FieldError):
-        client.send(bad)
+        client.send(invalid)
     assert (client.health().sent, client.health().unsent) == (0, 1) and not server.commands.poll(50)
 
 
-def test_a_command_without_a_server_is_not_kept_for_it():
+def test_send_without_server():
     server = Server()
     with Client(*server.endpoints) as client:
         server.first(client)
@@ -205,14 +213,14 @@ def test_a_command_without_a_server_is_not_kept_for_it():
             while time.monotonic() < deadline:
                 client.send(command())
                 time.sleep(0.01)
-        again = Server(ports=[endpoint.rpartition(":")[2] for endpoint in server.endpoints])
-        got = again.until(client, lambda: observation(1, session_id=6), lambda got: got is not None)
+        restarted = Server(ports=[endpoint.rpartition(":")[2] for endpoint in server.endpoints])
+        got = restarted.until(client, lambda: observation(1, session_id=6), lambda got: got is not None)
         client.send(command(), timeout_s=WAIT_S)
-        assert got.session_id == again.command().session_id == 6
-        again.close()
+        assert got.session_id == restarted.command().session_id == 6
+        restarted.close()
 
 
-def test_closing_ends_a_wait_in_another_thread(server):
+def test_close_while_waiting(server):
     client = Client(*server.endpoints)
     raised = []
 
@@ -227,58 +235,58 @@ def test_closing_ends_a_wait_in_another_thread(server):
     time.sleep(0.05)
     begin = time.monotonic()
     client.close()
-    took = time.monotonic() - begin
+    elapsed_s = time.monotonic() - begin
     thread.join(WAIT_S)
-    assert raised and took < 1
+    assert raised and elapsed_s < 1
     client.close()
     for call in client.poll, lambda: client.send(command()):
         with pytest.raises(Closed):
             call()
 
 
-def test_health_is_json(server, client):
+def test_health_json(server, client):
     server.first(client)
     health = json.loads(client.health().to_json())
-    assert health["observations"] == 1 and health["refused"].keys() <= {"old"}
+    assert health["observations"] == 1 and health["rejected"].keys() <= {"old"}
 
 
 @pytest.mark.parametrize("endpoint", ["tcp://192.0.2.1:6001", "tcp://robot:6001", "tcp://[2001:db8::1]:6001"])
-def test_beyond_this_machine_it_takes_keys_or_a_word(endpoint):
-    with pytest.raises(ValueError, match="found neither keys nor insecure"):
+def test_remote_endpoint_requires_keys(endpoint):
+    with pytest.raises(ValueError, match="keys or insecure required beyond loopback"):
         Client(endpoint)
     Client(endpoint.replace("robot", "192.0.2.1"), insecure=True).close()
 
 
 @pytest.mark.parametrize("endpoint", ["nonsense", "tcp://127.0.0.1:port"])
-def test_an_endpoint_that_is_none_is_named(endpoint):
+def test_invalid_endpoint(endpoint):
     with pytest.raises(ValueError, match=endpoint):
         Client(endpoint)
 
 
-def write_keys(folder, name):
-    """Writes name and name.pub, as the Go side does."""
+def write_keys(directory, name):
+    """Writes the key files name and name.pub, like hal/bus."""
     public, secret = zmq.curve_keypair()
-    for path, key, mode in (folder / name, secret, 0o600), (folder / (name + ".pub"), public, 0o644):
+    for path, key, mode in (directory / name, secret, 0o600), (directory / (name + ".pub"), public, 0o644):
         path.write_bytes(key + b"\n")
         path.chmod(mode)
     return public, secret
 
 
-def test_keys_from_files_encrypt_and_others_get_nothing(tmp_path):
+def test_keys(tmp_path):
     server = Server(keys=write_keys(tmp_path, "server"))
     public, secret = write_keys(tmp_path, "client")
     write_keys(tmp_path, "other")
     good = Keys.load(tmp_path / "server.pub", tmp_path / "client")
     wrong = Keys.load(tmp_path / "other.pub", tmp_path / "client")
     assert good.client_public == public.decode() and secret.decode() not in repr(good)
-    with Client(*server.endpoints, keys=good) as client, Client(*server.endpoints, keys=wrong) as stranger:
+    with Client(*server.endpoints, keys=good) as client, Client(*server.endpoints, keys=wrong) as wrong_client:
         with Client(*server.endpoints) as plain:
             server.first(client)
             client.send(command(), timeout_s=WAIT_S)
             assert server.command().sequence == 1
             time.sleep(0.3)
             server.publish(observation(2))
-            for other in stranger, plain:
+            for other in wrong_client, plain:
                 with pytest.raises(NoObservation):
                     other.latest(0.2)
     server.close()
@@ -288,12 +296,12 @@ def test_keys_from_files_encrypt_and_others_get_nothing(tmp_path):
     "content, mode, want",
     [
         (b"a" * 40, 0o644, "found mode 0644, expected 0600"),
-        (b"a" * 39, 0o600, "found 39 bytes that are no key, expected 40 characters of Z85"),
-        (b" " * 40, 0o600, "found 40 bytes that are no key, expected 40 characters of Z85"),
-        (b"public-key = x", 0o600, "found 14 bytes that are no key, expected 40 characters of Z85"),
+        (b"a" * 39, 0o600, "invalid key of 39 bytes, expected 40 characters of Z85"),
+        (b" " * 40, 0o600, "invalid key of 40 bytes, expected 40 characters of Z85"),
+        (b"public-key = x", 0o600, "invalid key of 14 bytes, expected 40 characters of Z85"),
     ],
 )
-def test_files_that_have_no_key_or_that_others_read_are_refused(tmp_path, content, mode, want):
+def test_keys_load_error(tmp_path, content, mode, want):
     write_keys(tmp_path, "server")
     (tmp_path / "client").write_bytes(content)
     (tmp_path / "client").chmod(mode)

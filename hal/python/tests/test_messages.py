@@ -1,4 +1,4 @@
-"""Validation of messages, and their form for logs."""
+"""Tests of validation and JSON of messages."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ def command(**change):
     return dataclasses.replace(JointCommand([0.1] * 12, [35] * 12, [0.5] * 12), **change)
 
 
-def test_good_messages_are_valid():
+def test_validate_accepts():
     observation().validate(12, 4)
     observation(base_velocity_mps=None).validate()
     observation(depth=ScalarImage(numpy.full((2, 3), numpy.nan, numpy.float32))).validate()
@@ -44,12 +44,15 @@ def test_good_messages_are_valid():
         ),
         ({"rgb_2": ColorImage(numpy.zeros((1, 1, 3), numpy.uint8), rate_hz=-1)}, "rgb_2.rate_hz: found -1, expected 0 to 1e+06"),
         (
-            {"depth": ScalarImage(numpy.zeros((2, 3), numpy.float32)), "confidence": ScalarImage(numpy.zeros((3, 2), numpy.float32))},
+            {
+                "depth": ScalarImage(numpy.zeros((2, 3), numpy.float32)),
+                "confidence": ScalarImage(numpy.zeros((3, 2), numpy.float32)),
+            },
             "confidence: found the shape (3, 2), expected (2, 3), that of the depth",
         ),
     ],
 )
-def test_an_observation_says_which_field_is_wrong(change, want):
+def test_observation_validate_error(change, want):
     with pytest.raises(FieldError) as error:
         observation(**change).validate(12, 4)
     assert str(error.value) == want
@@ -66,20 +69,20 @@ def test_an_observation_says_which_field_is_wrong(change, want):
         ({"feed_forward_nm": [1] * 11 + [numpy.inf]}, "feed_forward_nm[11]: found inf, expected a finite number"),
     ],
 )
-def test_a_command_says_which_field_is_wrong(change, want):
+def test_joint_command_validate_error(change, want):
     with pytest.raises(FieldError) as error:
         command(**change).validate(12)
     assert str(error.value) == want
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -2e6])
-def test_a_navigation_command_says_which_field_is_wrong(value):
+def test_navigation_command_validate_error(value):
     with pytest.raises(FieldError) as error:
         NavigationCommand(0, value, 0).validate()
     assert error.value.field == "vy_mps"
 
 
-def test_messages_survive_json_but_for_images():
+def test_json_round_trip():
     image = ColorImage(numpy.zeros((1, 1, 3), numpy.uint8))
     o = Observation.from_json(observation(sequence=7, session_id=2**64 - 1, rgb_1=image).to_json())
     assert (o.sequence, o.session_id, o.rgb_1) == (7, 2**64 - 1, None)

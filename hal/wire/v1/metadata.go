@@ -24,7 +24,7 @@ const (
 	uint8Type   = "uint8"
 )
 
-// observationMetadata is the JSON of an observation. Each field must be there once; others are passed over.
+// observationMetadata is the JSON of an observation. Each field is required once; unknown fields are ignored.
 type observationMetadata struct {
 	Positions   *array `json:"joint_positions"`
 	RGB1        *array `json:"rgb_camera_1"`
@@ -36,28 +36,28 @@ type observationMetadata struct {
 	TimestampNs *int64 `json:"timestamp_ns"`
 }
 
-// commandMetadata is the JSON of a joint command; likewise.
+// commandMetadata is the JSON of a joint command, with the same rules.
 type commandMetadata struct {
 	Positions              *array `json:"joint_positions"`
 	TimestampNs            *int64 `json:"timestamp_ns"`
 	ObservationTimestampNs *int64 `json:"observation_timestamp_ns"`
 }
 
-// array is what the metadata says of an array.
+// array is the metadata of an array.
 type array struct {
 	Shape []int64 `json:"shape"`
 	DType *string `json:"dtype"`
 }
 
-// is says whether an array is of that type and shape.
+// is reports whether the array has the type and shape.
 func (a *array) is(dtype string, shape ...int64) bool {
 	return *a.DType == dtype && slices.Equal(a.Shape, shape)
 }
 
-// joints returns the number of joints of an array of positions.
+// joints returns the number of joints in an array of positions.
 func (a *array) joints() (int, error) {
 	if *a.DType != float32Type || len(a.Shape) != 1 || a.Shape[0] < 1 || a.Shape[0] > robot.MaxJoints {
-		return 0, Shape
+		return 0, RejectShape
 	}
 	return int(a.Shape[0]), nil
 }
@@ -67,7 +67,7 @@ func parseObservation(b []byte) (m observationMetadata, err error) {
 		return m, err
 	}
 	if !present(m.Positions, m.RGB1, m.RGB2, m.Depth, m.Confidence) || m.Height == nil || m.Width == nil || m.TimestampNs == nil {
-		return m, Metadata
+		return m, RejectMetadata
 	}
 	return m, nil
 }
@@ -77,22 +77,23 @@ func parseCommand(b []byte) (m commandMetadata, err error) {
 		return m, err
 	}
 	if !present(m.Positions) || m.TimestampNs == nil || m.ObservationTimestampNs == nil {
-		return m, Metadata
+		return m, RejectMetadata
 	}
 	return m, nil
 }
 
-// unmarshal reads JSON as version 2 of encoding/json does: a name counts once and in its own case.
+// unmarshal decodes JSON. Duplicate names are an error, and names are case-sensitive.
 func unmarshal(b []byte, into any) error {
 	if len(b) > MaxMetadataBytes {
-		return Metadata
+		return RejectMetadata
 	}
 	if err := json.Unmarshal(b, into); err != nil {
-		return Metadata
+		return RejectMetadata
 	}
 	return nil
 }
 
+// present reports whether all arrays are complete.
 func present(arrays ...*array) bool {
 	for _, a := range arrays {
 		if a == nil || a.Shape == nil || a.DType == nil {
@@ -102,8 +103,7 @@ func present(arrays ...*array) bool {
 	return true
 }
 
-// What is written has the spaces that Python's json writes by default.
-
+// appendName appends the name of a field, with the spaces of Python's json module.
 func appendName(b []byte, name string) []byte {
 	if b[len(b)-1] != '{' {
 		b = append(b, ", "...)
@@ -113,6 +113,7 @@ func appendName(b []byte, name string) []byte {
 	return append(b, `": `...)
 }
 
+// appendArray appends the metadata of an array.
 func appendArray(b []byte, name, dtype string, shape ...int) []byte {
 	b = append(appendName(b, name), `{"shape": [`...)
 	for i, n := range shape {
@@ -126,8 +127,10 @@ func appendArray(b []byte, name, dtype string, shape ...int) []byte {
 	return append(b, `"}`...)
 }
 
+// appendInteger appends a field with a number.
 func appendInteger(b []byte, name string, v int64) []byte {
 	return strconv.AppendInt(appendName(b, name), v, 10)
 }
 
-func end(b []byte) []byte { return append(b, '}') }
+// appendEnd ends the object.
+func appendEnd(b []byte) []byte { return append(b, '}') }

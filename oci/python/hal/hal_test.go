@@ -1,5 +1,5 @@
-// Package hal_test runs the Python package krabby_hal in a testing image, as the layers of //oci/python installed it: its
-// own tests, and against the Go side of the hardware abstraction layer over TCP.
+// Package hal_test tests the Python package krabby_hal in a testing image, as installed by the layers of //oci/python. It runs the
+// package's own tests, and tests it with the Go implementation of the hardware abstraction layer over TCP.
 package hal_test
 
 import (
@@ -25,6 +25,8 @@ import (
 
 	"github.com/bazelbuild/rules_go/go/runfiles"
 
+	"krabby.dev/krabby/hal/backend"
+	"krabby.dev/krabby/hal/backend/backendtest"
 	"krabby.dev/krabby/hal/bus"
 	"krabby.dev/krabby/hal/clock"
 	"krabby.dev/krabby/hal/message"
@@ -42,12 +44,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// python runs Python in the image.
+// python is the Python of an unpacked image.
 type python struct {
 	container.Command
 }
 
-// unpack unpacks the image once for all tests.
+// unpack unpacks the image, and copies the programs and tests into it.
 func unpack(t *testing.T) python {
 	t.Helper()
 	img := container.Read(t, runfile(t, os.Getenv("IMAGE")))
@@ -57,13 +59,13 @@ func unpack(t *testing.T) python {
 	}
 	p := python{container.Command{Root: container.Unpack(t, img), Config: config, Tmpfs: []string{"/tmp"}, Timeout: 5 * time.Minute}}
 	p.copyFiles(t, "testdata", ".")
-	// Where the tests look for each other and for the golden frames.
+	// The tests find the golden frames by this layout.
 	p.copyFiles(t, "../../../hal/python/tests", "hal/python/tests")
 	p.copyFiles(t, "../../../hal/wire/testdata", "hal/wire/testdata")
 	return p
 }
 
-// copyFiles copies the files of a folder into one of the working directory in the image.
+// copyFiles copies the files of a directory to a directory in the image, relative to the working directory.
 func (p python) copyFiles(t *testing.T, from, to string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(from, "*.*"))
@@ -79,6 +81,7 @@ func (p python) copyFiles(t *testing.T, from, to string) {
 	}
 }
 
+// write writes a file in the image, relative to the working directory.
 func (p python) write(t *testing.T, name string, content []byte) {
 	t.Helper()
 	path := filepath.Join(p.Root, p.Config.Config.WorkingDir, name)
@@ -87,7 +90,7 @@ func (p python) write(t *testing.T, name string, content []byte) {
 	}
 }
 
-// report runs a program and decodes the JSON that it prints.
+// report runs a program and decodes its output, which is JSON.
 func (p python) report(t *testing.T, report any, args ...string) {
 	t.Helper()
 	p.Args = append([]string{"/usr/bin/python3"}, args...)
@@ -96,27 +99,27 @@ func (p python) report(t *testing.T, report any, args ...string) {
 		t.Fatalf("%v: exit code %d\n%s", args, code, stderr)
 	}
 	if err := json.Unmarshal(stdout, report); err != nil {
-		t.Fatalf("%v: the report is not JSON: %v\n%s", args, err, stdout)
+		t.Fatalf("%v: invalid JSON: %v\n%s", args, err, stdout)
 	}
 }
 
 func TestKrabbyHAL(t *testing.T) {
 	p := unpack(t)
-	t.Run("its own tests pass", func(t *testing.T) { checkPytest(t, p) })
-	t.Run("every frame means to it what it means to Go", func(t *testing.T) { checkAgreement(t, p) })
-	t.Run("it moves the robot of a Go server over TCP", func(t *testing.T) { checkServer(t, p, bus.Security{}) })
-	t.Run("it moves the robot of a Go server over TCP with keys", func(t *testing.T) {
+	t.Run("pytest", func(t *testing.T) { checkPytest(t, p) })
+	t.Run("frames", func(t *testing.T) { checkFrames(t, p) })
+	t.Run("server", func(t *testing.T) { checkServer(t, p, bus.Security{}) })
+	t.Run("server with keys", func(t *testing.T) {
 		own, client := newKeys(t, p, "server"), newKeys(t, p, "client")
 		checkServer(t, p, bus.Security{Keys: own, Peers: []string{client.Public}}, "server.pub", "client")
 	})
-	t.Run("it moves, stops and resets a robot whose clock is 3 hours ahead", func(t *testing.T) {
-		checkElsewhere(t, p, 3*time.Hour, bus.Security{})
+	t.Run("clock 3 hours ahead", func(t *testing.T) {
+		checkRemoteClock(t, p, 3*time.Hour, bus.Security{})
 	})
-	t.Run("it moves, stops and resets a robot whose clock is 5 hours behind, with keys", func(t *testing.T) {
-		own, client := newKeys(t, p, "far_server"), newKeys(t, p, "far_client")
-		checkElsewhere(t, p, -5*time.Hour, bus.Security{Keys: own, Peers: []string{client.Public}}, "far_server.pub", "far_client")
+	t.Run("clock 5 hours behind with keys", func(t *testing.T) {
+		own, client := newKeys(t, p, "remote_server"), newKeys(t, p, "remote_client")
+		checkRemoteClock(t, p, -5*time.Hour, bus.Security{Keys: own, Peers: []string{client.Public}}, "remote_server.pub", "remote_client")
 	})
-	t.Run("a client of version 1 moves the robot of a Go server over TCP", func(t *testing.T) { checkV1(t, p) })
+	t.Run("version 1", func(t *testing.T) { checkV1(t, p) })
 }
 
 func checkPytest(t *testing.T, p python) {
@@ -128,15 +131,15 @@ func checkPytest(t *testing.T, p python) {
 	}
 }
 
-// sample is a frame and what the Go side says of it.
+// sample is a frame with the result of decoding it in Go.
 type sample struct {
-	Kind  string `json:"kind"`
-	Frame []byte `json:"frame"`
-	Cause string `json:"cause"`
+	Kind   string `json:"kind"`
+	Frame  []byte `json:"frame"`
+	Reason string `json:"reason"` // Empty for a valid frame.
 }
 
-// checkAgreement has frames that are good, damaged and forged decoded by both sides.
-func checkAgreement(t *testing.T, p python) {
+// checkFrames compares the results of decoding valid, damaged and forged frames in Python and in Go.
+func checkFrames(t *testing.T, p python) {
 	samples := samples(t, 20_000)
 	var file bytes.Buffer
 	want := map[string]int{}
@@ -146,83 +149,83 @@ func checkAgreement(t *testing.T, p python) {
 			t.Fatal(err)
 		}
 		file.Write(append(line, '\n'))
-		want[s.Cause]++
+		want[s.Reason]++
 	}
 	p.write(t, "samples.json", file.Bytes())
 	var got struct {
-		Causes        map[string]int `json:"causes"`
-		Disagreements []struct {
+		Reasons     map[string]int `json:"reasons"`
+		Differences []struct {
 			Case            int
 			Found, Expected string
-		} `json:"disagreements"`
-		Again []struct {
+		} `json:"differences"`
+		Encoded []struct {
 			Case  int
 			Frame string
-		} `json:"again"`
+		} `json:"encoded"`
 	}
-	p.report(t, &got, "agree.py", "samples.json")
-	t.Logf("causes: %v", got.Causes)
-	for _, d := range got.Disagreements {
-		t.Errorf("frame %d, a %s of % x: Python says %q, Go %q", d.Case, samples[d.Case].Kind, samples[d.Case].Frame, d.Found, d.Expected)
+	p.report(t, &got, "compare_frames.py", "samples.json")
+	t.Logf("reasons: %v", got.Reasons)
+	for _, d := range got.Differences {
+		t.Errorf("frame %d, %s % x: reason in Python %q, in Go %q", d.Case, samples[d.Case].Kind, samples[d.Case].Frame, d.Found, d.Expected)
 	}
-	for _, cause := range append(wire.Causes(), "") {
-		if want[string(cause)] == 0 {
-			t.Errorf("no sample has the cause %q", cause)
+	for _, reason := range append(wire.RejectReasons(), "") {
+		if want[string(reason)] == 0 {
+			t.Errorf("no sample has the reason %q", reason)
 		}
 	}
-	if !reflect.DeepEqual(got.Causes, want) {
-		t.Errorf("Python counts %v, Go %v", got.Causes, want)
+	if !reflect.DeepEqual(got.Reasons, want) {
+		t.Errorf("reasons in Python %v, in Go %v", got.Reasons, want)
 	}
-	if len(got.Again) != want[""] {
-		t.Errorf("%d frames were encoded again, expected %d", len(got.Again), want[""])
+	if len(got.Encoded) != want[""] {
+		t.Errorf("Python encoded %d messages, want %d", len(got.Encoded), want[""])
 	}
-	for _, a := range got.Again {
-		s := samples[a.Case]
-		if _, encoded := decode(t, s.Kind, s.Frame); a.Frame != base64.StdEncoding.EncodeToString(encoded) {
-			t.Errorf("frame %d, a %s of % x: Python encodes its message to %s", a.Case, s.Kind, s.Frame, a.Frame)
+	for _, e := range got.Encoded {
+		s := samples[e.Case]
+		if _, encoded := decode(t, s.Kind, s.Frame); e.Frame != base64.StdEncoding.EncodeToString(encoded) {
+			t.Errorf("frame %d, %s % x: Python encoded its message as %s", e.Case, s.Kind, s.Frame, e.Frame)
 		}
 	}
 }
 
-// decode returns why a frame is refused or, if it is not, its message's own frame: that of a newer minor version has
-// another.
-func decode(t *testing.T, kind string, frame []byte) (cause error, again []byte) {
+// decode decodes a frame, and returns the reason for rejecting it or the encoding of its message. The encoding of a frame of a newer
+// minor version differs from the frame.
+func decode(t *testing.T, kind string, frame []byte) (rejected error, encoded []byte) {
 	t.Helper()
 	var err error
 	switch kind {
 	case "observation":
 		var o message.Observation
-		if cause = wire.DecodeObservation(&o, frame); cause == nil {
-			again, err = wire.AppendObservation(nil, &o)
+		if rejected = wire.DecodeObservation(&o, frame); rejected == nil {
+			encoded, err = wire.AppendObservation(nil, &o)
 		}
 	case "joint_command":
 		var c message.JointCommand
-		if cause = wire.DecodeJointCommand(&c, frame); cause == nil {
-			again, err = wire.AppendJointCommand(nil, &c)
+		if rejected = wire.DecodeJointCommand(&c, frame); rejected == nil {
+			encoded, err = wire.AppendJointCommand(nil, &c)
 		}
 	case "navigation_command":
 		var c message.NavigationCommand
-		if cause = wire.DecodeNavigationCommand(&c, frame); cause == nil {
-			again = wire.AppendNavigationCommand(nil, &c)
+		if rejected = wire.DecodeNavigationCommand(&c, frame); rejected == nil {
+			encoded = wire.AppendNavigationCommand(nil, &c)
 		}
 	case "control_request":
 		var r message.ControlRequest
-		if cause = wire.DecodeControlRequest(&r, frame); cause == nil {
-			again = wire.AppendControlRequest(nil, &r)
+		if rejected = wire.DecodeControlRequest(&r, frame); rejected == nil {
+			encoded = wire.AppendControlRequest(nil, &r)
 		}
 	case "control_reply":
 		var r message.ControlReply
-		if cause = wire.DecodeControlReply(&r, frame); cause == nil {
-			again, err = wire.AppendControlReply(nil, &r)
+		if rejected = wire.DecodeControlReply(&r, frame); rejected == nil {
+			encoded, err = wire.AppendControlReply(nil, &r)
 		}
 	}
 	if err != nil {
 		t.Fatalf("encoding a decoded %s: %v", kind, err)
 	}
-	return cause, again
+	return rejected, encoded
 }
 
-// samples are so many frames made from the golden ones by chance, always the same.
+// samples returns n frames that are made from the golden ones by reproducible random changes.
 func samples(t *testing.T, n int) []sample {
 	t.Helper()
 	paths, err := filepath.Glob("../../../hal/wire/testdata/*.bin")
@@ -263,24 +266,24 @@ func samples(t *testing.T, n int) []sample {
 		case 2:
 			kind = kinds[random.IntN(len(kinds))]
 		}
-		if random.IntN(6) != 0 { // Else it is what the checksum finds.
-			seal(frame, random.IntN(8) != 0)
+		if random.IntN(6) != 0 { // Otherwise the checksums are wrong.
+			updateChecksums(frame, random.IntN(8) != 0)
 		}
 		s := sample{Kind: kind, Frame: frame}
-		if cause, _ := decode(t, kind, frame); cause != nil {
-			reason, ok := errors.AsType[wire.Cause](cause)
+		if rejected, _ := decode(t, kind, frame); rejected != nil {
+			reason, ok := errors.AsType[wire.RejectReason](rejected)
 			if !ok {
-				t.Fatalf("refused for %v, which is no wire.Cause", cause)
+				t.Fatalf("error %v, want a wire.RejectReason", rejected)
 			}
-			s.Cause = string(reason)
+			s.Reason = string(reason)
 		}
 		all = append(all, s)
 	}
 	return all
 }
 
-// seal gives checksums to what of a frame can be found, and its length.
-func seal(frame []byte, withLength bool) {
+// updateChecksums sets the checksums of the sections that it finds, and optionally the length of the frame.
+func updateChecksums(frame []byte, withLength bool) {
 	if len(frame) < 64 {
 		return
 	}
@@ -300,7 +303,7 @@ func seal(frame []byte, withLength bool) {
 	}
 }
 
-// camera gives the synthetic robot an image of which each pixel is the lowest byte of its sequence, and a flat depth.
+// camera adds images to the synthetic robot: a color image whose pixels are the lowest byte of its sequence, and a flat depth.
 type camera struct {
 	*synthetic.Backend
 }
@@ -320,17 +323,17 @@ func (c camera) Read(ctx context.Context, o *message.Observation) error {
 	return c.Backend.Read(ctx, o)
 }
 
-// bent is the synthetic robot, of which the first joint can be bent out of its range.
-type bent struct {
+// outsideJoint is the synthetic robot with a first joint that can be measured outside its range.
+type outsideJoint struct {
 	*synthetic.Backend
-	out atomic.Bool
+	outside atomic.Bool
 }
 
-func (b *bent) Read(ctx context.Context, o *message.Observation) error {
+func (b *outsideJoint) Read(ctx context.Context, o *message.Observation) error {
 	if err := b.Backend.Read(ctx, o); err != nil {
 		return err
 	}
-	if b.out.Load() {
+	if b.outside.Load() {
 		o.PositionRad[0] = robot.Go1().Joints[0].UpperRad + 0.3
 	}
 	return nil
@@ -338,7 +341,7 @@ func (b *bent) Read(ctx context.Context, o *message.Observation) error {
 
 func newSynthetic() *synthetic.Backend { return synthetic.New(robot.Go1(), 10*time.Millisecond) }
 
-// newKeys makes keys, and puts their files into the image's working directory.
+// newKeys generates keys, and writes their files to the working directory in the image.
 func newKeys(t *testing.T, p python, name string) bus.Keys {
 	t.Helper()
 	keys, err := bus.NewKeys()
@@ -351,13 +354,13 @@ func newKeys(t *testing.T, p python, name string) bus.Keys {
 	return keys
 }
 
-// anyPort is an endpoint of which the system chooses the port.
+// anyPort is an endpoint with a port that the system chooses.
 const anyPort = "tcp://127.0.0.1:0"
 
 // serve runs a server for a robot until the test ends.
-func serve(t *testing.T, backend server.Backend, out server.Publisher, in server.Receiver, opts ...server.Option) *server.Server {
+func serve(t *testing.T, b backend.Backend, out server.Publisher, in server.Receiver, opts ...server.Option) *server.Server {
 	t.Helper()
-	s, err := server.New(robot.Go1(), backend, out, in, opts...)
+	s, err := server.New(robot.Go1(), backendtest.Configured(t, b), out, in, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -388,7 +391,7 @@ func newBus(t *testing.T) *bus.Context {
 	return b
 }
 
-// bind binds the endpoints of a server.
+// bind binds the observation and command endpoints of a server.
 func bind(t *testing.T, b *bus.Context, observations, commands string, opts ...bus.Option) (*bus.Publisher, *bus.Receiver) {
 	t.Helper()
 	out, err := b.NewPublisher(observations, opts...)
@@ -402,8 +405,9 @@ func bind(t *testing.T, b *bus.Context, observations, commands string, opts ...b
 	return out, in
 }
 
-const targetRad = 0.5 // Of the first joint, which begins at 0.1.
+const targetRad = 0.5 // Of the first joint, which starts at 0.1 rad.
 
+// checkServer tests that the Python client moves the robot of a Go server over TCP.
 func checkServer(t *testing.T, p python, security bus.Security, keys ...string) {
 	const session = 1<<63 + 7
 	out, in := bind(t, newBus(t), anyPort, anyPort, bus.WithSecurity(security))
@@ -413,62 +417,88 @@ func checkServer(t *testing.T, p python, security bus.Security, keys ...string) 
 		Arrived           bool    `json:"arrived"`
 		PositionRad       float64 `json:"position_rad"`
 		SessionID         uint64  `json:"session_id"`
-		Rising            bool    `json:"rising"`
+		Ascending         bool    `json:"ascending"`
 		Shape             []int   `json:"shape"`
 		RateHz            float64 `json:"rate_hz"`
 		Images            int     `json:"images"`
 		Depth             bool    `json:"depth"`
 		Observations      int     `json:"observations"`
-		YoungestS         float64 `json:"youngest_s"`
+		MinAgeS           float64 `json:"min_age_s"`
 		BaseVelocityKnown bool    `json:"base_velocity_known"`
 		Sent              uint64  `json:"sent"`
-		PlainRead         bool    `json:"plain_read"`
+		ReadWithoutKeys   bool    `json:"read_without_keys"`
 		Health            struct {
-			Refused map[string]int `json:"refused"`
-			Sent    uint64         `json:"sent"`
-			Unsent  uint64         `json:"unsent"`
+			Rejected map[string]int `json:"rejected"`
+			Sent     uint64         `json:"sent"`
+			Unsent   uint64         `json:"unsent"`
 		} `json:"health"`
 	}
-	p.report(t, &got, append([]string{"follow.py", out.Endpoint(), in.Endpoint(), fmt.Sprint(targetRad)}, keys...)...)
+	p.report(t, &got, append([]string{"move_joint.py", out.Endpoint(), in.Endpoint(), fmt.Sprint(targetRad)}, keys...)...)
 	t.Logf("client: %+v", got)
-	if !got.Arrived || !got.Depth || got.SessionID != session || !got.Rising || !slices.Equal(got.Shape, []int{480, 640, 3}) || got.RateHz != 100 || !got.BaseVelocityKnown {
-		t.Errorf("client = %+v, expected it to arrive at %v rad in session %d, with images of 480x640x3 and a depth", got, targetRad, uint64(session))
+	if !got.Arrived || !got.Depth || got.SessionID != session || !got.Ascending || !slices.Equal(got.Shape, []int{480, 640, 3}) || got.RateHz != 100 || !got.BaseVelocityKnown {
+		t.Errorf("client = %+v, want arrival at %v rad in session %d, images of 480x640x3 and a depth", got, targetRad, uint64(session))
 	}
 	if got.Observations < 2 || got.Images != got.Observations {
-		t.Errorf("%d of %d observations have the image that was sent, expected all", got.Images, got.Observations)
+		t.Errorf("%d of %d observations have the sent image, want all", got.Images, got.Observations)
 	}
-	if got.YoungestS < 0 || got.YoungestS > 1 {
-		t.Errorf("the youngest observation was %v s old, expected clocks that agree", got.YoungestS)
+	if got.MinAgeS < 0 || got.MinAgeS > 1 {
+		t.Errorf("minimum age of observations = %v s, want 0 to 1", got.MinAgeS)
 	}
-	if len(got.Health.Refused) != 0 || got.Health.Sent != got.Sent+3 || got.Health.Unsent != 0 || got.Sent == 0 {
-		t.Errorf("client's health = %+v after %d commands, expected three more to be sent and nothing refused", got.Health, got.Sent)
+	if len(got.Health.Rejected) != 0 || got.Health.Sent != got.Sent+3 || got.Health.Unsent != 0 || got.Sent == 0 {
+		t.Errorf("health of the client = %+v after %d commands, want three more commands sent and nothing rejected", got.Health, got.Sent)
 	}
-	if got.PlainRead != (len(keys) == 0) {
-		t.Errorf("a client without keys read something: %v", got.PlainRead)
+	if got.ReadWithoutKeys != (len(keys) == 0) {
+		t.Errorf("client without keys read an observation: %v", got.ReadWithoutKeys)
 	}
 	stats := s.Stats()
 	t.Logf("server: %+v", stats)
-	if stats.Applied == 0 || stats.Refused["joint_limit"] == 0 {
-		t.Errorf("server = %+v, expected commands applied and those out of range refused", stats)
+	if stats.Applied == 0 || stats.Rejected["joint_limit"] == 0 {
+		t.Errorf("server = %+v, want applied commands, and commands rejected for joint_limit", stats)
 	}
-	for _, cause := range append(wire.Causes(), "session", "shape", "not_finite", "gain", "future") {
-		if n := stats.Refused[string(cause)]; n != 0 {
-			t.Errorf("%d commands were refused for %q, expected none", n, cause)
+	for _, reason := range append(wire.RejectReasons(), "session", "shape", "not_finite", "gain", "future") {
+		if n := stats.Rejected[string(reason)]; n != 0 {
+			t.Errorf("%d commands were rejected for %q, want 0", n, reason)
 		}
 	}
 }
 
-// elsewhere is the clock of another machine.
-type elsewhere struct {
-	here   *clock.Clock
+// remoteClock is the clock of another machine.
+type remoteClock struct {
+	local  *clock.Clock
 	offset time.Duration
 }
 
-func (e elsewhere) NowNs() int64 { return e.here.NowNs() + int64(e.offset) }
+func (r remoteClock) NowNs() int64 { return r.local.NowNs() + int64(r.offset) }
 
-// checkElsewhere has a robot whose clock is not this machine's moved, stopped and reset.
-func checkElsewhere(t *testing.T, p python, offset time.Duration, security bus.Security, keys ...string) {
-	b, backend := newBus(t), &bent{Backend: newSynthetic()}
+// remoteReply is a control reply in a report of remote_clock.py.
+type remoteReply struct {
+	State     string `json:"state"`
+	StoppedBy string `json:"stopped_by"`
+	Fault     string `json:"fault"`
+	Reason    string `json:"reason"`
+	SessionID uint64 `json:"session_id"`
+}
+
+// remoteReport is a report of remote_clock.py.
+type remoteReport struct {
+	Moved  bool           `json:"moved"`
+	AgeS   float64        `json:"age_s"`
+	Error  string         `json:"error"`
+	State  remoteReply    `json:"state"` // At the end.
+	Health map[string]any `json:"health"`
+}
+
+// remoteTest is a server with a remote clock, and a function that runs an action of remote_clock.py.
+type remoteTest struct {
+	server  *server.Server
+	backend *outsideJoint
+	offset  time.Duration
+	run     func(t *testing.T, action string, args ...string) remoteReport
+}
+
+// checkRemoteClock tests that the Python client moves, stops and resets a robot with a remote clock.
+func checkRemoteClock(t *testing.T, p python, offset time.Duration, security bus.Security, keys ...string) {
+	b, backend := newBus(t), &outsideJoint{Backend: newSynthetic()}
 	out, in := bind(t, b, anyPort, anyPort, bus.WithSecurity(security))
 	control, err := b.NewResponder(anyPort, bus.WithSecurity(security))
 	if err != nil {
@@ -476,90 +506,98 @@ func checkElsewhere(t *testing.T, p python, offset time.Duration, security bus.S
 	}
 	const session = 1<<63 + 9
 	limits := safety.Defaults(robot.Go1())
-	limits.StopObservationAge = time.Minute // A machine that is busy must not stop the robot before the client does.
+	limits.StopObservationAge = time.Minute // A busy machine must not stop the robot before the client does.
 	s := serve(t, backend, out, in, server.WithSession(session), server.WithSafety(limits),
-		server.WithClock(elsewhere{clock.New(), offset}), server.WithControl(control))
-
-	type reply struct {
-		State     string `json:"state"`
-		StoppedBy string `json:"stopped_by"`
-		Fault     string `json:"fault"`
-		Reason    string `json:"reason"`
-		SessionID uint64 `json:"session_id"`
-	}
-	type report struct {
-		Moved  bool           `json:"moved"`
-		AgeS   float64        `json:"age_s"`
-		Error  string         `json:"error"`
-		State  reply          `json:"state"` // At the end.
-		Health map[string]any `json:"health"`
-	}
-	run := func(action string, args ...string) report {
+		server.WithClock(remoteClock{clock.New(), offset}), server.WithControl(control))
+	r := remoteTest{s, backend, offset, func(t *testing.T, action string, args ...string) remoteReport {
 		t.Helper()
-		var got report
-		p.report(t, &got, append(append([]string{"elsewhere.py", out.Endpoint(), in.Endpoint(), control.Endpoint()}, keys...), append([]string{action}, args...)...)...)
+		program := append([]string{"remote_clock.py", out.Endpoint(), in.Endpoint(), control.Endpoint()}, keys...)
+		var got remoteReport
+		p.report(t, &got, append(append(program, action), args...)...)
 		t.Logf("%s %v: %+v", action, args, got)
 		if got.State.SessionID != session {
-			t.Errorf("%s %v: session %d, expected %d", action, args, got.State.SessionID, uint64(session))
+			t.Errorf("%s %v: session %d, want %d", action, args, got.State.SessionID, uint64(session))
 		}
 		return got
-	}
+	}}
+	r.checkMove(t)
+	r.checkStopAndReset(t)
+}
 
-	// By its own machine's time the client gets nothing done.
-	refused := "stale"
-	if offset < 0 {
-		refused = "future"
+// checkMove tests that the robot moves with a synchronized clock only.
+func (r *remoteTest) checkMove(t *testing.T) {
+	reason := "stale"
+	if r.offset < 0 {
+		reason = "future"
 	}
-	if got := run("plain", fmt.Sprint(targetRad)); got.Moved || got.State.State != "idle" || got.AgeS*offset.Seconds() > 0 {
-		t.Errorf("without the server's time: %+v, expected it not to move the robot and its observations to be hours off", got)
+	if got := r.run(t, "unsynchronized", fmt.Sprint(targetRad)); got.Moved || got.State.State != "idle" || got.AgeS*r.offset.Seconds() > 0 {
+		t.Errorf("unsynchronized: %+v, want no movement, and ages wrong by hours", got)
 	}
-	if stats := s.Stats(); stats.Refused[refused] == 0 || stats.Applied != 0 {
-		t.Errorf("without the server's time: server = %+v, expected commands to be refused as %s and none to be applied", stats, refused)
+	if stats := r.server.Stats(); stats.Rejected[reason] == 0 || stats.Applied != 0 {
+		t.Errorf("unsynchronized: server = %+v, want commands rejected for %s, and none applied", stats, reason)
 	}
-	before := s.Stats().Refused
+	before := r.server.Stats().Rejected
 
-	// By the server's time it does.
-	if got := run("follow", fmt.Sprint(targetRad)); !got.Moved || got.State.State == "idle" || got.AgeS < 0 || got.AgeS > 1 {
-		t.Errorf("with the server's time: %+v, expected the robot to be moved and the youngest observation to be less than 1 s old", got)
+	got := r.run(t, "synchronized", fmt.Sprint(targetRad))
+	if !got.Moved || got.State.State == "idle" || got.AgeS < 0 || got.AgeS > 1 {
+		t.Errorf("synchronized: %+v, want movement, and a minimum age of 0 to 1 s", got)
 	} else if estimate, ok := got.Health["clock"].(map[string]any); !ok ||
-		math.Abs(estimate["offset_ns"].(float64)-float64(offset)) > estimate["bound_ns"].(float64)+float64(time.Millisecond) {
-		t.Errorf("the estimate is %v, expected an offset of %d ns", got.Health["clock"], offset)
+		math.Abs(estimate["offset_ns"].(float64)-float64(r.offset)) > estimate["bound_ns"].(float64)+float64(time.Millisecond) {
+		t.Errorf("estimate = %v, want an offset of %d ns", got.Health["clock"], r.offset)
 	}
-	if stats := s.Stats(); stats.Applied == 0 || stats.Refused["future"] != before["future"] {
-		t.Errorf("with the server's time: server = %+v, expected commands to be applied and none to be of the future", stats)
+	if stats := r.server.Stats(); stats.Applied == 0 || stats.Rejected["future"] != before["future"] {
+		t.Errorf("synchronized: server = %+v, want commands applied, and none rejected for future", stats)
 	}
+}
 
-	// It stops it for good, until a reset.
-	if got := run("e_stop"); got.Error != "" || got.State.State != "stopped" || got.State.StoppedBy != "remote" {
-		t.Errorf("e-stop: %+v, expected the robot to be stopped by remote", got)
+// checkStopAndReset tests that a stop lasts until a reset, which the server rejects while a joint is outside its range.
+func (r *remoteTest) checkStopAndReset(t *testing.T) {
+	if got := r.run(t, "e_stop"); got.Error != "" || got.State.State != "stopped" || got.State.StoppedBy != "remote" {
+		t.Errorf("e_stop: %+v, want a robot stopped by remote", got)
 	}
-	if got := run("follow", fmt.Sprint(-targetRad)); got.Moved || got.State.State != "stopped" {
-		t.Errorf("after an e-stop: %+v, expected the robot not to be moved", got)
+	if got := r.run(t, "synchronized", fmt.Sprint(-targetRad)); got.Moved || got.State.State != "stopped" {
+		t.Errorf("after e_stop: %+v, want no movement", got)
 	}
-	backend.out.Store(true)
-	got := run("reset")
-	if got.State.State != "stopped" || got.State.Fault != "joint_outside" || !strings.HasPrefix(got.State.Reason, "joint FR_hip_joint is at 1.163 rad, ") ||
-		!strings.HasPrefix(got.Error, "refused: stopped by remote, and joint_outside lasts: joint FR_hip_joint is at 1.163 rad, ") {
-		t.Errorf("a reset while a joint is outside its range: %+v, expected it to be refused for that", got)
+	r.backend.outside.Store(true)
+	got := r.run(t, "reset")
+	if got.State.State != "stopped" || got.State.Fault != "joint_outside" ||
+		!strings.HasPrefix(got.State.Reason, "joint FR_hip_joint is at 1.163 rad, ") ||
+		!strings.HasPrefix(got.Error, "rejected: stopped by remote, active fault joint_outside: joint FR_hip_joint is at 1.163 rad, ") {
+		t.Errorf("reset with a joint outside its range: %+v, want it rejected for that", got)
 	}
-	backend.out.Store(false)
-	if got := run("reset"); got.Error != "" || got.State.State != "damp" || got.State.StoppedBy != "" {
-		t.Errorf("reset: %+v, expected the joints to be damped and nothing more", got)
+	r.backend.outside.Store(false)
+	if got := r.run(t, "reset"); got.Error != "" || got.State.State != "damp" || got.State.StoppedBy != "" {
+		t.Errorf("reset: %+v, want damp", got)
 	}
-	if got := run("follow", fmt.Sprint(-targetRad)); !got.Moved || got.State.State == "stopped" {
-		t.Errorf("after a reset: %+v, expected the robot to be moved", got)
+	if got := r.run(t, "synchronized", fmt.Sprint(-targetRad)); !got.Moved || got.State.State == "stopped" {
+		t.Errorf("after reset: %+v, want movement", got)
 	}
-	stats := s.Stats()
-	if stats.Refused["stopped"] == 0 || stats.Control.Refused["fault"] != 1 || stats.Control.Requests["e_stop"] != 1 || stats.Control.Requests["reset"] != 2 {
-		t.Errorf("server = %+v, expected commands refused as stopped, one e-stop, two resets and one of them refused", stats)
+	stats := r.server.Stats()
+	if stats.Rejected["stopped"] == 0 || stats.Control.Rejected["fault"] != 1 || stats.Control.Requests["e_stop"] != 1 || stats.Control.Requests["reset"] != 2 {
+		t.Errorf("server = %+v, want commands rejected for stopped, one e_stop, and two resets, one of them rejected", stats)
 	}
-	for cause, n := range stats.Control.Refused {
-		if cause != "fault" {
-			t.Errorf("%d requests were refused for %q, expected none", n, cause)
+	for reason, n := range stats.Control.Rejected {
+		if reason != "fault" {
+			t.Errorf("%d requests were rejected for %q, want 0", n, reason)
 		}
 	}
 }
 
+// v1Report is the report of v1_client.py.
+type v1Report struct {
+	Topic       string               `json:"topic"`
+	Version     string               `json:"version"`
+	Frames      int                  `json:"frames"`
+	Size        []int                `json:"size"`
+	Shapes      map[string][]int     `json:"shapes"`
+	Dtypes      map[string]string    `json:"dtypes"`
+	Ranges      map[string][]float64 `json:"ranges"`
+	AgeS        float64              `json:"age_s"`
+	Arrived     bool                 `json:"arrived"`
+	PositionRad float64              `json:"position_rad"`
+}
+
+// checkV1 tests that a client of version 1 moves the robot of a Go server over TCP.
 func checkV1(t *testing.T, p python) {
 	b := newBus(t)
 	out, in := bind(t, b, "inproc://observations", "inproc://commands")
@@ -572,31 +610,38 @@ func checkV1(t *testing.T, p python) {
 		t.Fatal(err)
 	}
 	s := serve(t, camera{newSynthetic()}, out, in, server.WithV1(v1Out, v1In, 1, 1))
-	type report struct {
-		Topic       string               `json:"topic"`
-		Version     string               `json:"version"`
-		Frames      int                  `json:"frames"`
-		Size        []int                `json:"size"`
-		Shapes      map[string][]int     `json:"shapes"`
-		Dtypes      map[string]string    `json:"dtypes"`
-		Ranges      map[string][]float64 `json:"ranges"`
-		AgeS        float64              `json:"age_s"`
-		Arrived     bool                 `json:"arrived"`
-		PositionRad float64              `json:"position_rad"`
-	}
-	var got report
-	p.report(t, &got, "v1.py", v1Out.Endpoint(), v1In.Endpoint(), fmt.Sprint(targetRad))
+	var got v1Report
+	p.report(t, &got, "v1_client.py", v1Out.Endpoint(), v1In.Endpoint(), fmt.Sprint(targetRad))
 	t.Logf("client: %+v", got)
+	checkV1Report(t, got)
+	stats := s.Stats()
+	t.Logf("server: %+v", stats)
+	for _, reason := range v1.RejectReasons() {
+		want := uint64(0)
+		if slices.Contains([]v1.RejectReason{v1.RejectFrames, v1.RejectMetadata, v1.RejectShape, v1.RejectLength, v1.RejectNotFinite}, reason) {
+			want = 1 // The client sends one command for each.
+		}
+		if n := stats.Rejected["v1_"+string(reason)]; n != want {
+			t.Errorf("%d commands were rejected for %q, want %d", n, reason, want)
+		}
+	}
+	if stats.Applied == 0 {
+		t.Error("no command was applied")
+	}
+}
+
+func checkV1Report(t *testing.T, got v1Report) {
+	t.Helper()
 	if age := got.AgeS; age < 0 || age > 10 {
-		t.Errorf("the observation was %v s old, expected wall clocks that agree", age)
+		t.Errorf("age of the observation = %v s, want 0 to 10", age)
 	}
 	if color := got.Ranges["rgb_camera_1"]; len(color) != 2 || color[0] != color[1] {
-		t.Errorf("the first camera's pixels are from %v, expected one color", color)
+		t.Errorf("pixels of the first camera = %v, want one color", color)
 	}
 	positionRad := got.PositionRad
 	delete(got.Ranges, "rgb_camera_1")
 	got.AgeS, got.PositionRad = 0, 0
-	want := report{
+	want := v1Report{
 		Topic: "observation", Version: "1.0", Frames: 8, Size: []int{480, 640}, Arrived: true,
 		Shapes: map[string][]int{
 			"joint_positions": {12}, "rgb_camera_1": {480, 640, 3}, "rgb_camera_2": {480, 640, 3}, "depth_map": {480, 640}, "confidence_map": {480, 640},
@@ -607,24 +652,11 @@ func checkV1(t *testing.T, p python) {
 		Ranges: map[string][]float64{"rgb_camera_2": {0, 0}, "depth_map": {1.5, 1.5}, "confidence_map": {0, 0}},
 	}
 	if !reflect.DeepEqual(got, want) {
-		t.Errorf("the client found %+v, its first joint at %v rad, expected %+v", got, positionRad, want)
-	}
-	stats := s.Stats()
-	t.Logf("server: %+v", stats)
-	for _, cause := range v1.Causes() {
-		expected := uint64(0)
-		if slices.Contains([]v1.Cause{v1.Frames, v1.Metadata, v1.Shape, v1.Length, v1.NotFinite}, cause) {
-			expected = 1 // The client sends one of each.
-		}
-		if n := stats.Refused["v1_"+string(cause)]; n != expected {
-			t.Errorf("%d commands were refused for %q, expected %d", n, cause, expected)
-		}
-	}
-	if stats.Applied == 0 {
-		t.Error("no command was applied")
+		t.Errorf("report = %+v with the first joint at %v rad, want %+v", got, positionRad, want)
 	}
 }
 
+// runfile returns the path of a runfile.
 func runfile(t *testing.T, path string) string {
 	t.Helper()
 	file, err := runfiles.Rlocation(path)
@@ -632,7 +664,7 @@ func runfile(t *testing.T, path string) string {
 		t.Fatalf("runfile %q: %v", path, err)
 	}
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		t.Fatalf("runfile %q is not there", file)
+		t.Fatalf("runfile %q not found", file)
 	}
 	return file
 }

@@ -1,4 +1,4 @@
-"""Uses what is installed, and prints what it found as JSON."""
+"""Uses the installed modules, and prints a report as JSON."""
 
 import base64
 import hashlib
@@ -25,60 +25,60 @@ class JointCommand:
 
 
 def round_trip(address):
-    """Sends an array there and back, each side with a socket of its own."""
+    """Sends an array to another socket and back, and returns whether it is unchanged."""
     sent = numpy.linspace(-1, 1, 12, dtype=numpy.float32)
-    with zmq.Context() as context, context.socket(zmq.PAIR) as here, context.socket(zmq.PAIR) as there:
-        for socket in here, there:
+    with zmq.Context() as context, context.socket(zmq.PAIR) as local, context.socket(zmq.PAIR) as remote:
+        for socket in local, remote:
             socket.linger, socket.rcvtimeo = 0, 20000
         if address.startswith("tcp"):
-            address = f"{address}:{here.bind_to_random_port(address)}"
+            address = f"{address}:{local.bind_to_random_port(address)}"
         else:
-            here.bind(address)
-        there.connect(address)
+            local.bind(address)
+        remote.connect(address)
 
         def echo():
-            there.send(there.recv())
+            remote.send(remote.recv())
 
         thread = threading.Thread(target=echo)
         thread.start()
-        here.send(sent.tobytes())
-        received = numpy.frombuffer(here.recv(), dtype=numpy.float32)
+        local.send(sent.tobytes())
+        received = numpy.frombuffer(local.recv(), dtype=numpy.float32)
         thread.join()
     return bool((received == sent).all())
 
 
 def verify(distribution):
-    """Holds all files of a distribution against its RECORD; returns what is not as it says."""
-    faults = []
+    """Compares the files of a distribution with its RECORD, and returns the differences."""
+    problems = []
     for file in distribution.files:
         path = distribution.locate_file(file)
         if not os.path.isfile(path):
-            faults.append(f"{file}: is not there")
+            problems.append(f"{file}: not found")
         elif file.hash is None:
             if file.name != "RECORD":
-                faults.append(f"{file}: has no hash")
+                problems.append(f"{file}: has no hash")
         else:
             content = path.read_bytes()
             digest = hashlib.new(file.hash.mode, content).digest()
             found = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
             if (found, len(content)) != (file.hash.value, file.size):
-                faults.append(f"{file}: has hash {found} and {len(content)} bytes")
-    return faults
+                problems.append(f"{file}: has hash {found} and {len(content)} bytes")
+    return problems
 
 
 def hal_round_trip():
-    """Encodes a command, decodes it, and has a damaged one refused."""
+    """Encodes and decodes a command, and decodes a truncated frame."""
     command = krabby_hal.JointCommand(target_rad=[0.5, -1.25], kp=[35, 35], kd=[0.5, 0.5])
     frame = krabby_hal.encode_joint_command(command)
-    refused = None
+    rejected = None
     try:
         krabby_hal.decode_joint_command(frame[:-1])
     except krabby_hal.FrameError as error:
-        refused = error.cause.value
+        rejected = error.reason.value
     return {
         "frame_bytes": len(frame),
         "target_rad": krabby_hal.decode_joint_command(frame).target_rad.tolist(),
-        "refused": refused,
+        "rejected": rejected,
         "curve": zmq.has("curve"),
     }
 
@@ -95,7 +95,7 @@ def main():
                     "machine": platform.machine(),
                     "versions": {d.metadata["Name"]: d.version for d in distributions},
                     "installers": sorted({d.read_text("INSTALLER") for d in distributions}),
-                    "faults": [f"{d.metadata['Name']}: {fault}" for d in distributions for fault in verify(d)],
+                    "problems": [f"{d.metadata['Name']}: {problem}" for d in distributions for problem in verify(d)],
                     "programs": sorted(e.name for e in importlib.metadata.entry_points(group="console_scripts")),
                     "round_trips": {
                         transport: round_trip(address)

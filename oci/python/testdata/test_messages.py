@@ -1,4 +1,4 @@
-"""What pytest and its plugins have to run: one of each kind."""
+"""Tests for pytest and its plugins: one of each kind."""
 
 import asyncio
 

@@ -1,2 +1,2 @@
-// A library that says where to look for others; see BUILD.bazel.
+// BUILD.bazel links this library with a search path.
 int answer(void) { return 42; }

@@ -1,4 +1,4 @@
-// An absolute address in code, which a loader must write there.
+// The loader must write this absolute address into the code.
   .text
   .globl answer
 answer:

@@ -3,356 +3,178 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
+	"log/slog"
 	"runtime"
 	"time"
 
-	"krabby.dev/krabby/hal/bus"
-	"krabby.dev/krabby/hal/client"
 	"krabby.dev/krabby/hal/clock"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/robot"
-	"krabby.dev/krabby/hal/safety"
-	"krabby.dev/krabby/hal/synthetic"
-	"krabby.dev/krabby/hal/wire"
 	"krabby.dev/krabby/tools/bench/latency"
 )
 
-const (
-	height, width = 480, 640
-	warmUp        = 10
-	// Between a message and the next. pyzmq needs it: a publisher whose queue is one message loses what comes sooner than a
-	// millisecond, in which libzmq does not look whether the queue is empty again. So all get it, and one of ours does not.
-	pause = 2 * time.Millisecond
-	// After so long a message counts as lost.
-	lostAfter = time.Second
-
-	// Not quite a multiple, so that the reader comes at all times between two observations.
-	writerPeriod, readerPeriod = 10 * time.Millisecond, 50300 * time.Microsecond
-)
-
-// variant is how observations are made.
-type variant struct {
-	copies bool // Images come from memory of the camera's, and are copied into the frame.
-	busy   bool // Without pauses.
-}
-
-// ours is both sides of the hardware abstraction layer without the server's period: the controller's is hal/client, the
-// robot's does what hal/server does at a tick, whenever it is asked to.
-type ours struct {
-	bus     *bus.Context
-	out     *bus.Publisher
-	in      *bus.Receiver
-	client  *client.Client
-	clock   *clock.Clock
-	gate    *safety.Gate
-	backend *synthetic.Backend
-
-	observation *message.Observation
-	incoming    *message.JointCommand
-	how         variant
-	sequence    uint64
-	camera      [4][]byte // What is copied, where anything is.
-}
-
-func newOurs(transport string, how variant) (_ *ours, err error) {
-	r := robot.Hex()
-	const session = 1
-	config := safety.Defaults(r)
-	config.SessionID = session
-	o := &ours{
-		clock: clock.New(), how: how,
-		backend:     synthetic.New(r, writerPeriod),
-		observation: message.NewObservation(r), incoming: message.NewJointCommand(r),
-	}
-	o.observation.SessionID = session
-	if o.gate, err = safety.New(r, config); err != nil {
-		return nil, err
-	}
-	if o.bus, err = bus.NewContext(); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, o.bus.Close())
-		}
-	}()
-	observations, commands := "inproc://observations", "inproc://commands"
-	if transport == tcp {
-		observations, commands = "tcp://127.0.0.1:0", "tcp://127.0.0.1:0"
-	}
-	if o.out, err = o.bus.NewPublisher(observations); err != nil {
-		return nil, err
-	}
-	if o.in, err = o.bus.NewReceiver(commands); err != nil {
-		return nil, err
-	}
-	in, err := o.bus.NewSubscriber(o.out.Endpoint())
-	if err != nil {
-		return nil, err
-	}
-	out, err := o.bus.NewSender(o.in.Endpoint())
-	if err != nil {
-		return nil, err
-	}
-	o.client = client.New(r, in, out)
-	// Images come from memory of their own at first; from then on they are where the next frame wants them.
-	o.observation.RGB1.Resize(height, width)
-	o.observation.RGB2.Resize(height, width)
-	o.observation.Depth.Resize(height, width)
-	o.observation.Confidence.Resize(height, width)
-	if transport == tcp {
-		time.Sleep(300 * time.Millisecond) // Until the subscription is there.
-	}
-	return o, nil
-}
-
-// prepare is what a robot does before it has an observation: its sensors give one, images straight into the frame. That
-// is not measured, for the peer neither.
-func (o *ours) prepare(ctx context.Context) ([]byte, error) {
-	size, err := wire.ObservationBytes(o.observation)
-	if err != nil {
-		return nil, err
-	}
-	memory, err := o.out.Acquire(size)
-	if err != nil {
-		return nil, err
-	}
-	if !o.how.copies {
-		if err := wire.PlaceObservation(memory[:cap(memory)], o.observation); err != nil {
-			return nil, err
-		}
-	}
-	if err := o.backend.Read(ctx, o.observation); err != nil {
-		return nil, err
-	}
-	if o.how.copies {
-		// Filling a frame leaves images in it; a camera that brings memory of its own says so anew each time.
-		o.lend()
-	} else {
-		o.observation.RGB1.Resize(height, width)
-		o.observation.RGB2.Resize(height, width)
-		o.observation.Depth.Resize(height, width)
-		o.observation.Confidence.Resize(height, width)
-	}
-	if o.sequence < warmUp && !o.how.copies {
-		// Memory that was never written to is all the same page of zeros, which is soon read.
-		fill(o.observation.RGB1.Pixels)
-		fill(o.observation.RGB2.Pixels)
-		for i := range o.observation.Depth.Values {
-			o.observation.Depth.Values[i], o.observation.Confidence.Values[i] = float32(i), 1
-		}
-	}
-	return memory, nil
-}
-
-// lend makes the images those of a camera with memory of its own.
-func (o *ours) lend() {
-	if o.camera[0] == nil {
-		for i, bytes := range []int{3, 3, 4, 4} {
-			o.camera[i] = make([]byte, height*width*bytes)
-			fill(o.camera[i])
-		}
-	}
-	o.observation.RGB1.Borrow(height, width, o.camera[0])
-	o.observation.RGB2.Borrow(height, width, o.camera[1])
-	o.observation.Depth.Borrow(height, width, o.camera[2])
-	o.observation.Confidence.Borrow(height, width, o.camera[3])
-}
-
-func fill(pixels []byte) {
-	for i := range pixels {
-		pixels[i] = byte(i)
-	}
-}
-
-// publish sends the prepared observation, made now.
-func (o *ours) publish(memory []byte) error {
-	o.sequence++
-	o.observation.Sequence, o.observation.MonotonicNs = o.sequence, o.clock.NowNs()
-	if !o.gate.Observe(o.observation, o.observation.MonotonicNs) {
-		return errors.New("the gate refuses an observation")
-	}
-	frame, err := wire.FillObservation(memory, o.observation)
-	if err != nil {
-		return err
-	}
-	return o.out.Publish(frame)
-}
-
-// apply waits for the command that answers the newest observation, and writes what the gate makes of it.
-func (o *ours) apply(ctx context.Context) error {
-	for {
-		frame, err := o.in.Receive(ctx)
-		if err != nil {
-			return err
-		}
-		if err := wire.DecodeJointCommand(o.incoming, frame); err != nil {
-			return err
-		}
-		if o.incoming.ObservationSequence != o.sequence {
-			continue // Of an observation that was given up.
-		}
-		if cause := o.gate.Offer(o.incoming, o.clock.NowNs()); cause != "" {
-			return fmt.Errorf("the gate refuses a command: %s", cause)
-		}
-		output := o.gate.Tick(o.clock.NowNs())
-		if output == nil {
-			return errors.New("the gate accepted a command and writes nothing")
-		}
-		err = o.backend.Write(ctx, output)
-		o.gate.Wrote(err == nil)
-		return err
-	}
-}
-
-// measureOurs takes one measure.
-func measureOurs(ctx context.Context, m measureName, transport string, how variant, duration time.Duration) (_ latency.Sample, err error) {
-	o, err := newOurs(transport, how)
+// measureKrabby takes one measure of this repository's hardware abstraction layer.
+func measureKrabby(ctx context.Context, m measureName, transport string, how variant, duration time.Duration) (_ latency.Sample, err error) {
+	s, err := newSystem(ctx, transport, how)
 	if err != nil {
 		return latency.Sample{}, err
 	}
-	defer func() { err = errors.Join(err, o.bus.Close()) }()
-	ctx, cancel := context.WithTimeout(ctx, duration+time.Minute) // No answer to a command must not be waited for for ever.
+	defer func() { err = errors.Join(err, s.Close()) }()
+	ctx, cancel := context.WithTimeout(ctx, duration+time.Minute) // A command without an answer must not block forever.
 	defer cancel()
 	if m == age {
-		return o.age(ctx, duration)
+		return s.measureAge(ctx, duration)
 	}
-	return o.lockstep(ctx, m == command, duration)
+	return s.measureLatency(ctx, m == command, duration)
 }
 
-// lockstep publishes an observation as soon as the one before was read, or answered and the answer applied.
-func (o *ours) lockstep(ctx context.Context, answer bool, duration time.Duration) (latency.Sample, error) {
+// reading is an observation that the client has read.
+type reading struct {
+	sequence uint64
+	age      time.Duration
+}
+
+// reader is the client's side: it reads observations, and answers each with a command if answer is set.
+type reader struct {
+	read  chan reading
+	ended chan error
+}
+
+func (s *system) startReader(ctx context.Context, answer bool) *reader {
+	r := &reader{read: make(chan reading, 1), ended: make(chan error, 1)}
+	go func() { r.ended <- r.run(ctx, s, answer) }()
+	return r
+}
+
+func (r *reader) run(ctx context.Context, s *system, answer bool) error {
+	var in message.Observation
+	cmd := message.NewJointCommand(robot.Hex())
+	for {
+		age, err := s.Client.Latest(ctx, &in)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		case answer:
+			cmd.ObservationSequence = in.Sequence
+			err = s.Client.Send(cmd)
+		default:
+			r.read <- reading{in.Sequence, age}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// wait returns the age of observation sequence when it was read. It is not ok for a lost observation.
+func (r *reader) wait(ctx context.Context, sequence uint64, lost <-chan time.Time) (age time.Duration, ok bool, err error) {
+	for {
+		select {
+		case got := <-r.read:
+			if got.sequence == sequence {
+				return got.age, true, nil
+			}
+		case err := <-r.ended:
+			return 0, false, errors.Join(errors.New("the reader ended"), err)
+		case <-lost:
+			return 0, false, nil
+		case <-ctx.Done():
+			return 0, false, ctx.Err()
+		}
+	}
+}
+
+// measureLatency publishes an observation as soon as the one before has been read, or answered and the answer applied.
+func (s *system) measureLatency(ctx context.Context, answer bool, duration time.Duration) (latency.Sample, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	type reading struct {
-		sequence uint64
-		age      time.Duration
-	}
-	read, ended := make(chan reading, 1), make(chan error, 1)
-	go func() {
-		var in message.Observation
-		cmd := message.NewJointCommand(robot.Hex())
-		for {
-			age, err := o.client.Latest(ctx, &in)
-			switch {
-			case ctx.Err() != nil:
-				ended <- nil
-				return
-			case err != nil:
-				ended <- err
-				return
-			case answer:
-				cmd.ObservationSequence = in.Sequence
-				err = o.client.Send(cmd)
-			default:
-				read <- reading{in.Sequence, age}
-			}
-			if err != nil {
-				ended <- err
-				return
-			}
-		}
-	}()
-	// Room for all that there can be, so that keeping it does not count as an allocation.
-	s := latency.Sample{Took: make([]time.Duration, 0, int(duration/(5*time.Microsecond)))}
+	r := s.startReader(ctx, answer)
+	// Room for all samples, so that storing them does not count as an allocation.
+	sample := latency.Sample{Took: make([]time.Duration, 0, int(duration/(5*time.Microsecond)))}
 	lost := time.NewTimer(lostAfter)
-	step := func() (took time.Duration, ok bool, err error) {
-		memory, err := o.prepare(ctx)
-		if err != nil {
+	machine := clock.New()
+	exchange := func() (took time.Duration, ok bool, err error) {
+		if err := s.robot.prepare(ctx); err != nil {
 			return 0, false, err
 		}
 		lost.Reset(lostAfter)
-		if err := o.publish(memory); err != nil {
+		stampNs := machine.NowNs()
+		sequence, err := s.publish(ctx)
+		if err != nil {
 			return 0, false, err
 		}
 		if answer {
-			err := o.apply(ctx)
-			return time.Duration(o.clock.NowNs() - o.observation.MonotonicNs), err == nil, err
+			err := s.apply(ctx)
+			return time.Duration(machine.NowNs() - stampNs), err == nil, err
 		}
-		for {
-			select {
-			case r := <-read:
-				if r.sequence == o.sequence {
-					return r.age, true, nil
-				}
-			case err := <-ended:
-				return 0, false, errors.Join(errors.New("the reader ended"), err)
-			case <-lost.C:
-				return 0, false, nil
-			case <-ctx.Done():
-				return 0, false, ctx.Err()
-			}
-		}
+		return r.wait(ctx, sequence, lost.C)
 	}
-	var before, after runtime.MemStats
+	var allocations func(int) *float64
 	number := 0
 	for end := time.Now().Add(duration); time.Now().Before(end); number++ {
 		if number == warmUp {
-			runtime.ReadMemStats(&before)
+			allocations = countAllocations()
 		}
-		if !o.how.busy {
+		if !s.robot.how.busy {
 			time.Sleep(pause)
 		}
-		took, ok, err := step()
+		took, ok, err := exchange()
 		switch {
 		case err != nil:
 			return latency.Sample{}, err
 		case !ok:
-			s.Lost++
+			sample.Lost++
 		case number >= warmUp:
-			s.Took = append(s.Took, took)
+			sample.Took = append(sample.Took, took)
 		}
 	}
-	runtime.ReadMemStats(&after)
+	if len(sample.Took) == 0 {
+		return latency.Sample{}, errors.New("nothing was measured: every message was lost")
+	}
+	sample.Allocations = allocations(number - warmUp)
 	cancel()
-	if err := <-ended; err != nil {
-		return latency.Sample{}, err
-	}
-	if len(s.Took) == 0 {
-		return latency.Sample{}, errors.New("nothing was measured: each message was lost")
-	}
-	allocations := float64(after.Mallocs-before.Mallocs) / float64(number-warmUp)
-	s.Allocations = &allocations
-	return s, nil
+	return sample, <-r.ended
 }
 
-// age reads more slowly than is written, and says how old what is read is.
-func (o *ours) age(ctx context.Context, duration time.Duration) (latency.Sample, error) {
+// countAllocations starts counting; the result returns the allocations per message.
+func countAllocations() func(messages int) *float64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	return func(messages int) *float64 {
+		runtime.ReadMemStats(&after)
+		perMessage := float64(after.Mallocs-before.Mallocs) / float64(messages)
+		return &perMessage
+	}
+}
+
+// measureAge reads more slowly than the server publishes and measures the age of what is read.
+func (s *system) measureAge(ctx context.Context, duration time.Duration) (latency.Sample, error) {
 	ctx, cancel := context.WithTimeout(ctx, duration)
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() {
 		defer close(ended)
-		pacer := clock.NewPacer(writerPeriod)
-		for {
-			if _, err := pacer.Wait(ctx); err != nil {
-				return
-			}
-			memory, err := o.prepare(ctx)
+		clock.RunLoop(ctx, clock.NewPacer(writerPeriod), slog.New(slog.DiscardHandler), func(int) {
+			err := s.robot.prepare(ctx)
 			if err == nil {
-				err = o.publish(memory)
+				_, err = s.publish(ctx)
 			}
 			if err != nil {
 				ended <- err
 				cancel()
-				return
 			}
-		}
+		})
 	}()
-	var s latency.Sample
+	var sample latency.Sample
 	var in message.Observation
-	var before, after runtime.MemStats
 	pacer := clock.NewPacer(readerPeriod)
-	number := 0
-	for ; ; number++ {
+	for number := 0; ; number++ {
 		if _, err := pacer.Wait(ctx); err != nil {
 			break
 		}
-		if number == warmUp {
-			runtime.ReadMemStats(&before)
-		}
-		took, err := o.client.Latest(ctx, &in)
+		took, err := s.Client.Latest(ctx, &in)
 		if ctx.Err() != nil {
 			break
 		}
@@ -361,15 +183,14 @@ func (o *ours) age(ctx context.Context, duration time.Duration) (latency.Sample,
 			return latency.Sample{}, errors.Join(err, <-ended)
 		}
 		if number >= warmUp {
-			s.Took = append(s.Took, took)
+			sample.Took = append(sample.Took, took)
 		}
 	}
-	runtime.ReadMemStats(&after)
 	if err := <-ended; err != nil {
 		return latency.Sample{}, err
 	}
-	if len(s.Took) == 0 {
+	if len(sample.Took) == 0 {
 		return latency.Sample{}, errors.New("nothing was measured: no observation was read")
 	}
-	return s, nil
+	return sample, nil
 }

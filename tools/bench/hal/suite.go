@@ -82,7 +82,7 @@ func (s *suite) tool(name string, m measureName, transport string) latency.Tool 
 	}
 	how := variant{copies: name == krabbyCopiesName, busy: name == krabbyBusyName}
 	return latency.Tool{Name: name, Measure: func(ctx context.Context) (latency.Sample, error) {
-		return measureOurs(ctx, m, transport, how, s.duration)
+		return measureKrabby(ctx, m, transport, how, s.duration)
 	}}
 }
 

@@ -22,7 +22,7 @@ const (
 	tool   = "@rules_oci//oci/cmd/oci"
 
 	// A line of the image's program, which is in its help text and so in its bytes.
-	changedFile = "hal/jetson/cmd/locomotion/main.go"
+	changedFile = "cmd/locomotion/main.go"
 	changedLine = `"Runs a legged robot with a trained policy`
 )
 

@@ -12,33 +12,21 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"krabby.dev/krabby/internal/cli"
+	"krabby.dev/krabby/internal/cli/clitest"
 )
 
 func TestExitCodes(t *testing.T) {
-	for name, test := range map[string]struct {
-		args   []string
-		want   int
-		stdout string
-		stderr string
-	}{
-		"help":                {[]string{"--help"}, 0, "docs/benchmarks.md", ""},
-		"no run":              {[]string{"--workspace=.", "--runs=0"}, 2, "", "--runs: found 0, expected 1 or more (see --help)"},
-		"no workspace":        {nil, 2, "", "--workspace"},
-		"unknown flag":        {[]string{"--workspace=.", "--fast"}, 2, "", "unknown flag --fast (see --help)"},
-		"nowhere to put work": {[]string{"--workspace=.", "--work=/dev/null/work"}, 1, "", "images: mkdir /dev/null"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Setenv("BUILD_WORKSPACE_DIRECTORY", "") // Put back when the test ends.
-			os.Unsetenv("BUILD_WORKSPACE_DIRECTORY")
-			var stdout, stderr strings.Builder
-			if got := images().Run(t.Context(), test.args, &stdout, &stderr); got != test.want {
-				t.Errorf("exit code %d, want %d", got, test.want)
-			}
-			if !strings.Contains(stdout.String(), test.stdout) || !strings.Contains(stderr.String(), test.stderr) {
-				t.Errorf("stdout %q, stderr %q, want %q and %q", &stdout, &stderr, test.stdout, test.stderr)
-			}
-		})
-	}
+	t.Setenv("BUILD_WORKSPACE_DIRECTORY", "") // Restores the variable at the end of the test.
+	os.Unsetenv("BUILD_WORKSPACE_DIRECTORY")
+	clitest.Check(t, program, map[string]clitest.Case{
+		"help":                    {Args: []string{"--help"}, Code: cli.ExitOK, Stdout: "docs/benchmarks.md"},
+		"no runs":                 {Args: []string{"--workspace=.", "--runs=0"}, Code: cli.ExitUsage, Stderr: "--runs: found 0, expected 1 or more (see --help)"},
+		"no workspace":            {Code: cli.ExitUsage, Stderr: "--workspace"},
+		"unknown flag":            {Args: []string{"--workspace=.", "--fast"}, Code: cli.ExitUsage, Stderr: "unknown flag --fast (see --help)"},
+		"work directory rejected": {Args: []string{"--workspace=.", "--work=/dev/null/work"}, Code: cli.ExitFailed, Stderr: "images: mkdir /dev/null"},
+	})
 }
 
 func exampleParams(t *testing.T) params {

@@ -1,8 +1,8 @@
-// Command images measures how fast images are built and how much of them is pushed, beside buildah and crane.
+// Command images measures builds and pushes of images against buildah and crane.
 //
 //	./tools/bazel run //tools/bench:images
 //
-// It exits with 2 when it was called wrongly and with 1 when the work failed.
+// Exit codes: 0 on success, 1 on failure, 2 if the command line is invalid.
 package main
 
 import (
@@ -14,43 +14,44 @@ import (
 
 	"github.com/bazelbuild/rules_go/go/runfiles"
 
-	"krabby.dev/krabby/tools/program"
+	"krabby.dev/krabby/internal/cli"
 )
 
 // Runfile paths of the peers, set by the linker (x_defs).
 var buildahRootFS, craneProgram string
 
-type cli struct {
-	Workspace string `help:"Root of the repository to measure; its tracked files are copied, as they are now." env:"BUILD_WORKSPACE_DIRECTORY" required:"" type:"existingdir" placeholder:"DIR"`
-	Runs      int    `help:"How often each operation is run; medians are shown." default:"5"`
-	Work      string `help:"Where to keep the copy between runs, so that only the first builds everything; its base is the launcher's cache, as in CONTRIBUTING.md." placeholder:"DIR"`
-	JSON      bool   `help:"Write JSON instead of a table."`
+type flags struct {
+	Workspace string `help:"Root of the repository to measure; the benchmark copies its tracked files." env:"BUILD_WORKSPACE_DIRECTORY" required:"" type:"existingdir" placeholder:"DIR"`
+	Runs      int    `help:"Number of runs of each operation; the report shows medians." default:"5"`
+	Work      string `help:"Directory of the copy, kept between runs so that only the first builds everything; the default is in the launcher's cache." placeholder:"DIR"`
+	JSON      bool   `help:"Print JSON instead of a table."`
 }
 
-// Validate refuses what cannot be measured.
-func (c *cli) Validate() error {
+// Validate checks the values of flags.
+func (c *flags) Validate() error {
 	if c.Runs < 1 {
 		return fmt.Errorf("--runs: found %d, expected 1 or more", c.Runs)
 	}
 	return nil
 }
 
-func main() { images().Main() }
+func main() { program().Main() }
 
-func images() program.Program {
-	return program.Program{
+func program() cli.Program {
+	return cli.Program{
 		Name:        "images",
-		Description: "Measures image builds and pushes in a copy of this repository, beside buildah and crane with the same layers. docs/benchmarks.md says what each number is.",
-		Flags:       &cli{},
+		Description: "Measures image builds and pushes in a copy of this repository, against buildah and crane with the same layers. docs/benchmarks.md explains each number.",
+		Flags:       &flags{},
 	}
 }
 
-func (c *cli) Run(ctx context.Context, console *program.Console) (err error) {
+// Run measures and prints the report.
+func (c *flags) Run(ctx context.Context, console *cli.Console) (err error) {
 	work, err := c.workDir()
 	if err != nil {
 		return err
 	}
-	// What a run leaves behind, apart from the copy, is its own.
+	// All files of a run, except for the copy, lie in its own directory.
 	scratch, err := os.MkdirTemp(work, "run-")
 	if err != nil {
 		return err
@@ -66,13 +67,13 @@ func (c *cli) Run(ctx context.Context, console *program.Console) (err error) {
 		return fmt.Errorf("finding buildah: %w", err)
 	}
 
-	house, err := openCheckout(ctx, c.Workspace, filepath.Join(work, "checkout"), console.Progress)
+	checkout, err := openCheckout(ctx, c.Workspace, filepath.Join(work, "checkout"), console.Progress)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, house.close()) }()
+	defer func() { err = errors.Join(err, checkout.close()) }()
 
-	s := &suite{runs: c.Runs, scratch: scratch, progress: console.Progress, house: house, crane: crane}
+	s := &suite{runs: c.Runs, scratch: scratch, progress: console.Progress, checkout: checkout, crane: crane}
 	if s.buildah, err = newBuildah(ctx, rootFS, filepath.Join(scratch, "buildah")); err != nil {
 		console.Progress("buildah cannot run here: %v", err)
 		s.buildahFails = err
@@ -84,15 +85,15 @@ func (c *cli) Run(ctx context.Context, console *program.Console) (err error) {
 	return report.table().Write(console.Out, c.JSON)
 }
 
-// workDir is where the launcher keeps its caches, unless the caller wants another.
-func (c *cli) workDir() (string, error) {
+// workDir returns --work, or a directory in the launcher's cache.
+func (c *flags) workDir() (string, error) {
 	work := c.Work
 	if work == "" {
 		cache := os.Getenv("KRABBY_CACHE")
 		if cache == "" {
 			user, err := os.UserCacheDir()
 			if err != nil {
-				return "", fmt.Errorf("finding a place for the copy: %w; name one with --work", err)
+				return "", fmt.Errorf("finding a directory for the copy: %w: give one with --work", err)
 			}
 			cache = filepath.Join(user, "krabby")
 		}
@@ -105,7 +106,7 @@ func (c *cli) workDir() (string, error) {
 	return work, os.MkdirAll(work, 0o755)
 }
 
-// removeAll removes a tree in which programs have made directories that cannot be written.
+// removeAll removes a tree with read-only directories.
 func removeAll(dir string) error {
 	filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
 		if err == nil && entry.IsDir() {

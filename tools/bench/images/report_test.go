@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestTheReportHasMediansOfWhatWasMeasured(t *testing.T) {
+func TestReport_medians(t *testing.T) {
 	bytes := func(n int64) *int64 { return &n }
 	r := &report{
 		Header: []string{"2 CPUs"},

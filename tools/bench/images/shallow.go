@@ -40,7 +40,7 @@ func (s *suite) editOnBases(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		image, err := s.house.addOnBase(base.name, registry.Host()+"/base", digest)
+		image, err := s.checkout.addOnBase(base.name, registry.Host()+"/base", digest)
 		if err != nil {
 			return err
 		}
@@ -53,7 +53,7 @@ func (s *suite) editOnBases(ctx context.Context) error {
 			return []outcome{run}, err
 		}})
 		s.progress("building on a base of %s, once", bytesText(float64(base.size)))
-		if _, err := s.house.build(ctx, image); err != nil {
+		if _, err := s.checkout.build(ctx, image); err != nil {
 			return err
 		}
 	}
@@ -103,7 +103,7 @@ func (s *suite) shallowPush(ctx context.Context, host string, layers []file) (me
 	}
 	base := file{Path: filepath.Join(dir, "base"), Label: "synthetic"}
 	manifest, config, image := filepath.Join(dir, "manifest.json"), filepath.Join(dir, "config.json"), filepath.Join(dir, "image")
-	p, err := s.house.params.with(base, layers)
+	p, err := s.checkout.params.with(base, layers)
 	if err != nil {
 		return measure.Cost{}, err
 	}
@@ -118,7 +118,7 @@ func (s *suite) shallowPush(ctx context.Context, host string, layers []file) (me
 	}
 	var total measure.Cost
 	call := func(args ...string) error {
-		cost, _, err := measure.Command(ctx, s.house.tool(args...))
+		cost, _, err := measure.Command(ctx, s.checkout.tool(args...))
 		total.Time += cost.Time
 		total.Bytes = total.Bytes.Add(cost.Bytes)
 		if err != nil {

@@ -24,7 +24,7 @@ type suite struct {
 	scratch  string
 	progress func(string, ...any)
 
-	house        *checkout
+	checkout     *checkout
 	crane        string // The program.
 	buildah      *buildah
 	buildahFails error // Why there is no buildah.
@@ -62,8 +62,8 @@ func (s *suite) measure(ctx context.Context) (*report, error) {
 
 // prepare finds out what the image is made from.
 func (s *suite) prepare() error {
-	s.base = s.house.params.base()
-	s.base.Path = filepath.Join(s.house.execRoot, s.base.Path)
+	s.base = s.checkout.params.base()
+	s.base.Path = filepath.Join(s.checkout.execRoot, s.base.Path)
 	index, err := layout.ImageIndexFromPath(s.base.Path)
 	if err != nil {
 		return fmt.Errorf("reading the base: %w", err)
@@ -91,7 +91,7 @@ func (s *suite) prepare() error {
 	for _, layer := range layers.Layers {
 		s.baseLayers = append(s.baseLayers, filepath.Join(s.base.Path, "blobs", layer.Digest.Algorithm, layer.Digest.Hex))
 	}
-	s.original, err = s.house.take(filepath.Join(s.scratch, "original"))
+	s.original, err = s.checkout.take(filepath.Join(s.scratch, "original"))
 	return err
 }
 
@@ -157,7 +157,7 @@ func result(cost measure.Cost) outcome {
 func firstLine(text string) string { line, _, _ := strings.Cut(text, "\n"); return line }
 
 func (s *suite) noOp(ctx context.Context) error {
-	if _, err := s.house.build(ctx, target); err != nil {
+	if _, err := s.checkout.build(ctx, target); err != nil {
 		return err
 	}
 	if s.buildahFails == nil {
@@ -169,7 +169,7 @@ func (s *suite) noOp(ctx context.Context) error {
 		}
 	}
 	return s.compare([]contender{
-		costs(krabbyName, func(int) (measure.Cost, error) { return s.house.build(ctx, target) }),
+		costs(krabbyName, func(int) (measure.Cost, error) { return s.checkout.build(ctx, target) }),
 		costs(buildahName, func(int) (measure.Cost, error) { return s.buildah.build(ctx, s.architecture, 0) }),
 		{craneName, func(int) ([]outcome, error) { return nil, absentError{"has no cache: as its cold assembly"} }},
 	}, "no-op build")
@@ -182,7 +182,7 @@ func (s *suite) edit(ctx context.Context) error {
 		if err != nil {
 			return cost, err
 		}
-		layers, err := s.house.take(filepath.Join(s.scratch, fmt.Sprint("changed", i+1)))
+		layers, err := s.checkout.take(filepath.Join(s.scratch, fmt.Sprint("changed", i+1)))
 		s.changed = append(s.changed, layers)
 		return cost, err
 	})}, "one changed line of Go")
@@ -190,15 +190,15 @@ func (s *suite) edit(ctx context.Context) error {
 
 // editAndBuild changes a line and builds an image of it, which must not be the one that was there.
 func (s *suite) editAndBuild(ctx context.Context, target string) (measure.Cost, error) {
-	index := filepath.Join(s.house.dir, "bazel-bin/oci", strings.TrimPrefix(target, "//oci:"), "index.json")
+	index := filepath.Join(s.checkout.dir, "bazel-bin/oci", strings.TrimPrefix(target, "//oci:"), "index.json")
 	before, err := os.ReadFile(index)
 	if err != nil {
 		return measure.Cost{}, err
 	}
-	if err := s.house.edit(); err != nil {
+	if err := s.checkout.edit(); err != nil {
 		return measure.Cost{}, err
 	}
-	cost, err := s.house.build(ctx, target)
+	cost, err := s.checkout.build(ctx, target)
 	if err != nil {
 		return cost, err
 	}
@@ -216,7 +216,7 @@ func (s *suite) freshBuildah(ctx context.Context) error {
 	if err := s.buildah.setBase(ctx, s.architecture, s.baseLayers); err != nil {
 		return err
 	}
-	return s.buildah.setLayers(s.house.params, s.original)
+	return s.buildah.setLayers(s.checkout.params, s.original)
 }
 
 // Images of all tools have a number: 0 is the original, the others are by the run that changed them.
@@ -231,7 +231,7 @@ func (s *suite) tar(number int) string {
 
 // assemble makes a layout with the image tool, as the rule oci_image has it do.
 func (s *suite) assemble(ctx context.Context, number int, layers []file) (measure.Cost, error) {
-	p, err := s.house.params.with(s.base, layers)
+	p, err := s.checkout.params.with(s.base, layers)
 	if err != nil {
 		return measure.Cost{}, err
 	}
@@ -242,7 +242,7 @@ func (s *suite) assemble(ctx context.Context, number int, layers []file) (measur
 	if err := writeJSON(output+".json", p); err != nil {
 		return measure.Cost{}, err
 	}
-	cost, _, err := measure.Command(ctx, s.house.tool("image", "--params", output+".json", "--output", output))
+	cost, _, err := measure.Command(ctx, s.checkout.tool("image", "--params", output+".json", "--output", output))
 	return cost, err
 }
 
@@ -303,7 +303,7 @@ func (s *suite) changedLayer(ctx context.Context) error {
 	return s.compare([]contender{
 		costs(krabbyName, func(i int) (measure.Cost, error) { return s.assemble(ctx, i+1, s.changed[i]) }),
 		costs(buildahName, func(i int) (measure.Cost, error) {
-			if err := s.buildah.setLayers(s.house.params, s.changed[i]); err != nil {
+			if err := s.buildah.setLayers(s.checkout.params, s.changed[i]); err != nil {
 				return measure.Cost{}, err
 			}
 			return s.buildah.build(ctx, s.architecture, i+1)
@@ -323,7 +323,7 @@ func (s *suite) push(ctx context.Context) error {
 			if err := writeJSON(params, pushParams(s.layout(number), repository)); err != nil {
 				return measure.Cost{}, err
 			}
-			cost, _, err := measure.Command(ctx, s.house.tool("push", "--params", params))
+			cost, _, err := measure.Command(ctx, s.checkout.tool("push", "--params", params))
 			return cost, err
 		}),
 		s.pushes(buildahName, func(number int, repository string) (measure.Cost, error) {
@@ -382,7 +382,7 @@ func (s *suite) header() []string {
 
 // craneVersion is the one that go.mod pins: Bazel's binaries do not know theirs.
 func (s *suite) craneVersion() string {
-	data, err := os.ReadFile(filepath.Join(s.house.dir, "go.mod"))
+	data, err := os.ReadFile(filepath.Join(s.checkout.dir, "go.mod"))
 	if err != nil {
 		return "of unknown version"
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"runtime"
@@ -14,10 +15,10 @@ import (
 	"krabby.dev/krabby/tools/bench/latency"
 )
 
-// ratesHz are those that loops are measured at.
+// ratesHz are the measured rates.
 var ratesHz = []int{50, 100, 500, 1000}
 
-// loops measures how late loops wake up, idle and then while each CPU has a process that wants all of it.
+// loops measures the lateness of wake-ups, on an idle machine and with a busy process per CPU.
 func (s *suite) loops(ctx context.Context, r *latency.Report) error {
 	if err := s.loopsUnder(ctx, r, "idle"); err != nil {
 		return err
@@ -49,66 +50,92 @@ func (s *suite) loopsUnder(ctx context.Context, r *latency.Report, load string) 
 	return nil
 }
 
-// paced is a loop as compute/runner has it.
-func paced(ctx context.Context, period, duration time.Duration) (s latency.Sample, err error) {
-	ended := make(chan struct{})
+// paced is the loop of the server and the runner.
+func paced(ctx context.Context, period, duration time.Duration) (latency.Sample, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	ended := make(chan latency.Sample)
 	go func() {
-		defer close(ended)
-		runtime.LockOSThread() // The thread ends with the goroutine.
-		pacer := clock.NewPacer(period)
-		wait := func() error { _, err := pacer.Wait(ctx); return err }
-		began := time.Now()
-		if err = wait(); err == nil {
-			s, err = wakeUps(began, period, duration, wait)
+		var w *wakeUps
+		clock.RunLoop(ctx, clock.NewPacer(period), slog.New(slog.DiscardHandler), func(int) {
+			if w == nil {
+				w = newWakeUps(period, duration) // At the first deadline.
+			} else if w.add() {
+				cancel(errDone)
+			}
+		})
+		if w == nil {
+			w = newWakeUps(period, duration)
 		}
+		ended <- w.result()
 	}()
-	<-ended
-	return s, err
-}
-
-// ticked is a loop as people write it.
-func ticked(ctx context.Context, period, duration time.Duration) (latency.Sample, error) {
-	began := time.Now()
-	ticker := time.NewTicker(period)
-	defer ticker.Stop()
-	return wakeUps(began, period, duration, func() error {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-ticker.C:
-			return nil
-		}
-	})
-}
-
-// wakeUps measures how late a wait for each next deadline ends.
-func wakeUps(began time.Time, period, duration time.Duration, wait func() error) (latency.Sample, error) {
-	s := latency.Sample{Took: make([]time.Duration, 0, int(duration/period)+1)}
-	grid := grid{period: period, due: 1}
-	allocations := count()
-	for elapsed := time.Duration(0); elapsed < duration; {
-		if err := wait(); err != nil {
-			return latency.Sample{}, err
-		}
-		elapsed = time.Since(began)
-		late, missed, ok := grid.woke(elapsed)
-		if !ok {
-			continue
-		}
-		s.Took, s.Lost = append(s.Took, late), s.Lost+missed
+	s := <-ended
+	if err := context.Cause(ctx); err != errDone {
+		return latency.Sample{}, err
 	}
-	s.Allocations = allocations(len(s.Took))
 	return s, nil
 }
 
-// grid knows when a loop of deadlines one period apart should have woken.
-type grid struct {
-	period time.Duration
-	due    int64 // The deadline that is waited for: the start is 0.
+var errDone = errors.New("the duration is over")
+
+// ticked is a loop with a time.Ticker.
+func ticked(ctx context.Context, period, duration time.Duration) (latency.Sample, error) {
+	w := newWakeUps(period, duration)
+	ticker := time.NewTicker(period)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return latency.Sample{}, ctx.Err()
+		case <-ticker.C:
+		}
+		if w.add() {
+			return w.result(), nil
+		}
+	}
 }
 
-// woke says how late the wake-up for the deadline was, and how many more passed meanwhile. It is not ok before the deadline:
-// a loop that was late made up for one that counts as missed already.
+// wakeUps measures the lateness of the wake-ups of a loop.
+type wakeUps struct {
+	began       time.Time
+	duration    time.Duration
+	grid        grid
+	sample      latency.Sample
+	allocations func(int) *float64
+}
+
+func newWakeUps(period, duration time.Duration) *wakeUps {
+	return &wakeUps{
+		duration:    duration,
+		grid:        grid{period: period, due: 1},
+		sample:      latency.Sample{Took: make([]time.Duration, 0, int(duration/period)+1)},
+		allocations: count(),
+		began:       time.Now(),
+	}
+}
+
+// add records a wake-up now and reports whether the duration is over.
+func (w *wakeUps) add() (done bool) {
+	elapsed := time.Since(w.began)
+	if late, missed, ok := w.grid.woke(elapsed); ok {
+		w.sample.Took, w.sample.Lost = append(w.sample.Took, late), w.sample.Lost+missed
+	}
+	return elapsed >= w.duration
+}
+
+func (w *wakeUps) result() latency.Sample {
+	w.sample.Allocations = w.allocations(len(w.sample.Took))
+	return w.sample
+}
+
+// grid has the deadlines of a loop, one period apart.
+type grid struct {
+	period time.Duration
+	due    int64 // The next deadline; the start is deadline 0.
+}
+
+// woke returns the lateness of a wake-up and the number of deadlines missed since. It is not ok before the deadline: the loop then catches
+// up with a deadline that already counts as missed.
 func (g *grid) woke(elapsed time.Duration) (late time.Duration, missed int, ok bool) {
 	late = elapsed - time.Duration(g.due)*g.period
 	if late < 0 {
@@ -119,7 +146,7 @@ func (g *grid) woke(elapsed time.Duration) (late time.Duration, missed int, ok b
 	return late, missed, true
 }
 
-// burners starts processes that keep a CPU busy each, and returns how to end them.
+// burners starts processes that each keep a CPU busy, and returns a function that ends them.
 func burners(processes int) (stop func() error, err error) {
 	program, err := os.Executable()
 	if err != nil {
@@ -135,7 +162,7 @@ func burners(processes int) (stop func() error, err error) {
 	}
 	for range processes {
 		command := exec.Command(program, "--burn")
-		// It ends with its input, so with this process however that ends.
+		// It ends with its input, and so with this process.
 		input, err := command.StdinPipe()
 		if err == nil {
 			err = command.Start()
@@ -153,7 +180,7 @@ func burn(input io.Reader) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_, _ = io.Copy(io.Discard, input) // An error ends it as well.
+		_, _ = io.Copy(io.Discard, input) // An error ends it too.
 	}()
 	for {
 		select {

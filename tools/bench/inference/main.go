@@ -1,50 +1,39 @@
-// Command inference measures how long one step of a policy takes, beside onnxruntime in C and in Python, and how late the ticks
-// of a control loop are, beside other loops.
+// Command inference measures the duration of a step of a policy against onnxruntime in C and in Python, and the jitter of a control
+// loop against other loops.
 //
 //	./tools/bazel run //tools/bench:inference
 //
-// It exits with 2 when it was called wrongly and with 1 when the work failed.
+// Exit codes: 0 on success, 1 on failure, 2 if the command line is invalid.
 package main
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"time"
 
-	"krabby.dev/krabby/tools/program"
+	"krabby.dev/krabby/internal/cli"
+	"krabby.dev/krabby/tools/bench/latency"
 )
 
-type cli struct {
-	Duration time.Duration `help:"How long each loop ticks, at each rate, idle and under load. A run of a step takes a twentieth of it." default:"1m"`
-	Runs     int           `help:"How often each step is measured; tools take turns." default:"3"`
-	JSON     bool          `help:"Write JSON instead of a table."`
-	Burn     bool          `help:"Keep a CPU busy until the standard input ends." hidden:""`
+type flags struct {
+	latency.Flags
+	Burn bool `help:"Keep a CPU busy until the standard input ends." hidden:""`
 }
 
-// Validate refuses what cannot be measured.
-func (c *cli) Validate() error {
-	if c.Runs < 1 {
-		return fmt.Errorf("--runs: found %d, expected 1 or more", c.Runs)
-	}
-	if c.Duration < time.Second {
-		return fmt.Errorf("--duration: found %v, expected 1s or more", c.Duration)
-	}
-	return nil
-}
+func main() { program().Main() }
 
-func main() { inference().Main() }
-
-func inference() program.Program {
-	return program.Program{
+func program() cli.Program {
+	return cli.Program{
 		Name:        "inference",
-		Description: "Measures one step of the policies for the Go1 and for parkour, beside onnxruntime in C and in Python, and how late the ticks of a control loop are. docs/benchmarks.md says what each number is.",
-		Flags:       &cli{},
+		Description: "Measures a step of the policies for the Go1 and for parkour against onnxruntime in C and in Python, and the jitter of control loops. docs/benchmarks.md explains each number.",
+		Flags:       &flags{},
+		Vars:        latency.Vars(time.Minute, "Duration of each loop at each rate, idle and under load. A run of a step takes a twentieth of it."),
 	}
 }
 
-func (c *cli) Run(ctx context.Context, console *program.Console) (err error) {
+// Run measures and prints the report.
+func (c *flags) Run(ctx context.Context, console *cli.Console) (err error) {
 	if c.Burn {
 		burn(os.Stdin)
 		return nil

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"math"
@@ -11,6 +10,8 @@ import (
 	"time"
 
 	"krabby.dev/krabby/compute/onnx"
+	"krabby.dev/krabby/internal/cli"
+	"krabby.dev/krabby/internal/cli/clitest"
 	"krabby.dev/krabby/tools/bench/latency"
 )
 
@@ -24,27 +25,15 @@ func TestMain(m *testing.M) {
 }
 
 func TestExitCodes(t *testing.T) {
-	for name, test := range map[string]struct {
-		args           []string
-		want           int
-		stdout, stderr string
-	}{
-		"help":          {[]string{"--help"}, 0, "docs/benchmarks.md", ""},
-		"no run":        {[]string{"--runs=0"}, 2, "", "inference: --runs: found 0, expected 1 or more (see --help)\n"},
-		"no time":       {[]string{"--duration=10ms"}, 2, "", "inference: --duration: found 10ms, expected 1s or more (see --help)\n"},
-		"negative time": {[]string{"--duration=-1s"}, 2, "", "inference: --duration: found -1s, expected 1s or more (see --help)\n"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			var stdout, stderr bytes.Buffer
-			got := inference().Run(t.Context(), test.args, &stdout, &stderr)
-			if got != test.want || !strings.Contains(stdout.String(), test.stdout) || !strings.Contains(stderr.String(), test.stderr) {
-				t.Errorf("exit code %d, stdout %q, stderr %q; want %d, %q, %q", got, stdout.String(), stderr.String(), test.want, test.stdout, test.stderr)
-			}
-		})
-	}
+	clitest.Check(t, program, map[string]clitest.Case{
+		"help":              {Args: []string{"--help"}, Code: cli.ExitOK, Stdout: "docs/benchmarks.md"},
+		"no runs":           {Args: []string{"--runs=0"}, Code: cli.ExitUsage, Stderr: "inference: --runs: found 0, expected 1 or more (see --help)\n"},
+		"short duration":    {Args: []string{"--duration=10ms"}, Code: cli.ExitUsage, Stderr: "inference: --duration: found 10ms, expected 1s or more (see --help)\n"},
+		"negative duration": {Args: []string{"--duration=-1s"}, Code: cli.ExitUsage, Stderr: "inference: --duration: found -1s, expected 1s or more (see --help)\n"},
+	})
 }
 
-func TestEachStepIsMeasuredWithEachTool(t *testing.T) {
+func TestSteps_allTools(t *testing.T) {
 	if floorFile == "" {
 		t.Skip("the policies and the peers are among the runfiles of Bazel")
 	}
@@ -82,7 +71,7 @@ func TestEachStepIsMeasuredWithEachTool(t *testing.T) {
 	}
 }
 
-func TestStepsThatComputeSomethingElseAreNotCompared(t *testing.T) {
+func TestSame(t *testing.T) {
 	expected := []float32{1, -200}
 	for name, test := range map[string]struct {
 		found []float32
@@ -103,7 +92,7 @@ func TestStepsThatComputeSomethingElseAreNotCompared(t *testing.T) {
 	}
 }
 
-func TestWakeUpsAreLateAgainstAGrid(t *testing.T) {
+func TestGridWoke(t *testing.T) {
 	const ms = time.Millisecond
 	g := grid{period: 10 * ms, due: 1}
 	for i, test := range []struct {
@@ -123,7 +112,7 @@ func TestWakeUpsAreLateAgainstAGrid(t *testing.T) {
 	}
 }
 
-func TestEveryDeadlineOfALoopIsMetOrMissed(t *testing.T) {
+func TestLoops_deadlinesMetOrMissed(t *testing.T) {
 	stop, err := burners(1)
 	if err != nil {
 		t.Fatal(err)
@@ -147,7 +136,7 @@ func TestEveryDeadlineOfALoopIsMetOrMissed(t *testing.T) {
 	}
 }
 
-func TestALoopEndsWithItsContext(t *testing.T) {
+func TestLoops_contextDone(t *testing.T) {
 	for name, loop := range map[string]func(context.Context, time.Duration, time.Duration) (latency.Sample, error){"paced": paced, "ticked": ticked} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
@@ -159,7 +148,7 @@ func TestALoopEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestBurnersEnd(t *testing.T) {
+func TestBurners_stop(t *testing.T) {
 	stop, err := burners(2)
 	if err != nil {
 		t.Fatal(err)

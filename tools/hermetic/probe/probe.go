@@ -1,4 +1,6 @@
-// Package probe looks out of the sandbox it runs in, and tells what it can see. It sends nothing to any network.
+// Package probe reports which parts of the machine are visible from the sandbox that it runs in. It sends nothing to a network.
+//
+// It must not import another package of this repository.
 package probe
 
 import (
@@ -14,40 +16,40 @@ import (
 	"syscall"
 )
 
-// Nowhere is an address for documentation (RFC 5737), which no machine has.
-const Nowhere = "192.0.2.1:9"
+// UnreachableAddress is an address for documentation (RFC 5737). No machine has it.
+const UnreachableAddress = "192.0.2.1:9"
 
-// Compilers are the programs that a build without a toolchain of its own would look for.
+// Compilers are the programs that a build without its own toolchain searches for.
 var Compilers = []string{"c++", "cc", "clang", "cpp", "g++", "gcc", "ld"}
 
-// A Report is what can be seen.
+// A Report lists the visible parts of the machine. Its JSON is the output of the rule report.
 type Report struct {
-	// Input is what the declared input says.
+	// Input is the content of the declared input.
 	Input string
 	// Interfaces are the network interfaces.
 	Interfaces []string
-	// Route says why there is no route to Nowhere; it is empty if there is one.
+	// Route is the error of connecting to UnreachableAddress. It is empty if there is a route.
 	Route string
-	// Root is what "/" holds.
+	// Root are the names in the directory /.
 	Root []string
-	// Temporary is what /tmp holds.
+	// Temporary are the names in the directory /tmp.
 	Temporary []string
-	// Readable are those of the files asked about that can be read.
+	// Readable are the undeclared files that can be read.
 	Readable []string
-	// Workspaces are the folders from the declared input up to "/" that hold a MODULE.bazel.
+	// Workspaces are the directories with a MODULE.bazel between the declared input and /.
 	Workspaces []string
-	// Processes are the other processes whose environment or root folder can be looked into.
+	// Processes are the processes outside the sandbox whose root directory can be read.
 	Processes []string
-	// Writable are the folders in "/" that can be written to.
+	// Writable are the writable directories in /.
 	Writable []string
-	// Environment is the environment.
+	// Environment are the environment variables.
 	Environment []string
-	// Compilers are where each of Compilers is, for those that are anywhere.
+	// Compilers are the paths of the Compilers on PATH.
 	Compilers []string
 }
 
-// Look makes a report. The input must be declared to Bazel, the other files must not be.
-func Look(input string, undeclared []string) (Report, error) {
+// Run returns a report. The input must be a declared input of the Bazel action; the other files must be undeclared.
+func Run(input string, undeclared []string) (Report, error) {
 	var report Report
 	data, err := os.ReadFile(input)
 	if err != nil {
@@ -98,9 +100,9 @@ func Look(input string, undeclared []string) (Report, error) {
 	return report, nil
 }
 
-// route connects a datagram socket, which chooses a route and sends nothing.
+// route returns the error of connecting a datagram socket. Connecting selects a route and sends nothing.
 func route() string {
-	connection, err := net.Dial("udp", Nowhere)
+	connection, err := net.Dial("udp", UnreachableAddress)
 	if err != nil {
 		return err.Error()
 	}
@@ -108,10 +110,10 @@ func route() string {
 	return ""
 }
 
-func list(folder string) ([]string, error) {
-	entries, err := os.ReadDir(folder)
+func list(directory string) ([]string, error) {
+	entries, err := os.ReadDir(directory)
 	if err != nil {
-		return nil, fmt.Errorf("listing a folder: %w", err)
+		return nil, fmt.Errorf("listing a directory: %w", err)
 	}
 	var names []string
 	for _, entry := range entries {
@@ -134,7 +136,7 @@ func writable(path string) bool {
 	return syscall.Access(path, write) == nil
 }
 
-// workspaces looks above the input as it is named, and as its symbolic links, if any, resolve.
+// workspaces searches the parent directories of the input, of its path and of its path with resolved symbolic links.
 func workspaces(input string) ([]string, error) {
 	named, err := filepath.Abs(input)
 	if err != nil {
@@ -159,16 +161,15 @@ func workspaces(input string) ([]string, error) {
 	return found, nil
 }
 
-// processes looks into /proc, through which a process outside the sandbox could show its files.
+// processes returns the processes in /proc with another root directory, through which files outside the sandbox are visible.
 func processes() ([]string, error) {
-	folders, err := filepath.Glob("/proc/[0-9]*")
+	directories, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		return nil, err
 	}
 	var found []string
-	for _, folder := range folders {
-		// A process of the sandbox has the sandbox's root.
-		root, err := os.Stat(folder + "/root/.")
+	for _, directory := range directories {
+		root, err := os.Stat(directory + "/root/.")
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ESRCH) {
 			continue
 		} else if err != nil {
@@ -179,8 +180,8 @@ func processes() ([]string, error) {
 			return nil, err
 		}
 		if !os.SameFile(root, ours) {
-			name, _ := os.ReadFile(folder + "/comm")
-			found = append(found, fmt.Sprintf("%s (%s)", folder, strings.TrimSpace(string(name))))
+			name, _ := os.ReadFile(directory + "/comm")
+			found = append(found, fmt.Sprintf("%s (%s)", directory, strings.TrimSpace(string(name))))
 		}
 	}
 	return found, nil

@@ -14,19 +14,17 @@ const (
 	arHeaderEnd  = "`\n"
 )
 
-// arReader reads the members of an ar archive in order. It is here because the
-// format takes less code than a dependency takes trust, and because the ones
-// there are read damaged headers as zeros.
+// arReader reads the members of an ar archive in order. The existing Go packages for the format read damaged headers as zeros.
 type arReader struct {
 	r    io.Reader
-	body *io.LimitedReader // What is left of the current member.
+	body *io.LimitedReader // The unread rest of the current member.
 	pad  int64
 }
 
 func newArReader(r io.Reader) (*arReader, error) {
 	magic := make([]byte, len(arMagic))
 	if _, err := io.ReadFull(r, magic); err != nil || string(magic) != arMagic {
-		return nil, fmt.Errorf("not a Debian package: it begins with %q, wanted %q", magic, arMagic)
+		return nil, fmt.Errorf("not a Debian package: it begins with %q, expected %q", magic, arMagic)
 	}
 	return &arReader{r: r}, nil
 }
@@ -47,24 +45,24 @@ func (a *arReader) next() (name string, body io.Reader, err error) {
 	}
 	h := string(header)
 	if h[58:] != arHeaderEnd {
-		return "", nil, fmt.Errorf("damaged header of a member: %q", h)
+		return "", nil, fmt.Errorf("damaged member header: %q", h)
 	}
 	name = strings.TrimSuffix(strings.TrimRight(h[:16], " "), "/")
 	size, err := strconv.ParseInt(strings.TrimRight(h[48:58], " "), 10, 64)
 	if err != nil || size < 0 {
-		return "", nil, fmt.Errorf("damaged size %q of the member %q", h[48:58], name)
+		return "", nil, fmt.Errorf("damaged size %q of member %q", h[48:58], name)
 	}
 	a.body = &io.LimitedReader{R: a.r, N: size}
 	a.pad = size % 2
-	return name, whole{a.body}, nil
+	return name, memberReader{a.body}, nil
 }
 
-// whole is a member's body that must not end early.
-type whole struct{ l *io.LimitedReader }
+// memberReader reads the body of a member. A body that ends early is an error.
+type memberReader struct{ l *io.LimitedReader }
 
-func (w whole) Read(p []byte) (int, error) {
-	n, err := w.l.Read(p)
-	if errors.Is(err, io.EOF) && w.l.N > 0 {
+func (m memberReader) Read(p []byte) (int, error) {
+	n, err := m.l.Read(p)
+	if errors.Is(err, io.EOF) && m.l.N > 0 {
 		err = truncated(io.ErrUnexpectedEOF)
 	}
 	return n, err

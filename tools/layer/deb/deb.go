@@ -1,8 +1,6 @@
-// Package deb reads Debian binary packages: the control stanza and the files,
-// as data. It runs no maintainer script.
+// Package deb reads the control stanza and the files of Debian binary packages. It runs no maintainer script.
 //
-// It must never import a package that touches the file system; whoever calls
-// decides where files go.
+// It must not import a package that accesses the file system; callers decide where files go.
 package deb
 
 import (
@@ -19,16 +17,15 @@ import (
 	"github.com/ulikunitz/xz"
 )
 
-// Package is what a reader needs to know before the files come.
+// Package describes a package.
 type Package struct {
 	Name    string // The field Package.
 	Version string
-	Control []byte // The whole stanza, ending with one newline.
+	Control []byte // The whole control stanza with one newline at the end.
 }
 
-// Read reads the package in r from end to end. It calls begin once, when the
-// control stanza is known, and then file for each entry of the data archive in
-// order. A file's content must be read, if at all, before file returns.
+// Read reads the whole package in r. It calls begin once with the control stanza, and then file for each entry of the data archive
+// in order. The reader that file gets is valid until file returns.
 func Read(r io.Reader, begin func(Package) error, file func(*tar.Header, io.Reader) error) error {
 	members, err := newArReader(r)
 	if err != nil {
@@ -39,14 +36,14 @@ func Read(r io.Reader, begin func(Package) error, file func(*tar.Header, io.Read
 		return noMember("debian-binary", err)
 	}
 	if name != "debian-binary" {
-		return fmt.Errorf("first member is %q, wanted \"debian-binary\"", name)
+		return fmt.Errorf("first member: found %q, expected \"debian-binary\"", name)
 	}
 	version, err := io.ReadAll(io.LimitReader(body, 16))
 	if err != nil {
 		return fmt.Errorf("debian-binary: %w", err)
 	}
 	if !bytes.HasPrefix(version, []byte("2.")) {
-		return fmt.Errorf("package format is %q, only 2.x is known", version)
+		return fmt.Errorf("unsupported package format %q: expected 2.x", version)
 	}
 
 	pkg, err := readControl(members)
@@ -88,9 +85,9 @@ func readControl(members *arReader) (Package, error) {
 			pkg.Version = value
 		}
 	}
-	// The name becomes a file name.
+	// Layers use the name as a file name.
 	if pkg.Name == "" || strings.ContainsAny(pkg.Name, "/ \x00") || pkg.Name[0] == '.' {
-		return pkg, fmt.Errorf("control.tar: the field Package is %q, no name for a package", pkg.Name)
+		return pkg, fmt.Errorf("control.tar: invalid field Package %q", pkg.Name)
 	}
 	return pkg, nil
 }
@@ -106,8 +103,7 @@ func readData(members *arReader, file func(*tar.Header, io.Reader) error) error 
 	return nil
 }
 
-// walk calls f for each entry, and then reads to the end, where compressed
-// formats keep their checksums.
+// walk calls f for each entry and then reads the rest, because compressed formats have their checksums at the end.
 func walk(r io.Reader, f func(*tar.Header, io.Reader) error) error {
 	tr := tar.NewReader(r)
 	for {
@@ -126,9 +122,8 @@ func walk(r io.Reader, f func(*tar.Header, io.Reader) error) error {
 	return err
 }
 
-// member moves on to the member called want with any compression and returns
-// its plain bytes. Members whose names begin with "_" are to be ignored, says
-// deb(5).
+// member skips to the member named want, with the extension of any compression, and returns its uncompressed bytes. As deb(5)
+// requires, it ignores members whose names begin with "_".
 func member(members *arReader, want string) (io.Reader, error) {
 	for {
 		name, body, err := members.next()
@@ -140,7 +135,7 @@ func member(members *arReader, want string) (io.Reader, error) {
 		}
 		ext, ok := strings.CutPrefix(name, want)
 		if !ok {
-			return nil, fmt.Errorf("member %q where %s was wanted", name, want)
+			return nil, fmt.Errorf("found member %q, expected %s", name, want)
 		}
 		plain, err := decompress(ext, body)
 		if err != nil {
@@ -152,9 +147,9 @@ func member(members *arReader, want string) (io.Reader, error) {
 
 func noMember(want string, err error) error {
 	if errors.Is(err, io.EOF) {
-		return fmt.Errorf("the package ends before its member %s", want)
+		return fmt.Errorf("member %s not found", want)
 	}
-	return fmt.Errorf("looking for the member %s: %w", want, err)
+	return fmt.Errorf("member %s: %w", want, err)
 }
 
 func decompress(ext string, r io.Reader) (io.Reader, error) {
@@ -168,6 +163,6 @@ func decompress(ext string, r io.Reader) (io.Reader, error) {
 	case ".zst":
 		return zstd.NewReader(r, zstd.WithDecoderConcurrency(1))
 	default:
-		return nil, fmt.Errorf("compression %q is not known; known: .gz, .xz, .zst and none", ext)
+		return nil, fmt.Errorf("unknown compression %q: expected .gz, .xz, .zst or none", ext)
 	}
 }

@@ -1,8 +1,7 @@
-// Package glob matches slash-separated paths against patterns: "*" and "?"
-// stay within one name, "**" spans any number of names, and a trailing "/**"
-// also matches the directory itself.
+// Package glob matches slash-separated paths against patterns: "*" and "?" match within one name, "**" matches any number of names,
+// and a trailing "/**" also matches the directory itself.
 //
-// It must never look at a file system.
+// It must not access the file system.
 package glob
 
 import (
@@ -11,16 +10,16 @@ import (
 	"strings"
 )
 
-// Set matches a path when any of its patterns does.
+// Set matches a path if one of its patterns does.
 type Set []*regexp.Regexp
 
-// Compile reads patterns. A leading slash makes no difference.
+// Compile parses patterns. It ignores a leading slash. Empty patterns and the characters []{}\ are errors.
 func Compile(patterns []string) (Set, error) {
 	set := make(Set, len(patterns))
 	for i, p := range patterns {
 		trimmed := strings.TrimPrefix(p, "/")
 		if trimmed == "" || strings.ContainsAny(trimmed, "[]{}\\") {
-			return nil, fmt.Errorf("pattern %q: only *, ** and ? are special, and it cannot be empty", p)
+			return nil, fmt.Errorf("invalid pattern %q: expected a path, optionally with *, ** and ?", p)
 		}
 		re, err := regexp.Compile(translate(trimmed))
 		if err != nil {
@@ -31,7 +30,7 @@ func Compile(patterns []string) (Set, error) {
 	return set, nil
 }
 
-// Match reports whether a pattern covers path, which has no leading slash.
+// Match reports whether a pattern matches path, which has no leading slash.
 func (s Set) Match(path string) bool {
 	for _, re := range s {
 		if re.MatchString(path) {

@@ -34,10 +34,10 @@ func TestMatch(t *testing.T) {
 	}
 }
 
-func TestCompileRefusesWhatItWouldMisread(t *testing.T) {
+func TestCompile_invalid(t *testing.T) {
 	for _, p := range []string{"", "/", "a/[bc]", "{a,b}"} {
 		if _, err := glob.Compile([]string{p}); err == nil {
-			t.Errorf("pattern %q was accepted", p)
+			t.Errorf("Compile accepted %q", p)
 		}
 	}
 }

@@ -13,15 +13,14 @@ import (
 	"strings"
 )
 
-// checksum is one that the header carries, and what computes it from what is
-// written to it.
+// checksum is a checksum of the header. The embedded writer computes the checksum of the written bytes, which found returns.
 type checksum struct {
 	io.Writer
 	name, expected string
 	found          func() string
 }
 
-// Their lines in the header. All zeros mean that there is none.
+// checksumLines are the lines of checksums in the header. A value of zeros stands for no checksum.
 var checksumLines = []struct {
 	name string
 	line *regexp.Regexp
@@ -56,13 +55,12 @@ func readChecksums(text []byte) ([]checksum, error) {
 	return sums, nil
 }
 
-// posixCRC is what cksum(1) prints: the polynomial of crc32.IEEE, but with the
-// bits of each byte the other way around, begun with zero, and with the length at
-// the end. Bytes are turned around and given to the standard library.
+// posixCRC is the checksum of cksum(1). It has the polynomial of crc32.IEEE, but reads the bits of each byte in the opposite order,
+// starts with zero and adds the length at the end. Reversing the bytes' bits makes the standard library compute it.
 type posixCRC struct {
-	crc    uint32
-	length uint64
-	turned []byte
+	crc      uint32
+	length   uint64
+	reversed []byte
 }
 
 func (c *posixCRC) Write(p []byte) (int, error) {
@@ -72,11 +70,11 @@ func (c *posixCRC) Write(p []byte) (int, error) {
 }
 
 func (c *posixCRC) update(p []byte) {
-	c.turned = c.turned[:0]
+	c.reversed = c.reversed[:0]
 	for _, b := range p {
-		c.turned = append(c.turned, bits.Reverse8(b))
+		c.reversed = append(c.reversed, bits.Reverse8(b))
 	}
-	c.crc = crc32.Update(c.crc, crc32.IEEETable, c.turned)
+	c.crc = crc32.Update(c.crc, crc32.IEEETable, c.reversed)
 }
 
 func (c *posixCRC) String() string {

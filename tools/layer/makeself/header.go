@@ -12,29 +12,27 @@ import (
 	"strings"
 )
 
-// header is what the shell script says of what follows it.
+// header holds the values of the shell script in front of the payload.
 type header struct {
 	version, label, compression string
 
-	offset, payload int64 // Where the payload begins, and its length, in bytes.
-	unpacked        int64 // In bytes; 0 where the header does not say.
+	offset, payload int64 // Position and length of the payload, in bytes.
+	unpacked        int64 // Unpacked size in bytes, 0 if the header has none.
 	sums            []checksum
 }
 
-// maxHeader bounds the script in front of the payload; makeself's own has 17 kB,
-// and it may carry a licence.
+// maxHeader is the largest size of the script in bytes. The script of makeself has 17 kB and can contain a licence.
 const maxHeader = 1 << 20
 
-// The lines of the script that tell about the payload. Values are matched
-// strictly: a licence text, which the script carries too, has its quotes escaped
-// and so cannot pass for one of them.
+// Lines of the script that describe the payload. The expressions are strict, so a licence text in the script cannot match: its
+// quotes are escaped.
 var (
 	versionLine     = regexp.MustCompile(`(?m)^# This script was generated using Makeself (\S+)$`)
 	labelLine       = regexp.MustCompile(`(?m)^label="(.*)"$`)
 	filesizesLine   = regexp.MustCompile(`(?m)^filesizes="([0-9 ]+)"$`)
 	totalsizeLine   = regexp.MustCompile(`(?m)^totalsize="([0-9]+)"$`)
 	skipLine        = regexp.MustCompile(`(?m)^skip="([0-9]+)"$`)
-	oldSkipLine     = regexp.MustCompile("(?m)^\\s*offset=`head -n ([0-9]+) \"\\$[01]\"") // Older ones have no skip.
+	oldSkipLine     = regexp.MustCompile("(?m)^\\s*offset=`head -n ([0-9]+) \"\\$[01]\"") // Older versions of makeself write no skip.
 	compressionLine = regexp.MustCompile(`(?m)^\s*echo Compression: (\S+)$`)
 	unpackedLine    = regexp.MustCompile(`(?m)^\s*echo Uncompressed size: ([0-9]+) KB$`)
 	encryptionLine  = regexp.MustCompile(`(?m)^\s*echo Encryption: (\S+)$`)
@@ -67,13 +65,13 @@ func readHeader(r io.ReaderAt, size int64) (h header, err error) {
 		return h, err
 	}
 	if _, ok := decompressors[h.compression]; !ok {
-		return h, fmt.Errorf("compression %q is not known; known: %s", h.compression, strings.Join(slices.Sorted(maps.Keys(decompressors)), ", "))
+		return h, fmt.Errorf("unknown compression %q: expected one of %s", h.compression, strings.Join(slices.Sorted(maps.Keys(decompressors)), ", "))
 	}
 	h.sums, err = readChecksums(text)
 	return h, err
 }
 
-// script returns the lines of the archive that are its header.
+// script returns the lines of the archive's header.
 func script(start []byte, size int64) ([]byte, error) {
 	if !bytes.HasPrefix(start, []byte("#!/bin/sh\n")) || !versionLine.Match(start[:min(len(start), 1024)]) {
 		return nil, notMakeself(start)
@@ -83,20 +81,20 @@ func script(start []byte, size int64) ([]byte, error) {
 		match = oldSkipLine.FindSubmatch(start)
 	}
 	if match == nil {
-		return nil, errors.New("the header does not say how many lines it has (skip=)")
+		return nil, errors.New("no number of lines (skip=) found in the header")
 	}
 	lines, err := strconv.Atoi(string(match[1]))
 	if err != nil || lines == 0 {
-		return nil, fmt.Errorf("the header claims %s lines", match[1])
+		return nil, fmt.Errorf("invalid number of header lines %s", match[1])
 	}
 	end := 0
 	for i := range lines {
 		n := bytes.IndexByte(start[end:], '\n')
 		if n < 0 && size > maxHeader {
-			return nil, fmt.Errorf("the header claims %d lines and has only %d in its first %d bytes", lines, i, len(start))
+			return nil, fmt.Errorf("the header should have %d lines, found %d in the first %d bytes", lines, i, len(start))
 		}
 		if n < 0 {
-			return nil, fmt.Errorf("the archive is truncated: its header claims %d lines, the whole file has %d", lines, i)
+			return nil, fmt.Errorf("the archive is truncated: the header should have %d lines, the file has %d", lines, i)
 		}
 		end += n + 1
 	}
@@ -106,9 +104,9 @@ func script(start []byte, size int64) ([]byte, error) {
 func notMakeself(start []byte) error {
 	beginning := bytes.ToLower(bytes.TrimSpace(start[:min(len(start), 256)]))
 	if bytes.HasPrefix(beginning, []byte("<!doctype")) || bytes.HasPrefix(beginning, []byte("<html")) {
-		return errors.New("not a makeself archive but a web page: the download was answered by something else")
+		return errors.New("not a makeself archive but a web page: check the address of the download")
 	}
-	return fmt.Errorf("not a makeself archive: it begins with %q, wanted a shell script generated using Makeself", start[:min(len(start), 24)])
+	return fmt.Errorf("not a makeself archive: it begins with %q, expected a shell script generated using Makeself", start[:min(len(start), 24)])
 }
 
 func (h *header) readSizes(text []byte, size int64) error {
@@ -117,7 +115,7 @@ func (h *header) readSizes(text []byte, size int64) error {
 		return err
 	}
 	if n := len(strings.Fields(sizes)); n != 1 {
-		return fmt.Errorf("the archive has %d payloads, only archives with one are known", n)
+		return fmt.Errorf("unsupported number of payloads: found %d, expected 1", n)
 	}
 	if h.payload, err = strconv.ParseInt(strings.TrimSpace(sizes), 10, 64); err != nil {
 		return fmt.Errorf("filesizes: %w", err)
@@ -127,13 +125,13 @@ func (h *header) readSizes(text []byte, size int64) error {
 		return err
 	}
 	if total != "" && total != strconv.FormatInt(h.payload, 10) {
-		return fmt.Errorf("the header contradicts itself: filesizes is %d, totalsize %s", h.payload, total)
+		return fmt.Errorf("contradictory header: filesizes is %d, totalsize %s", h.payload, total)
 	}
-	switch there := size - h.offset; {
-	case there < h.payload:
-		return fmt.Errorf("the archive is truncated: %d bytes of payload are there, the header says %d; fetch it again", there, h.payload)
-	case there > h.payload:
-		return fmt.Errorf("%d bytes follow the payload of %d: the archive was changed after it was made", there-h.payload, h.payload)
+	switch rest := size - h.offset; {
+	case rest < h.payload:
+		return fmt.Errorf("the archive is truncated: found %d bytes of payload, expected %d; fetch the archive again", rest, h.payload)
+	case rest > h.payload:
+		return fmt.Errorf("%d bytes follow the payload of %d: the archive was changed; fetch it again", rest-h.payload, h.payload)
 	}
 	claim, err := optional(text, unpackedLine, "Uncompressed size")
 	if err != nil || claim == "" {
@@ -160,21 +158,21 @@ func (h *header) readEncryption(text []byte) error {
 		how = command
 	}
 	if how != "" {
-		return fmt.Errorf("the payload is encrypted (%s): a build has no keys, take an archive without encryption", how)
+		return fmt.Errorf("the payload is encrypted (%s): use an archive without encryption", how)
 	}
 	return nil
 }
 
-// one returns the value of a line that is there exactly once.
+// one returns the value of a line that must occur exactly once.
 func one(text []byte, line *regexp.Regexp, name string) (string, error) {
 	value, err := optional(text, line, name)
 	if err == nil && value == "" {
-		err = fmt.Errorf("the header does not say %s", name)
+		err = fmt.Errorf("%s not found in the header", name)
 	}
 	return value, err
 }
 
-// optional returns the value of a line that is there at most once.
+// optional returns the value of a line that may occur once, or "" if there is none.
 func optional(text []byte, line *regexp.Regexp, name string) (string, error) {
 	switch found := line.FindAllSubmatch(text, 2); len(found) {
 	case 0:
@@ -182,6 +180,6 @@ func optional(text []byte, line *regexp.Regexp, name string) (string, error) {
 	case 1:
 		return string(found[0][1]), nil
 	default:
-		return "", fmt.Errorf("the header says %s twice, %q and %q", name, found[0][1], found[1][1])
+		return "", fmt.Errorf("%s occurs twice in the header: %q and %q", name, found[0][1], found[1][1])
 	}
 }

@@ -1,8 +1,7 @@
-// Package makeself reads self-extracting archives as makeself(1) makes them, a
-// shell script with a compressed tar behind it, as data. It runs nothing.
+// Package makeself reads self-extracting archives of makeself(1): a shell script followed by a compressed tar. It runs no code of
+// an archive.
 //
-// It must never import a package that touches the file system; whoever calls
-// decides which files are wanted and where they go.
+// It must not import a package that accesses the file system; callers select the files and decide where they go.
 package makeself
 
 import (
@@ -20,20 +19,18 @@ import (
 	"github.com/ulikunitz/xz"
 )
 
-// Archive is an archive whose header was understood and whose checksums, where
-// it has any, are true.
+// Archive is an archive with a valid header and correct checksums.
 type Archive struct {
-	Version     string // Of the makeself that made it.
-	Label       string // What the maker calls it.
-	Compression string // As makeself calls it: "gzip", "zstd", "none" and so on.
-	Size        int64  // Of the payload, in bytes.
+	Version     string // Version of makeself.
+	Label       string // Title that the archive's author gave it.
+	Compression string // makeself's name: "gzip", "zstd", "none" and so on.
+	Size        int64  // Size of the payload in bytes.
 
 	payload io.ReaderAt
 	header  header
 }
 
-// Open reads the header of the archive in r, which has size bytes, and verifies
-// the payload against every checksum that the header carries.
+// Open reads the header of the archive in r, which has size bytes, and verifies all checksums of the header.
 func Open(r io.ReaderAt, size int64) (*Archive, error) {
 	h, err := readHeader(r, size)
 	if err != nil {
@@ -64,7 +61,7 @@ func (a *Archive) verify() error {
 	}
 	for _, s := range sums {
 		if found := s.found(); found != s.expected {
-			return fmt.Errorf("the payload is damaged: its %s is %s, the header says %s; fetch the archive again", s.name, found, s.expected)
+			return fmt.Errorf("the payload is damaged: wrong %s: found %s, expected %s; fetch the archive again", s.name, found, s.expected)
 		}
 	}
 	return nil
@@ -72,17 +69,14 @@ func (a *Archive) verify() error {
 
 func (a *Archive) reader() io.Reader { return io.NewSectionReader(a.payload, 0, a.Size) }
 
-// Walk calls file for each wanted entry in the archive's order. Names are
-// relative, without "." or a trailing slash; a content must be read, if at all,
-// before file returns.
+// Walk calls file for each wanted entry in the archive's order. Names are relative, without "." or a trailing slash. The reader
+// that file gets is valid until file returns.
 //
-// It fails on what an installer that runs as root could do harm with: a path
-// that leads out of the archive or a device node, wanted or not, and among the
-// wanted entries links that lead out, setuid and setgid. It fails, too, when
-// there is more than limit bytes.
+// Entries that an installer could do harm with are errors: a path that leads out of the archive and a device node in any entry, and
+// a link that leads out, setuid and setgid in a wanted entry. Contents of more than limit bytes are an error too.
 func (a *Archive) Walk(limit int64, wanted func(name string) bool, file func(*tar.Header, io.Reader) error) error {
 	if a.header.unpacked > limit {
-		return fmt.Errorf("the header claims %d bytes unpacked, which for an archive of this size may be %d at most", a.header.unpacked, limit)
+		return fmt.Errorf("the header claims %d bytes unpacked, more than the limit of %d for an archive of this size", a.header.unpacked, limit)
 	}
 	plain, err := a.decompress()
 	if err != nil {
@@ -94,11 +88,10 @@ func (a *Archive) Walk(limit int64, wanted func(name string) bool, file func(*ta
 	return nil
 }
 
-// maxWindow is the largest zstd window that `zstd -d`, which the archive itself
-// would call, accepts without being told to.
+// maxWindow is the largest zstd window in bytes that `zstd -d` accepts by default. The archive's script calls that program.
 const maxWindow = 128 << 20
 
-// decompressors are makeself's compressions that can be read, by its names.
+// decompressors are the supported compressions by makeself's names.
 var decompressors = map[string]func(io.Reader) (io.Reader, error){
 	"none":   func(r io.Reader) (io.Reader, error) { return r, nil },
 	"gzip":   gunzip,
@@ -114,7 +107,7 @@ var decompressors = map[string]func(io.Reader) (io.Reader, error){
 func gunzip(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) }
 
 func (a *Archive) decompress() (io.Reader, error) {
-	return decompressors[a.Compression](a.reader()) // readHeader knows the name.
+	return decompressors[a.Compression](a.reader()) // readHeader checks the name.
 }
 
 func walk(r *bounded, wanted func(string) bool, file func(*tar.Header, io.Reader) error) error {
@@ -134,9 +127,9 @@ func walk(r *bounded, wanted func(string) bool, file func(*tar.Header, io.Reader
 		if err := checkEntry(h); err != nil {
 			return err
 		}
-		// Not only what is stored: a sparse file is larger than that.
+		// The sizes in the headers count, because a sparse file is larger than its stored bytes.
 		if h.Size > r.limit-total {
-			return fmt.Errorf("%s claims %d bytes, with what is before it more than the %d that an archive of this size may unpack to", h.Name, h.Size, r.limit)
+			return fmt.Errorf("%s claims %d bytes: together with earlier files more than the limit of %d for an archive of this size", h.Name, h.Size, r.limit)
 		}
 		total += h.Size
 		h.Name = clean(h.Name)
@@ -150,34 +143,34 @@ func walk(r *bounded, wanted func(string) bool, file func(*tar.Header, io.Reader
 			return err
 		}
 	}
-	// To the end, where compressed formats keep their checksums.
+	// Compressed formats have their checksums at the end.
 	_, err := io.Copy(io.Discard, r)
 	return err
 }
 
 func clean(name string) string { return strings.TrimPrefix(path.Clean("/"+name), "/") }
 
-// checkEntry refuses what no honest archive has anywhere.
+// checkEntry rejects paths and types that no entry may have.
 func checkEntry(h *tar.Header) error {
 	switch {
 	case path.IsAbs(h.Name):
-		return fmt.Errorf("path %q is absolute, which could lead anywhere", h.Name)
+		return fmt.Errorf("path %q is absolute", h.Name)
 	case slices.Contains(strings.Split(h.Name, "/"), ".."):
-		return fmt.Errorf("path %q has \"..\" in it, which could lead out of the archive", h.Name)
+		return fmt.Errorf("path %q contains \"..\", which can lead out of the archive", h.Name)
 	}
 	switch h.Typeflag {
 	case tar.TypeReg, tar.TypeDir, tar.TypeSymlink, tar.TypeLink:
 		return nil
 	case tar.TypeChar, tar.TypeBlock:
-		return fmt.Errorf("%s is a device node, which has no place in an image", h.Name)
+		return fmt.Errorf("%s is a device node, which layers cannot contain", h.Name)
 	case tar.TypeFifo:
-		return fmt.Errorf("%s is a named pipe, which has no place in an image", h.Name)
+		return fmt.Errorf("%s is a named pipe, which layers cannot contain", h.Name)
 	default:
-		return fmt.Errorf("%s is a tar entry of type %q, which is not known", h.Name, h.Typeflag)
+		return fmt.Errorf("%s: unknown tar entry type %q", h.Name, h.Typeflag)
 	}
 }
 
-// checkWanted refuses what must not get into an image.
+// checkWanted rejects links and modes that an image must not have.
 func checkWanted(h *tar.Header) error {
 	switch h.Typeflag {
 	case tar.TypeSymlink:
@@ -192,15 +185,14 @@ func checkWanted(h *tar.Header) error {
 	}
 	const setID = 0o6000
 	if h.Typeflag != tar.TypeSymlink && h.Mode&setID != 0 {
-		return fmt.Errorf("%s has mode %04o: setuid or setgid, which the allow-list cannot grant", h.Name, h.Mode&0o7777)
+		return fmt.Errorf("%s has mode %04o: setuid and setgid are not allowed", h.Name, h.Mode&0o7777)
 	}
 	return nil
 }
 
 func leadsOut(cleaned string) bool { return cleaned == ".." || strings.HasPrefix(cleaned, "../") }
 
-// bounded reads no more than limit bytes, so that a small archive cannot fill
-// the disk.
+// bounded reads at most limit bytes, so that a small archive cannot fill the disk.
 type bounded struct {
 	r           io.Reader
 	limit, left int64
@@ -208,11 +200,11 @@ type bounded struct {
 
 func (b *bounded) Read(p []byte) (int, error) {
 	if int64(len(p)) > b.left+1 {
-		p = p[:b.left+1] // One more than allowed, to tell the end from too much.
+		p = p[:b.left+1] // One more byte than allowed distinguishes the end from an excess.
 	}
 	n, err := b.r.Read(p)
 	if int64(n) > b.left {
-		return int(b.left), fmt.Errorf("it unpacks to more than the %d bytes that an archive of this size may", b.limit)
+		return int(b.left), fmt.Errorf("the payload unpacks to more than the limit of %d bytes for an archive of this size", b.limit)
 	}
 	b.left -= int64(n)
 	return n, err

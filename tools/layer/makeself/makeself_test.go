@@ -15,15 +15,14 @@ import (
 	"krabby.dev/krabby/tools/layer/makeself"
 )
 
-// Archives of the real makeself are read in third_party/makeself; here are those
-// that it would not make.
+// The tests in third_party/makeself read archives of the real makeself. The tests here read archives that makeself does not write.
 
 const noCRC, noMD5 = "0000000000", "00000000000000000000000000000000"
 
-// archive is one by its parts. The zero value of a field is what makeself writes.
+// archive holds the parts of an archive. A field with the zero value gets the value that makeself writes.
 type archive struct {
 	payload []byte
-	lines   string // More of the header.
+	lines   string // Additional lines of the header.
 
 	compression, encryption, decrypt string
 	crc, md5, sha                    string
@@ -62,8 +61,7 @@ func (a archive) bytes() []byte {
 	return append([]byte(strings.Replace(header, "SKIP", skip, 1)), a.payload...)
 }
 
-// entry is one entry of the tar: a name, a type, a mode, and a content or the
-// target of a link.
+// entry is one entry of the tar. body is the content of a file or the target of a link.
 type entry struct {
 	name string
 	typ  byte
@@ -94,8 +92,8 @@ func tarOf(entries ...entry) []byte {
 	return buf.Bytes()
 }
 
-// seal makes the checksum of a tar header true again.
-func seal(header []byte) {
+// updateChecksum writes the correct checksum into a tar header.
+func updateChecksum(header []byte) {
 	copy(header[148:], "        ")
 	sum := 0
 	for _, b := range header[:512] {
@@ -104,16 +102,16 @@ func seal(header []byte) {
 	copy(header[148:], fmt.Sprintf("%06o\x00 ", sum))
 }
 
-// sparse is a file of size bytes of which none are stored, as GNU tar writes it.
+// sparse returns a sparse file of size bytes without stored bytes, as GNU tar writes it.
 func sparse(size int) []byte {
 	var records string
 	for _, record := range []string{"GNU.sparse.numblocks=1", "GNU.sparse.map=0,0", fmt.Sprintf("GNU.sparse.size=%d", size)} {
-		records += fmt.Sprintf("%d %s\n", len(record)+4, record) // With two digits.
+		records += fmt.Sprintf("%d %s\n", len(record)+4, record) // The length has two digits.
 	}
 	entries := tarOf(file("records", records), file("sparse", ""))
 	entries[156] = 'x'
-	seal(entries)
-	return entries[:3*512] // Without the end.
+	updateChecksum(entries)
+	return entries[:3*512] // Without the end of the tar.
 }
 
 func gzipped(data []byte) []byte {
@@ -124,7 +122,7 @@ func gzipped(data []byte) []byte {
 	return buf.Bytes()
 }
 
-// unpack returns what the archive holds, one line an entry.
+// unpack returns the entries of the archive, one line for each.
 func unpack(data []byte, limit int64, wanted func(string) bool) (string, error) {
 	a, err := makeself.Open(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
@@ -139,7 +137,7 @@ func unpack(data []byte, limit int64, wanted func(string) bool) (string, error) 
 	return lines.String(), err
 }
 
-func TestSparseFilesAreReadWithTheirHoles(t *testing.T) {
+func TestWalk_sparseFile(t *testing.T) {
 	got, err := unpack(archive{payload: append(sparse(5), tarOf()...)}.bytes(), limit, everything)
 	if want := "sparse 0 0644 \x00\x00\x00\x00\x00\n"; err != nil || got != want {
 		t.Errorf("unpacks to %q, %v; want %q", got, err, want)
@@ -150,7 +148,7 @@ func everything(string) bool { return true }
 
 const limit = 1 << 20
 
-func TestWalkGivesTheWantedEntriesInOrder(t *testing.T) {
+func TestWalk(t *testing.T) {
 	data := archive{payload: tarOf(
 		entry{"./", tar.TypeDir, 0o755, ""},
 		file("./lib/libzed.so.5", "ELF"),
@@ -175,7 +173,7 @@ func TestWalkGivesTheWantedEntriesInOrder(t *testing.T) {
 	}
 }
 
-func TestOpenReadsTheHeader(t *testing.T) {
+func TestOpen(t *testing.T) {
 	payload := tarOf(file("a", "b"))
 	data := archive{payload: payload}.bytes()
 	a, err := makeself.Open(bytes.NewReader(data), int64(len(data)))
@@ -187,20 +185,20 @@ func TestOpenReadsTheHeader(t *testing.T) {
 	}
 }
 
-func TestAnOlderHeaderSaysItsLengthInACommand(t *testing.T) {
+func TestOpen_oldHeader(t *testing.T) {
 	data := archive{payload: tarOf(file("a", "b"))}.bytes()
 	lines := bytes.Count(data[:bytes.Index(data, []byte("exit 0"))], []byte("\n")) + 1
 	old := bytes.Replace(data, fmt.Appendf(nil, "skip=\"%d\"", lines), fmt.Appendf(nil, "	offset=`head -n %d \"$1\" | wc -c`", lines), 1)
 	if bytes.Equal(old, data) {
-		t.Fatal("the test did not change the header")
+		t.Fatal("the header did not change")
 	}
 	if got, err := unpack(old, limit, everything); err != nil || got != "a 0 0644 b\n" {
 		t.Errorf("unpacks to %q, %v", got, err)
 	}
 }
 
-func TestChecksumOfPOSIX(t *testing.T) {
-	// printf 123456789 | cksum; for no bytes the length adds nothing.
+func TestOpen_posixCRC(t *testing.T) {
+	// printf 123456789 | cksum. The length of an empty payload adds no bytes.
 	for payload, crc := range map[string]string{"123456789": "930766865", "": "4294967295"} {
 		a := archive{payload: []byte(payload), crc: crc, md5: noMD5, sha: strings.Repeat("0", 64)}
 		data := a.bytes()
@@ -210,7 +208,7 @@ func TestChecksumOfPOSIX(t *testing.T) {
 	}
 }
 
-func TestRefusalsNameTheCause(t *testing.T) {
+func TestUnpack_errors(t *testing.T) {
 	good := tarOf(file("lib/a", "content"))
 	plain := archive{payload: good}.bytes()
 	flipped := bytes.Clone(plain)
@@ -219,8 +217,8 @@ func TestRefusalsNameTheCause(t *testing.T) {
 	bomb := gzipped(tarOf(file("zeros", strings.Repeat("\x00", limit))))
 	entries := func(e ...entry) []byte { return archive{payload: tarOf(e...)}.bytes() }
 	huge := tarOf(file("huge", "x"))
-	copy(huge[124:], "77777777777\x00") // 8 GiB, by the field of the size.
-	seal(huge)
+	copy(huge[124:], "77777777777\x00") // The size field claims 8 GiB.
+	updateChecksum(huge)
 
 	for _, tc := range []struct {
 		name string
@@ -231,34 +229,34 @@ func TestRefusalsNameTheCause(t *testing.T) {
 		{"program", []byte("\x7fELF\x02"), `not a makeself archive: it begins with "\x7fELF`},
 		{"web page", []byte("\n<!DOCTYPE html><title>Sign in</title>"), "not a makeself archive but a web page"},
 		{"other script", []byte("#!/bin/sh\necho installing\n"), "not a makeself archive"},
-		{"truncated in the header", plain[:200], "the header does not say how many lines"},
-		{"truncated before the end of the header", plain[:bytes.Index(plain, []byte("echo Compression"))], "truncated: its header claims 17 lines"},
-		{"truncated in the payload", plain[:len(plain)-1], "truncated: 2047 bytes of payload are there, the header says 2048"},
-		{"something behind it", append(bytes.Clone(plain), "more"...), "4 bytes follow the payload of 2048"},
-		{"flipped byte", flipped, "the payload is damaged: its MD5 is "},
-		{"false CRC", archive{payload: good, crc: "1"}.bytes(), "the payload is damaged: its CRC is "},
-		{"false MD5", archive{payload: good, md5: strings.Repeat("1", 32)}.bytes(), "the header says 11111111111111111111111111111111"},
-		{"false SHA-256", archive{payload: good, sha: strings.Repeat("1", 64)}.bytes(), "the payload is damaged: its SHA-256 is "},
+		{"truncated in the header", plain[:200], "no number of lines (skip=) found"},
+		{"truncated before the end of the header", plain[:bytes.Index(plain, []byte("echo Compression"))], "truncated: the header should have 17 lines"},
+		{"truncated in the payload", plain[:len(plain)-1], "truncated: found 2047 bytes of payload, expected 2048"},
+		{"trailing bytes", append(bytes.Clone(plain), "more"...), "4 bytes follow the payload of 2048"},
+		{"flipped byte", flipped, "the payload is damaged: wrong MD5: found "},
+		{"false CRC", archive{payload: good, crc: "1"}.bytes(), "the payload is damaged: wrong CRC: found "},
+		{"false MD5", archive{payload: good, md5: strings.Repeat("1", 32)}.bytes(), "expected 11111111111111111111111111111111"},
+		{"false SHA-256", archive{payload: good, sha: strings.Repeat("1", 64)}.bytes(), "the payload is damaged: wrong SHA-256: found "},
 		{"flipped byte, gzip's own checksum only", archive{
 			payload: append(bytes.Clone(squeezed[:len(squeezed)-8]), 1, 2, 3, 4, squeezed[len(squeezed)-4], 0, 0, 0),
 			md5:     noMD5, sha: strings.Repeat("0", 64), compression: "gzip",
 		}.bytes(), "payload (gzip): gzip: invalid checksum"},
-		{"unknown compression", archive{payload: good, compression: "lzo"}.bytes(), `compression "lzo" is not known; known: bzip2, gzip, none, pbzip2, pigz, xz, zstd`},
-		{"another compression than the header says", archive{payload: good, compression: "zstd"}.bytes(), "payload (zstd): "},
+		{"unknown compression", archive{payload: good, compression: "lzo"}.bytes(), `unknown compression "lzo": expected one of bzip2, gzip, none, pbzip2, pigz, xz, zstd`},
+		{"wrong compression in the header", archive{payload: good, compression: "zstd"}.bytes(), "payload (zstd): "},
 		{"encrypted with openssl", archive{payload: good, encryption: "openssl"}.bytes(), "the payload is encrypted (openssl)"},
 		{"encrypted by a command", archive{payload: good, decrypt: "gpg -d"}.bytes(), "the payload is encrypted (gpg -d)"},
-		{"two payloads", archive{payload: good, sizes: "1000 1048"}.bytes(), "the archive has 2 payloads"},
+		{"two payloads", archive{payload: good, sizes: "1000 1048"}.bytes(), "unsupported number of payloads: found 2"},
 		{"contradicting sizes", archive{payload: good, total: "5"}.bytes(), "filesizes is 2048, totalsize 5"},
-		{"a size that is none", archive{payload: good, sizes: "99999999999999999999"}.bytes(), "filesizes: "},
-		{"no compression", bytes.Replace(plain, []byte("echo Compression"), []byte("echo"), 1), "the header does not say Compression"},
-		{"two compressions", archive{payload: good, lines: "\techo Compression: gzip\n"}.bytes(), `the header says Compression twice, "none" and "gzip"`},
-		{"more lines than there are", archive{payload: good, skip: "9999"}.bytes(), "truncated: its header claims 9999 lines"},
-		{"no lines", archive{payload: good, skip: "0"}.bytes(), "the header claims 0 lines"},
-		{"large claim in the header", archive{payload: good, unpackedKB: "1025"}.bytes(), "the header claims 1049600 bytes unpacked, which for an archive of this size may be 1048576 at most"},
+		{"invalid size", archive{payload: good, sizes: "99999999999999999999"}.bytes(), "filesizes: "},
+		{"no compression", bytes.Replace(plain, []byte("echo Compression"), []byte("echo"), 1), "Compression not found in the header"},
+		{"two compressions", archive{payload: good, lines: "\techo Compression: gzip\n"}.bytes(), `Compression occurs twice in the header: "none" and "gzip"`},
+		{"too many lines", archive{payload: good, skip: "9999"}.bytes(), "truncated: the header should have 9999 lines"},
+		{"no lines", archive{payload: good, skip: "0"}.bytes(), "invalid number of header lines 0"},
+		{"large claim in the header", archive{payload: good, unpackedKB: "1025"}.bytes(), "the header claims 1049600 bytes unpacked, more than the limit of 1048576"},
 		{"large claim in the tar", archive{payload: huge}.bytes(), "huge claims 8589934591 bytes"},
-		{"sparse files, large together", archive{payload: bytes.Join([][]byte{sparse(limit / 2), sparse(limit / 2), sparse(1), tarOf()}, nil)}.bytes(), "sparse claims 1 bytes, with what is before it more than"},
-		{"decompression bomb", archive{payload: bomb, compression: "gzip"}.bytes(), "it unpacks to more than the 1048576 bytes"},
-		{"path leads out", entries(file("lib/../../etc/passwd", "x")), `path "lib/../../etc/passwd" has ".." in it`},
+		{"sparse files, large together", archive{payload: bytes.Join([][]byte{sparse(limit / 2), sparse(limit / 2), sparse(1), tarOf()}, nil)}.bytes(), "sparse claims 1 bytes: together with earlier files more than the limit"},
+		{"decompression bomb", archive{payload: bomb, compression: "gzip"}.bytes(), "the payload unpacks to more than the limit of 1048576 bytes"},
+		{"path leads out", entries(file("lib/../../etc/passwd", "x")), `path "lib/../../etc/passwd" contains ".."`},
 		{"absolute path", entries(file("/etc/passwd", "x")), `path "/etc/passwd" is absolute`},
 		{"link leads out", entries(entry{"lib/x", tar.TypeSymlink, 0o777, "../../etc"}), `lib/x is a link to "../../etc", which leads out`},
 		{"absolute link", entries(entry{"lib/x", tar.TypeSymlink, 0o777, "/etc"}), `lib/x is a link to "/etc", which leads out`},
@@ -267,44 +265,44 @@ func TestRefusalsNameTheCause(t *testing.T) {
 		{"device node", entries(entry{"dev/mem", tar.TypeChar, 0o600, ""}), "dev/mem is a device node"},
 		{"block device", entries(entry{"dev/sda", tar.TypeBlock, 0o600, ""}), "dev/sda is a device node"},
 		{"named pipe", entries(entry{"pipe", tar.TypeFifo, 0o600, ""}), "pipe is a named pipe"},
-		{"setuid", entries(entry{"tools/root", tar.TypeReg, 0o4755, "x"}), "tools/root has mode 4755: setuid or setgid"},
-		{"setgid directory", entries(entry{"tools/", tar.TypeDir, 0o2755, ""}), "tools has mode 2755: setuid or setgid"},
+		{"setuid", entries(entry{"tools/root", tar.TypeReg, 0o4755, "x"}), "tools/root has mode 4755: setuid and setgid are not allowed"},
+		{"setgid directory", entries(entry{"tools/", tar.TypeDir, 0o2755, ""}), "tools has mode 2755: setuid and setgid are not allowed"},
 		{"no tar", archive{payload: bytes.Repeat([]byte("!"), 2048)}.bytes(), "payload (none): tar: "},
 		{"tar that ends within a file", archive{payload: good[:515]}.bytes(), "unexpected EOF"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got, err := unpack(tc.data, limit, everything)
 			if err == nil {
-				t.Fatalf("was accepted and unpacks to %q", got)
+				t.Fatalf("got no error and %q", got)
 			}
 			if !strings.Contains(err.Error(), tc.want) {
-				t.Errorf("said %q, want %q in it", err, tc.want)
+				t.Errorf("error %q, want %q in it", err, tc.want)
 			}
 		})
 	}
 }
 
-func TestUnwantedPathsAndDevicesAreRefusedToo(t *testing.T) {
+func TestWalk_unwantedEntries(t *testing.T) {
 	nothing := func(string) bool { return false }
 	for _, e := range []entry{file("../x", ""), file("/x", ""), {"null", tar.TypeChar, 0o666, ""}} {
 		if _, err := unpack(archive{payload: tarOf(e)}.bytes(), limit, nothing); err == nil {
-			t.Errorf("%s was accepted", e.name)
+			t.Errorf("Walk accepted %s", e.name)
 		}
 	}
 }
 
-func TestExactlyTheLimitIsAllowed(t *testing.T) {
+func TestWalk_limit(t *testing.T) {
 	payload := tarOf(file("a", "b"))
 	data := archive{payload: payload, unpackedKB: "1"}.bytes()
 	if _, err := unpack(data, int64(len(payload)), everything); err != nil {
 		t.Error(err)
 	}
 	if _, err := unpack(data, int64(len(payload))-1, everything); err == nil {
-		t.Error("one byte more than the limit was accepted")
+		t.Error("Walk accepted one byte more than the limit")
 	}
 }
 
-func TestAnErrorOfTheCallerEndsTheWalk(t *testing.T) {
+func TestWalk_callbackError(t *testing.T) {
 	data := archive{payload: tarOf(file("a", "1"), file("b", "2"))}.bytes()
 	a, err := makeself.Open(bytes.NewReader(data), int64(len(data)))
 	if err != nil {

@@ -9,9 +9,8 @@ import (
 	"strings"
 )
 
-// List describes a tar, one line an entry in the tar's order: path, type, mode,
-// owner, and size and sha256 of a file or the target of a link. Anything a
-// reproducible layer must not have, such as a time or a user name, is told too.
+// List prints one line for each entry of a tar, in the tar's order: path, type, mode, owner, and the size and SHA-256 of a file or
+// the target of a link. It also prints times and user names, which a reproducible layer does not have.
 func List(w io.Writer, r io.Reader) error {
 	tr := tar.NewReader(r)
 	for {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// WriteTar writes the tree, parents included, as a tar.
+// WriteTar writes the tree with all parent directories as a tar.
 func (t *Tree) WriteTar(w io.Writer) error {
 	paths, entries, err := t.complete()
 	if err != nil {
@@ -23,7 +23,7 @@ func (t *Tree) WriteTar(w io.Writer) error {
 	return tw.Close()
 }
 
-// inode is what hard links have in common.
+// inode is the key of entries that become hard links to each other.
 type inode struct {
 	content *Content
 	mode    int64

@@ -1,14 +1,13 @@
-// Package tree holds the file tree of one image layer and writes it as a tar
-// whose bytes depend on the tree alone: sorted, at the epoch, with numeric
-// owners.
+// Package tree holds the file tree of one image layer and writes it as a tar whose bytes depend on the tree only: entries are
+// sorted, at the epoch, with numeric owners.
 //
-// It must never take a mode, an owner, a time or an order from the machine it
-// runs on, nor import a package that knows where files come from.
+// It must not read a mode, an owner, a time or an order from the machine, and must not import a package that reads input files.
 package tree
 
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -19,11 +18,10 @@ import (
 	"strings"
 )
 
-// Kind is what an entry is. There is no kind for devices, pipes and sockets: a
-// layer has no business with them.
+// Kind is the type of an entry. Layers have no devices, pipes and sockets.
 type Kind int
 
-// The kinds of entries.
+// Kinds of entries.
 const (
 	Dir Kind = iota
 	File
@@ -34,7 +32,7 @@ func (k Kind) String() string {
 	return [...]string{"directory", "file", "symlink"}[k]
 }
 
-// Owner is a numeric user and group; names mean nothing in an image.
+// Owner is a numeric user and group. Layers have no user names, which depend on the machine.
 type Owner struct{ UID, GID int }
 
 func (o Owner) String() string { return fmt.Sprintf("%d:%d", o.UID, o.GID) }
@@ -46,20 +44,20 @@ type Entry struct {
 	Owner   Owner
 	Content *Content // Of a File.
 	Target  string   // Of a Symlink.
-	Source  string   // Who asked for it, for error messages.
+	Source  string   // The input that the entry comes from, for error messages.
 
-	// Override lets a directory take its mode and owner from this entry
-	// whatever others say, as a BUILD file may over a package.
+	// Override gives this entry's mode and owner of a directory precedence over entries without Override. A BUILD file overrides a
+	// package in this way.
 	Override bool
 }
 
-// Content is what a file holds. Entries that share one are hard links.
+// Content is the content of a file. Entries with the same Content are hard links to each other.
 type Content struct {
 	Size int64
 	Open func() (io.ReadCloser, error)
 }
 
-// Bytes is content in memory.
+// Bytes returns the content data, which it keeps in memory.
 func Bytes(data []byte) *Content {
 	return &Content{
 		Size: int64(len(data)),
@@ -67,14 +65,14 @@ func Bytes(data []byte) *Content {
 	}
 }
 
-// OnDisk is the content of the file at name, read when the layer is written.
+// OnDisk returns the content of the file at name. Open reads it from disk.
 func OnDisk(name string) (*Content, error) {
-	info, err := os.Stat(name) // Follows links: in a sandbox every input is one.
+	info, err := os.Stat(name) // Follows symbolic links, which all inputs in a sandbox are.
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is a %s, wanted a regular file", name, describe(info.Mode()))
+		return nil, fmt.Errorf("%s: found a %s, expected a regular file", name, describe(info.Mode()))
 	}
 	return &Content{
 		Size: info.Size(),
@@ -102,16 +100,14 @@ func (c *Content) sum() (sum [sha256.Size]byte, err error) {
 	return [sha256.Size]byte(h.Sum(nil)), nil
 }
 
-// Tree is a set of entries by path. The zero value is an empty tree.
+// Tree is a set of entries with unique paths. The zero value is an empty tree.
 type Tree struct {
 	entries map[string]Entry
 	merged  bool
 }
 
-// MergeUsr makes the tree follow merged /usr, as Debian's packages expect:
-// what is put below /bin, /sbin and /lib* goes below /usr, and links lead
-// there. Debian 12's packages still carry the old paths and rely on links
-// that the installer makes, so a layer has to make them. Call it first.
+// MergeUsr puts later entries below /bin, /sbin and /lib* below /usr and adds symbolic links at the old paths. Packages of Debian
+// 12 have the old paths and rely on the links that Debian's installer creates. Call MergeUsr before Add.
 func (t *Tree) MergeUsr() error {
 	t.merged = true
 	for _, d := range []string{"bin", "lib", "sbin"} {
@@ -122,7 +118,7 @@ func (t *Tree) MergeUsr() error {
 	return nil
 }
 
-// link makes /d a link to usr/d.
+// link makes /d a symbolic link to usr/d.
 func (t *Tree) link(d string) error {
 	const source = "usr_merge"
 	if err := t.Add("usr/"+d, Entry{Kind: Dir, Mode: 0o755, Source: source}); err != nil {
@@ -131,19 +127,19 @@ func (t *Tree) link(d string) error {
 	return t.put(d, Entry{Kind: Symlink, Target: "usr/" + d, Source: source})
 }
 
-// mergedDirs are the directories that moved below /usr.
+// mergedDirs are the directories that a merged /usr contains.
 var mergedDirs = []string{"bin", "lib", "lib32", "lib64", "libx32", "sbin"}
 
-// relocate maps p to where merged /usr has it.
+// relocate returns the path of p in a merged /usr.
 func (t *Tree) relocate(p string, e Entry) (string, error) {
 	first, _, below := strings.Cut(p, "/")
 	if !t.merged || !slices.Contains(mergedDirs, first) {
 		return p, nil
 	}
 	if !below && e.Kind == Symlink {
-		return p, nil // A package that brings the link itself.
+		return p, nil // The package contains the link itself.
 	}
-	if _, ok := t.entries[first]; !ok { // lib64 and its like exist on some architectures only.
+	if _, ok := t.entries[first]; !ok { // lib64, lib32 and libx32 exist on some architectures only.
 		if err := t.link(first); err != nil {
 			return "", err
 		}
@@ -151,29 +147,28 @@ func (t *Tree) relocate(p string, e Entry) (string, error) {
 	return "usr/" + p, nil
 }
 
-// Clean makes name a path as entries have it, relative to the root of the
-// image and without "." or a trailing slash. It refuses "..".
+// Clean returns name as the path of an entry: relative to the root of the image, without "." or a trailing slash. A name with ".."
+// is an error.
 func Clean(name string) (string, error) {
 	if slices.Contains(strings.Split(name, "/"), "..") {
-		return "", fmt.Errorf("path %q has \"..\" in it, which could lead out of the image", name)
+		return "", fmt.Errorf("path %q contains \"..\", which can lead out of the image", name)
 	}
 	if strings.ContainsRune(name, 0) {
-		return "", fmt.Errorf("path %q has a zero byte in it", name)
+		return "", fmt.Errorf("path %q contains a zero byte", name)
 	}
 	p := strings.TrimPrefix(path.Clean("/"+name), "/")
 	return p, nil
 }
 
-// Add puts e at name. What is there already must be the same, or the error
-// names both sources; a directory that was only implied takes the explicit
-// entry's mode and owner.
+// Add adds the entry e at the path name. An existing entry at that path must be equal; otherwise the error has both sources. A
+// parent directory that was not added takes mode 0755 and owner root.
 func (t *Tree) Add(name string, e Entry) error {
 	p, err := Clean(name)
 	if err != nil {
 		return fmt.Errorf("%w (from %s)", err, e.Source)
 	}
 	if p == "" {
-		if e.Kind == Dir { // The root is there anyway.
+		if e.Kind == Dir { // Every image has a root.
 			return nil
 		}
 		return fmt.Errorf("path %q (from %s) is the root of the image, which cannot be a %s", name, e.Source, e.Kind)
@@ -186,7 +181,7 @@ func (t *Tree) Add(name string, e Entry) error {
 
 func (t *Tree) put(p string, e Entry) error {
 	if e.Kind == Symlink {
-		e.Mode = 0o777 // A link has no permissions of its own.
+		e.Mode = 0o777 // Linux ignores the mode of a symbolic link.
 	}
 	old, ok := t.entries[p]
 	if ok {
@@ -203,12 +198,13 @@ func (t *Tree) put(p string, e Entry) error {
 	return nil
 }
 
+// merge returns the entry for a path that has the entries a and b.
 func merge(a, b Entry) (Entry, error) {
-	conflict := func(what string, va, vb any) (Entry, error) {
-		return a, fmt.Errorf("%s wants %s %v, %s wants %v", a.Source, what, va, b.Source, vb)
+	conflict := func(property string, va, vb any) (Entry, error) {
+		return a, fmt.Errorf("conflicting %s: %v from %s, %v from %s", property, va, a.Source, vb, b.Source)
 	}
 	if a.Kind != b.Kind {
-		return conflict("a", a.Kind, b.Kind)
+		return conflict("types", a.Kind, b.Kind)
 	}
 	if a.Kind == Dir && a.Override != b.Override {
 		if a.Override {
@@ -217,13 +213,13 @@ func merge(a, b Entry) (Entry, error) {
 		return b, nil
 	}
 	if a.Mode != b.Mode {
-		return conflict("mode", fmt.Sprintf("%04o", a.Mode), fmt.Sprintf("%04o", b.Mode))
+		return conflict("modes", fmt.Sprintf("%04o", a.Mode), fmt.Sprintf("%04o", b.Mode))
 	}
 	if a.Owner != b.Owner {
-		return conflict("owner", a.Owner, b.Owner)
+		return conflict("owners", a.Owner, b.Owner)
 	}
 	if a.Target != b.Target {
-		return conflict("a link to", fmt.Sprintf("%q", a.Target), fmt.Sprintf("%q", b.Target))
+		return conflict("link targets", fmt.Sprintf("%q", a.Target), fmt.Sprintf("%q", b.Target))
 	}
 	if a.Kind == File && a.Content != b.Content {
 		sa, err := a.Content.sum()
@@ -235,14 +231,13 @@ func merge(a, b Entry) (Entry, error) {
 			return a, err
 		}
 		if sa != sb {
-			return a, fmt.Errorf("%s and %s bring different content (sha256 %x and %x)", a.Source, b.Source, sa, sb)
+			return a, fmt.Errorf("conflicting contents: sha256 %x from %s, %x from %s", sa, a.Source, sb, b.Source)
 		}
 	}
 	return a, nil
 }
 
-// SetModes gives every file below the patterns' match the mode. It fails when
-// there is none, since then the pattern is a mistake.
+// SetModes sets the mode of every file whose path matches. It returns an error if no file matches.
 func (t *Tree) SetModes(match func(path string) bool, mode int64) error {
 	found := false
 	for p, e := range t.entries {
@@ -253,12 +248,12 @@ func (t *Tree) SetModes(match func(path string) bool, mode int64) error {
 		}
 	}
 	if !found {
-		return fmt.Errorf("no file of the layer matches")
+		return errors.New("no file of the layer matches")
 	}
 	return nil
 }
 
-// Files returns the files whose paths match, in order.
+// Files returns the files whose paths match, sorted by path.
 func (t *Tree) Files(match func(path string) bool) []Entry {
 	var out []Entry
 	for _, p := range slices.Sorted(maps.Keys(t.entries)) {
@@ -269,7 +264,7 @@ func (t *Tree) Files(match func(path string) bool) []Entry {
 	return out
 }
 
-// complete returns the paths in order with all parent directories in place.
+// complete returns all entries with their parent directories, and the sorted paths.
 func (t *Tree) complete() ([]string, map[string]Entry, error) {
 	all := maps.Clone(t.entries)
 	for p, e := range t.entries {
@@ -280,11 +275,10 @@ func (t *Tree) complete() ([]string, map[string]Entry, error) {
 				continue
 			}
 			if parent.Kind != Dir {
-				return nil, nil, fmt.Errorf("/%s (from %s) lies below /%s, which is a %s (from %s)", p, e.Source, d, parent.Kind, parent.Source)
+				return nil, nil, fmt.Errorf("/%s (from %s) is below /%s, which is a %s (from %s)", p, e.Source, d, parent.Kind, parent.Source)
 			}
 		}
 	}
-	// A directory's path is a prefix of what it holds, so plain order puts
-	// parents first.
+	// A directory's path is a prefix of the paths in it, so sorting puts parents first.
 	return slices.Sorted(maps.Keys(all)), all, nil
 }

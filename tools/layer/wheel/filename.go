@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// Filename is what the name of a wheel says.
+// Filename holds the parts of a wheel's file name.
 type Filename struct {
-	Project, Version string   // As in the name, not normalized.
-	Build            string   // Empty for most.
-	Python           []string // Tags: py3, cp311.
-	ABI              []string // none, abi3, cp311.
-	Platform         []string // any, manylinux_2_28_aarch64.
+	Project, Version string   // Not normalized.
+	Build            string   // Build tag, empty for most wheels.
+	Python           []string // Python tags such as py3 and cp311.
+	ABI              []string // ABI tags such as none, abi3 and cp311.
+	Platform         []string // Platform tags such as any and manylinux_2_28_aarch64.
 }
 
 var (
@@ -21,12 +21,12 @@ var (
 	separators   = regexp.MustCompile(`[-_.]+`)
 )
 
-// Normalize returns a project's name as indexes compare it.
+// Normalize returns a project name in lower case with "-" as the only separator, as package indexes compare it.
 func Normalize(project string) string {
 	return separators.ReplaceAllString(strings.ToLower(project), "-")
 }
 
-// ParseFilename reads {project}-{version}[-{build}]-{python}-{abi}-{platform}.whl.
+// ParseFilename parses {project}-{version}[-{build}]-{python}-{abi}-{platform}.whl.
 func ParseFilename(name string) (Filename, error) {
 	stem, ok := strings.CutSuffix(name, ".whl")
 	parts := strings.Split(stem, "-")
@@ -34,7 +34,7 @@ func ParseFilename(name string) (Filename, error) {
 		ok = ok && filenamePart.MatchString(p)
 	}
 	if !ok || len(parts) != 5 && len(parts) != 6 || !projectForm.MatchString(parts[0]) {
-		return Filename{}, fmt.Errorf("%q is not the name of a wheel, {project}-{version}-{python}-{abi}-{platform}.whl", name)
+		return Filename{}, fmt.Errorf("%q is not the name of a wheel: expected {project}-{version}-{python}-{abi}-{platform}.whl", name)
 	}
 	tags := parts[len(parts)-3:]
 	f := Filename{
@@ -43,7 +43,7 @@ func ParseFilename(name string) (Filename, error) {
 	}
 	if len(parts) == 6 {
 		if f.Build = parts[2]; f.Build[0] < '0' || f.Build[0] > '9' {
-			return Filename{}, fmt.Errorf("%q is not the name of a wheel: its build %q does not begin with a digit", name, f.Build)
+			return Filename{}, fmt.Errorf("%q is not the name of a wheel: build tag %q does not begin with a digit", name, f.Build)
 		}
 	}
 	return f, nil

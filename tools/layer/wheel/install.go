@@ -4,7 +4,6 @@ import (
 	"archive/zip"
 	"bytes"
 	"crypto/sha256"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -12,40 +11,39 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 )
 
-// Scheme is where the parts of a wheel go: below one prefix that is no Python's
-// own, so that nothing of a base is overwritten, or mixed with another version.
-// Python finds modules there by PYTHONPATH.
+// Scheme defines the destination of a wheel's files. The prefix is not that of an installed Python, so a wheel overwrites no file
+// of a base image. Python finds the modules by PYTHONPATH.
 type Scheme struct {
-	Prefix      string // "/opt/krabby/python"
-	Interpreter string // What scripts begin with: "/usr/bin/python3.11".
+	Prefix      string // Such as "/opt/krabby/python".
+	Interpreter string // Interpreter in the first line of scripts, such as "/usr/bin/python3.11".
 }
 
-// Validate says what is wrong with a scheme.
+// Validate returns an error for a scheme whose paths are not absolute and clean, or whose interpreter does not fit into the first
+// line of a script.
 func (s Scheme) Validate() error {
 	for _, p := range []string{s.Prefix, s.Interpreter} {
 		if !path.IsAbs(p) || path.Clean(p) != p {
-			return fmt.Errorf("%q is not an absolute path in its simplest form", p)
+			return fmt.Errorf("invalid path %q: expected an absolute path without \"..\" and double slashes", p)
 		}
 	}
-	// The kernel reads no more than 127 bytes of the line, and splits it at spaces.
+	// The kernel reads at most 127 bytes of the line and splits it at spaces.
 	if len(s.Interpreter) > 120 || strings.ContainsAny(s.Interpreter, " \t\n") {
-		return fmt.Errorf("the interpreter %q does not fit into the first line of a script", s.Interpreter)
+		return fmt.Errorf("invalid interpreter %q: too long for the first line of a script, or has spaces", s.Interpreter)
 	}
 	return nil
 }
 
-// site is the folder of modules.
-func (s Scheme) site() string { return path.Join(s.Prefix, "site-packages") }
+// sitePackages returns the directory of modules.
+func (s Scheme) sitePackages() string { return path.Join(s.Prefix, "site-packages") }
 
 func (s Scheme) bin() string { return path.Join(s.Prefix, "bin") }
 
-// File is a file as it is installed.
+// File is an installed file.
 type File struct {
-	Path       string // Absolute.
+	Path       string // Absolute path.
 	Executable bool
 	Size       int64
 	Open       func() (io.ReadCloser, error)
@@ -61,13 +59,12 @@ func inArchive(name string, f *zip.File) File {
 	return File{name, f.Mode().Perm()&0o111 != 0, int64(f.UncompressedSize64), f.Open}
 }
 
-// ofInstallers are files that installers write: those of an earlier one mean
-// nothing here, and signatures of the old RECORD are wrong for the new one.
-var ofInstallers = []string{"INSTALLER", "REQUESTED", "direct_url.json", "RECORD", "RECORD.jws", "RECORD.p7s"}
+// installerFiles are the files that an installer writes. Install drops those of the archive; signatures of the archive's RECORD do
+// not match the new RECORD.
+var installerFiles = []string{"INSTALLER", "REQUESTED", "direct_url.json", "RECORD", "RECORD.jws", "RECORD.p7s"}
 
-// Install returns all files that the wheel gives, in the order of their paths,
-// with a RECORD of them. Compiled modules (__pycache__) are left out: they would
-// be stale, as they carry the time of their source.
+// Install returns the installed files of the wheel, sorted by path, with a RECORD of them. It leaves out compiled modules
+// (__pycache__): they contain the time of their source and would be stale.
 func (w *Wheel) Install(s Scheme) ([]File, error) {
 	files, err := w.install(s)
 	if err != nil {
@@ -80,17 +77,17 @@ func (w *Wheel) install(s Scheme) ([]File, error) {
 	files := map[string]File{}
 	add := func(f File) error {
 		if old, ok := files[f.Path]; ok {
-			return fmt.Errorf("two of its files go to %s, of %d and %d bytes", f.Path, old.Size, f.Size)
+			return fmt.Errorf("two files of %d and %d bytes have the destination %s", old.Size, f.Size, f.Path)
 		}
 		files[f.Path] = f
 		return nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(w.files)) {
-		if slices.Contains(strings.Split(name, "/"), "__pycache__") || w.ofInstaller(name) {
+		if slices.Contains(strings.Split(name, "/"), "__pycache__") || w.isInstallerFile(name) {
 			continue
 		}
 		if path.Ext(name) == ".pyc" {
-			return nil, fmt.Errorf("%s is compiled for one Python and has no source beside it", name)
+			return nil, fmt.Errorf("%s is a compiled module without a source", name)
 		}
 		f, err := w.place(s, name)
 		if err != nil {
@@ -105,11 +102,11 @@ func (w *Wheel) install(s Scheme) ([]File, error) {
 			return nil, err
 		}
 	}
-	info := path.Join(s.site(), w.distInfo)
+	info := path.Join(s.sitePackages(), w.distInfo)
 	if err := add(inMemory(path.Join(info, "INSTALLER"), false, []byte("krabby\n"))); err != nil {
 		return nil, err
 	}
-	record, err := recordOf(s, files, path.Join(info, "RECORD"))
+	record, err := s.record(files, path.Join(info, "RECORD"))
 	if err != nil {
 		return nil, err
 	}
@@ -123,12 +120,12 @@ func (w *Wheel) install(s Scheme) ([]File, error) {
 	return all, nil
 }
 
-func (w *Wheel) ofInstaller(name string) bool {
+func (w *Wheel) isInstallerFile(name string) bool {
 	rest, ok := strings.CutPrefix(name, w.distInfo+"/")
-	return ok && slices.Contains(ofInstallers, rest)
+	return ok && slices.Contains(installerFiles, rest)
 }
 
-// place says where a file of the archive goes.
+// place returns a file of the archive with its destination.
 func (w *Wheel) place(s Scheme, name string) (File, error) {
 	f := w.files[name]
 	rest, ok := strings.CutPrefix(name, w.data+"/")
@@ -137,7 +134,7 @@ func (w *Wheel) place(s Scheme, name string) (File, error) {
 	}
 	key, rest, _ := strings.Cut(rest, "/")
 	if rest == "" {
-		return File{}, fmt.Errorf("%s lies beside the folders of %s", name, w.data)
+		return File{}, fmt.Errorf("%s: expected a file in a subdirectory of %s", name, w.data)
 	}
 	switch key {
 	case "purelib", "platlib":
@@ -149,19 +146,18 @@ func (w *Wheel) place(s Scheme, name string) (File, error) {
 	case "scripts":
 		return script(s, path.Join(s.bin(), rest), f)
 	}
-	return File{}, fmt.Errorf("%s is for a place that is not known; known: purelib, platlib, data, headers, scripts", name)
+	return File{}, fmt.Errorf("%s: unknown install scheme key: expected purelib, platlib, data, headers or scripts", name)
 }
 
-// module is a file in the folder of modules.
+// module returns a file with a destination in the directory of modules.
 func module(s Scheme, name string, f *zip.File) (File, error) {
 	if path.Ext(name) == ".pth" && path.Dir(name) == "." {
-		return File{}, fmt.Errorf("%s would have no effect: Python reads it in its own folders, and %s is found by PYTHONPATH", name, s.site())
+		return File{}, fmt.Errorf("%s has no effect: Python reads .pth files in its own directories only, and finds %s by PYTHONPATH", name, s.sitePackages())
 	}
-	return inArchive(path.Join(s.site(), name), f), nil
+	return inArchive(path.Join(s.sitePackages(), name), f), nil
 }
 
-// script is a file of the wheel that becomes a program. Its first line is
-// "#!python" where it wants the interpreter's path.
+// script returns an executable file. A first line "#!python" gets the path of the interpreter.
 func script(s Scheme, to string, f *zip.File) (File, error) {
 	data, err := read(f)
 	if err != nil {
@@ -178,6 +174,7 @@ func script(s Scheme, to string, f *zip.File) (File, error) {
 	return inMemory(to, true, data), nil
 }
 
+// script returns the program of an entry point.
 func (e entryPoint) script(s Scheme) []byte {
 	object, _, _ := strings.Cut(e.attribute, ".")
 	return fmt.Appendf(nil, `#!%s
@@ -190,13 +187,11 @@ if __name__ == "__main__":
 `, s.Interpreter, e.module, object, e.attribute)
 }
 
-// recordOf lists files relative to the folder of modules, with their hashes;
-// itself last and without one.
-func recordOf(s Scheme, files map[string]File, self string) ([]byte, error) {
-	var b bytes.Buffer
-	w := csv.NewWriter(&b)
+// record returns the RECORD of files: paths relative to the directory of modules, with hashes.
+func (s Scheme) record(files map[string]File, self string) ([]byte, error) {
+	var lines []recordLine
 	for _, p := range slices.Sorted(maps.Keys(files)) {
-		name, err := filepath.Rel(s.site(), p)
+		name, err := filepath.Rel(s.sitePackages(), p)
 		if err != nil {
 			return nil, err
 		}
@@ -204,19 +199,13 @@ func recordOf(s Scheme, files map[string]File, self string) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", p, err)
 		}
-		if err := w.Write([]string{name, "sha256=" + sum, strconv.FormatInt(files[p].Size, 10)}); err != nil {
-			return nil, err
-		}
+		lines = append(lines, recordLine{name, sum, files[p].Size})
 	}
-	name, err := filepath.Rel(s.site(), self)
+	name, err := filepath.Rel(s.sitePackages(), self)
 	if err != nil {
 		return nil, err
 	}
-	if err := w.Write([]string{name, "", ""}); err != nil {
-		return nil, err
-	}
-	w.Flush()
-	return b.Bytes(), w.Error()
+	return formatRecord(lines, name)
 }
 
 func (f File) sum() (string, error) {
@@ -226,5 +215,5 @@ func (f File) sum() (string, error) {
 	}
 	h := sha256.New()
 	_, err = io.Copy(h, r)
-	return encode(h), errors.Join(err, r.Close())
+	return recordHash(h), errors.Join(err, r.Close())
 }

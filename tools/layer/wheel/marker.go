@@ -10,32 +10,32 @@ import (
 	"krabby.dev/krabby/tools/layer/wheel/pep440"
 )
 
-// marker is a condition on the environment.
+// marker evaluates a condition (PEP 508) for the variables of an environment.
 type marker func(environment map[string]string) (bool, error)
 
 var markerToken = regexp.MustCompile(`^\s*([()]|===|~=|==|!=|<=|>=|<|>|"[^"]*"|'[^']*'|[A-Za-z_][A-Za-z0-9_.]*)`)
 
-// parseMarker reads conditions joined by "and" and "or", with parentheses.
+// parseMarker parses conditions with "and", "or" and parentheses.
 func parseMarker(s string) (marker, error) {
 	p := &markerParser{}
 	for rest := strings.TrimSpace(s); rest != ""; rest = strings.TrimSpace(rest) {
 		m := markerToken.FindStringSubmatch(rest)
 		if m == nil {
-			return nil, fmt.Errorf("its marker cannot be read from %q on", rest)
+			return nil, fmt.Errorf("marker: unexpected %q", rest)
 		}
 		p.tokens = append(p.tokens, m[1])
 		rest = rest[len(m[0]):]
 	}
 	result, err := p.or()
 	if err == nil && len(p.tokens) > 0 {
-		err = fmt.Errorf("its marker goes on with %q, which was not expected", p.tokens[0])
+		err = fmt.Errorf("marker: unexpected %q", p.tokens[0])
 	}
 	return result, err
 }
 
 type markerParser struct{ tokens []string }
 
-// take returns the next token, "" at the end.
+// take removes and returns the next token, or returns "" at the end.
 func (p *markerParser) take() string {
 	if len(p.tokens) == 0 {
 		return ""
@@ -45,7 +45,7 @@ func (p *markerParser) take() string {
 	return token
 }
 
-// accept takes the next token if it is the one given.
+// accept removes the next token if it equals token, and reports whether it did.
 func (p *markerParser) accept(token string) bool {
 	if len(p.tokens) == 0 || p.tokens[0] != token {
 		return false
@@ -58,8 +58,7 @@ func (p *markerParser) or() (marker, error) { return p.join("or", true, p.and) }
 
 func (p *markerParser) and() (marker, error) { return p.join("and", false, p.condition) }
 
-// join reads operands with a word between them; the first with the value that
-// decides is the last that is looked at.
+// join parses operands separated by a word. Evaluation stops at the first operand with the value decides.
 func (p *markerParser) join(word string, decides bool, operand func() (marker, error)) (marker, error) {
 	first, err := operand()
 	if err != nil {
@@ -87,7 +86,7 @@ func (p *markerParser) condition() (marker, error) {
 	if p.accept("(") {
 		inner, err := p.or()
 		if err == nil && !p.accept(")") {
-			err = errors.New("a parenthesis of its marker is not closed")
+			err = errors.New("marker: missing closing parenthesis")
 		}
 		return inner, err
 	}
@@ -97,11 +96,11 @@ func (p *markerParser) condition() (marker, error) {
 	}
 	right = p.take()
 	if right == "" || isLiteral(left) == isLiteral(right) {
-		return nil, fmt.Errorf("its marker has %q where a variable, an operator and a quoted value were expected",
+		return nil, fmt.Errorf("marker: found %q, expected a variable, an operator and a quoted value",
 			strings.TrimSpace(strings.Join([]string{left, operator, right}, " ")))
 	}
 	if !slices.Contains([]string{"===", "~=", "==", "!=", "<=", ">=", "<", ">", "in", "not in"}, operator) {
-		return nil, fmt.Errorf("its marker has the operator %q, which is not known", operator)
+		return nil, fmt.Errorf("marker: unknown operator %q", operator)
 	}
 	variable := left
 	if isLiteral(left) {
@@ -109,7 +108,7 @@ func (p *markerParser) condition() (marker, error) {
 	}
 	return func(environment map[string]string) (bool, error) {
 		if _, ok := environment[variable]; !ok {
-			return false, fmt.Errorf("its marker asks for %s, which is not known before the machine is", variable)
+			return false, fmt.Errorf("marker: unsupported variable %s", variable)
 		}
 		value := func(operand string) string {
 			if !isLiteral(operand) {
@@ -127,7 +126,7 @@ func (p *markerParser) condition() (marker, error) {
 
 func isLiteral(token string) bool { return token != "" && strings.ContainsRune(`"'`, rune(token[0])) }
 
-// compare compares versions where both sides are some, and else text.
+// compare compares both sides as versions if versions is true and both are valid, and otherwise as text.
 func compare(left, operator, right string, versions bool) (bool, error) {
 	switch operator {
 	case "in":
@@ -156,5 +155,5 @@ func compare(left, operator, right string, versions bool) (bool, error) {
 	case ">=":
 		return left >= right, nil
 	}
-	return false, fmt.Errorf("its marker compares %q %s %q, which are no versions", left, operator, right)
+	return false, fmt.Errorf("marker: %q %s %q: expected versions", left, operator, right)
 }

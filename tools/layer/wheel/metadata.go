@@ -13,8 +13,7 @@ import (
 	"krabby.dev/krabby/tools/layer/wheel/pep440"
 )
 
-// headers reads the fields of a metadata file, which end with an empty line or
-// with the file.
+// headers returns the fields of a metadata file, which end with an empty line or at the end of the file.
 func headers(data []byte) (textproto.MIMEHeader, error) {
 	fields, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(data))).ReadMIMEHeader()
 	if errors.Is(err, io.EOF) {
@@ -23,15 +22,16 @@ func headers(data []byte) (textproto.MIMEHeader, error) {
 	return fields, err
 }
 
+// one returns the value of a field that must occur once.
 func one(fields textproto.MIMEHeader, name string) (string, error) {
 	values := fields.Values(name)
 	if len(values) != 1 {
-		return "", fmt.Errorf("the field %s is there %d times, wanted once", name, len(values))
+		return "", fmt.Errorf("field %s: found %d, expected 1", name, len(values))
 	}
 	return values[0], nil
 }
 
-// readWheel reads WHEEL, which says how to unpack.
+// readWheel checks the format version of the file WHEEL.
 func (w *Wheel) readWheel() error {
 	data, err := w.metadataFile("WHEEL")
 	if err != nil {
@@ -46,9 +46,9 @@ func (w *Wheel) readWheel() error {
 		return fmt.Errorf("WHEEL: %w", err)
 	}
 	if major, _, _ := strings.Cut(version, "."); major != "1" {
-		return fmt.Errorf("WHEEL: the format is %q, only 1.x is known", version)
+		return fmt.Errorf("WHEEL: unsupported format version %q: expected 1.x", version)
 	}
-	return nil // Root-Is-Purelib is for Pythons with two folders of modules.
+	return nil // Root-Is-Purelib matters only for a Python with two directories of modules.
 }
 
 func (w *Wheel) readMetadata() error {
@@ -60,10 +60,10 @@ func (w *Wheel) readMetadata() error {
 		return fmt.Errorf("METADATA: %w", err)
 	}
 	if Normalize(w.Metadata.Name) != Normalize(w.Filename.Project) {
-		return fmt.Errorf("METADATA: the project is %q, its file is another's", w.Metadata.Name)
+		return fmt.Errorf("METADATA: found project %q, expected %q of the file name", w.Metadata.Name, w.Filename.Project)
 	}
 	if !sameVersion(w.Metadata.Version.String(), w.Filename.Version) {
-		return fmt.Errorf("METADATA: the version is %s, its file is another's", w.Metadata.Version)
+		return fmt.Errorf("METADATA: found version %s, expected %s of the file name", w.Metadata.Version, w.Filename.Version)
 	}
 	return nil
 }
@@ -77,7 +77,7 @@ func parseMetadata(data []byte) (m Metadata, err error) {
 		return m, err
 	}
 	if !projectForm.MatchString(m.Name) {
-		return m, fmt.Errorf("%q is not the name of a project", m.Name)
+		return m, fmt.Errorf("invalid project name %q", m.Name)
 	}
 	version, err := one(fields, "Version")
 	if err != nil {
@@ -101,7 +101,7 @@ func parseMetadata(data []byte) (m Metadata, err error) {
 	return m, nil
 }
 
-// entryPoint is a program that the wheel wants to be made.
+// entryPoint is a program that the installer creates.
 type entryPoint struct{ name, module, attribute string }
 
 var (
@@ -109,8 +109,7 @@ var (
 	programForm    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.+-]*$`)
 )
 
-// readEntryPoints reads the programs of entry_points.txt; what else is there is
-// for importlib.metadata to find.
+// readEntryPoints reads the programs of entry_points.txt. importlib.metadata reads its other sections at run time.
 func (w *Wheel) readEntryPoints() error {
 	if w.files[w.distInfo+"/entry_points.txt"] == nil {
 		return nil
@@ -135,7 +134,7 @@ func (w *Wheel) readEntryPoints() error {
 		name, object, _ := strings.Cut(line, "=")
 		m := entryPointForm.FindStringSubmatch(strings.TrimSpace(object))
 		if name = strings.TrimSpace(name); m == nil || !programForm.MatchString(name) {
-			return fmt.Errorf("entry_points.txt: %q is not of the form program = module:function", line)
+			return fmt.Errorf("entry_points.txt: found %q, expected PROGRAM = MODULE:FUNCTION", line)
 		}
 		w.entryPoints = append(w.entryPoints, entryPoint{name, m[1], m[2]})
 	}

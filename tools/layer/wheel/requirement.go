@@ -9,21 +9,21 @@ import (
 	"krabby.dev/krabby/tools/layer/wheel/pep440"
 )
 
-// Requirement is what a wheel says it needs, as PEP 508 writes it.
+// Requirement is a dependency of a wheel in the syntax of PEP 508.
 type Requirement struct {
-	Project   string // Normalized.
+	Project   string // Normalized name.
 	Extras    []string
 	Specifier pep440.Specifier
 	marker    marker
 	text      string
 }
 
-// String returns the requirement as it was written.
+// String returns the original text of the requirement.
 func (r Requirement) String() string { return r.text }
 
 var requirementForm = regexp.MustCompile(`^([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[([^\]]*)\])?\s*(.*)$`)
 
-// ParseRequirement reads a line of Requires-Dist.
+// ParseRequirement parses the value of Requires-Dist. A requirement with an address instead of versions is an error.
 func ParseRequirement(s string) (Requirement, error) {
 	r, err := parseRequirement(strings.TrimSpace(s))
 	if err != nil {
@@ -37,7 +37,7 @@ func parseRequirement(s string) (r Requirement, err error) {
 	spec, condition, conditional := strings.Cut(s, ";")
 	m := requirementForm.FindStringSubmatch(strings.TrimSpace(spec))
 	if m == nil {
-		return r, errors.New("it does not begin with a project's name")
+		return r, errors.New("expected a project name at the beginning")
 	}
 	r.Project = Normalize(m[1])
 	for extra := range strings.SplitSeq(m[2], ",") {
@@ -47,11 +47,11 @@ func parseRequirement(s string) (r Requirement, err error) {
 	}
 	versions := m[3]
 	if strings.HasPrefix(versions, "@") {
-		return r, errors.New("it names an address, which cannot be compared with a wheel")
+		return r, errors.New("addresses are not supported: expected versions")
 	}
 	if inner, ok := strings.CutPrefix(versions, "("); ok {
 		if versions, ok = strings.CutSuffix(inner, ")"); !ok {
-			return r, errors.New("a parenthesis is not closed")
+			return r, errors.New("missing closing parenthesis")
 		}
 	}
 	if r.Specifier, err = pep440.ParseSpecifier(versions); err != nil {
@@ -63,8 +63,8 @@ func parseRequirement(s string) (r Requirement, err error) {
 	return r, err
 }
 
-// Applies tells whether the requirement counts on a target when an extra of the
-// wheel is asked for; "" is none.
+// Applies reports whether the requirement's marker is true on a target for an extra of the wheel. The empty string is no extra. A
+// marker with an unsupported variable is an error.
 func (r Requirement) Applies(t Target, extra string) (bool, error) {
 	if r.marker == nil {
 		return true, nil

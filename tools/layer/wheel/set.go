@@ -7,54 +7,52 @@ import (
 	"strings"
 )
 
-// Set is wheels that are installed together, by normalized project.
+// Set holds wheels that are installed together, by normalized project name.
 type Set map[string]*Wheel
 
-// Add adds a wheel; a project can be there once.
+// Add adds a wheel. A second wheel of a project is an error.
 func (s Set) Add(w *Wheel) error {
 	if old := s[w.Project()]; old != nil {
-		return fmt.Errorf("%s and %s are both of %s; only one can be installed", old.Name, w.Name, w.Project())
+		return fmt.Errorf("%s and %s are wheels of the same project %s", old.Name, w.Name, w.Project())
 	}
 	s[w.Project()] = w
 	return nil
 }
 
-// Fit checks every wheel against the target: its tags and its Requires-Python.
-// Errors name the wheel.
-func (s Set) Fit(t Target) error {
+// CheckTarget returns an error if the tags or Requires-Python of a wheel do not fit the target. Errors begin with the wheel's name.
+func (s Set) CheckTarget(t Target) error {
 	python, err := parsePython(t)
 	if err != nil {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(s)) {
 		w := s[name]
-		if err := t.Fits(w.Filename); err != nil {
+		if err := t.CheckTags(w.Filename); err != nil {
 			return fmt.Errorf("%s: wrong tag: %w", w.Name, err)
 		}
 		if !w.Metadata.RequiresPython.Contains(python) {
-			return fmt.Errorf("%s: it requires Python %s, not %s", w.Name, w.Metadata.RequiresPython, t.Python)
+			return fmt.Errorf("%s: wrong Python version: found %s, expected %s", w.Name, t.Python, w.Metadata.RequiresPython)
 		}
 	}
 	return nil
 }
 
-// Unmet is a requirement that no wheel of the set meets.
-type Unmet struct {
-	By          string // Name of the wheel, or who else requires it.
+// UnmetRequirement is a requirement that no wheel of the set meets.
+type UnmetRequirement struct {
+	By          string // Origin of the requirement: a wheel or a Root.
 	Requirement Requirement
-	Found       *Wheel // Of another version; nil if there is none of the project.
+	Found       *Wheel // The project's wheel with another version, nil if there is none.
 }
 
-func (u Unmet) String() string {
+func (u UnmetRequirement) String() string {
 	if u.Found == nil {
-		return fmt.Sprintf("%s requires %s: found no wheel of %s", u.By, u.Requirement, u.Requirement.Project)
+		return fmt.Sprintf("%s requires %s: no wheel of %s found", u.By, u.Requirement, u.Requirement.Project)
 	}
 	return fmt.Sprintf("%s requires %s: found version %s (%s)", u.By, u.Requirement, u.Found.Metadata.Version, u.Found.Name)
 }
 
-// Check returns an error that names every requirement of the wheels that the
-// set does not meet on the target.
-func (s Set) Check(t Target) error {
+// CheckRequirements returns an error that lists all requirements of the wheels that the set does not meet on the target.
+func (s Set) CheckRequirements(t Target) error {
 	_, unmet, err := s.Closure(t, s.all())
 	if err != nil {
 		return err
@@ -69,7 +67,7 @@ func (s Set) Check(t Target) error {
 	return nil
 }
 
-// all requires everything that is there.
+// all returns one requirement for each wheel of the set.
 func (s Set) all() []Root {
 	var roots []Root
 	for _, name := range slices.Sorted(maps.Keys(s)) {
@@ -80,14 +78,14 @@ func (s Set) all() []Root {
 
 // Root is a requirement that does not come from a wheel.
 type Root struct {
-	By          string
+	By          string // Origin of the requirement for error messages.
 	Requirement Requirement
 }
 
-// Closure follows requirements from the roots on: which projects are needed on
-// the target, and what is not met.
-func (s Set) Closure(t Target, roots []Root) (needed []string, unmet []Unmet, err error) {
-	// A project is visited once for each extra, and once without.
+// Closure follows the requirements from the roots. It returns the sorted projects that are needed on the target, and the unmet
+// requirements.
+func (s Set) Closure(t Target, roots []Root) (needed []string, unmet []UnmetRequirement, err error) {
+	// Each project is visited once for each extra and once without an extra.
 	type visit struct{ project, extra string }
 	seen := map[visit]bool{}
 	var queue []visit
@@ -95,7 +93,7 @@ func (s Set) Closure(t Target, roots []Root) (needed []string, unmet []Unmet, er
 	require := func(by string, r Requirement) {
 		w := s[r.Project]
 		if w == nil || !r.Specifier.Contains(w.Metadata.Version) {
-			unmet = append(unmet, Unmet{by, r, w})
+			unmet = append(unmet, UnmetRequirement{by, r, w})
 			return
 		}
 		reached[r.Project] = true
@@ -132,11 +130,11 @@ func (s Set) Closure(t Target, roots []Root) (needed []string, unmet []Unmet, er
 	return slices.Sorted(maps.Keys(reached)), dedupe(unmet), nil
 }
 
-// dedupe drops what was found again for an extra.
-func dedupe(unmet []Unmet) []Unmet {
-	var out []Unmet
+// dedupe removes requirements that several extras have in common.
+func dedupe(unmet []UnmetRequirement) []UnmetRequirement {
+	var out []UnmetRequirement
 	for _, u := range unmet {
-		if !slices.ContainsFunc(out, func(o Unmet) bool { return o.By == u.By && o.Requirement.text == u.Requirement.text }) {
+		if !slices.ContainsFunc(out, func(o UnmetRequirement) bool { return o.By == u.By && o.Requirement.text == u.Requirement.text }) {
 			out = append(out, u)
 		}
 	}

@@ -11,15 +11,15 @@ import (
 
 // Target is the machine that wheels are for: CPython on Linux with glibc.
 type Target struct {
-	Python       string // "3.11", or "3.11.2" where some wheel asks for that much.
-	Architecture string // As container images call it: "amd64", "arm64".
-	Glibc        string // The C library there, "2.35": wheels may ask for an older one, not for a newer.
+	Python       string // Such as "3.11", or "3.11.2" for wheels that depend on the third number.
+	Architecture string // Name of the architecture in container images: "amd64" or "arm64".
+	Glibc        string // Version of the C library, such as "2.35". Wheels for an older version fit.
 }
 
-// machines are the architectures by the names that Python has for them.
+// machines maps architectures to Python's names.
 var machines = map[string]string{"amd64": "x86_64", "arm64": "aarch64"}
 
-// legacy are the platforms that were named before their glibc was.
+// legacy maps platform tags without a glibc version to its minor version.
 var legacy = map[string]int{"manylinux1": 5, "manylinux2010": 12, "manylinux2014": 17}
 
 var (
@@ -27,16 +27,16 @@ var (
 	glibcForm  = regexp.MustCompile(`^2\.([1-9][0-9]*)$`)
 )
 
-// Validate says what is wrong with a target.
+// Validate returns an error for invalid versions and unknown architectures.
 func (t Target) Validate() error {
 	if !pythonForm.MatchString(t.Python) {
-		return fmt.Errorf("python %q is not a version such as 3.11", t.Python)
+		return fmt.Errorf("invalid Python version %q: expected a version such as 3.11", t.Python)
 	}
 	if !glibcForm.MatchString(t.Glibc) {
-		return fmt.Errorf("glibc %q is not a version such as 2.35", t.Glibc)
+		return fmt.Errorf("invalid glibc version %q: expected a version such as 2.35", t.Glibc)
 	}
 	if machines[t.Architecture] == "" {
-		return fmt.Errorf("architecture %q is not known; known: amd64, arm64", t.Architecture)
+		return fmt.Errorf("unknown architecture %q: expected amd64 or arm64", t.Architecture)
 	}
 	return nil
 }
@@ -45,7 +45,7 @@ func (t Target) String() string {
 	return fmt.Sprintf("Python %s on %s with glibc %s", t.Python, machines[t.Architecture], t.Glibc)
 }
 
-// minor is the 11 of Python 3.11.
+// minor returns the second number of Python's version: 11 for Python 3.11.
 func (t Target) minor() int {
 	n, _ := strconv.Atoi(pythonForm.FindStringSubmatch(t.Python)[1])
 	return n
@@ -56,10 +56,10 @@ func (t Target) glibcMinor() int {
 	return n
 }
 
-// PythonXY is Python's version as folders have it, 3.11.
+// PythonXY returns the first two numbers of Python's version, such as 3.11.
 func (t Target) PythonXY() string { return fmt.Sprintf("3.%d", t.minor()) }
 
-// Platforms returns all platform tags that fit the target, the newest first.
+// Platforms returns all platform tags that fit the target, the newest glibc first.
 func (t Target) Platforms() []string {
 	var tags []string
 	for minor := t.glibcMinor(); minor >= 5; minor-- {
@@ -73,9 +73,8 @@ func (t Target) Platforms() []string {
 	return append(tags, "any")
 }
 
-// Fits returns nil if one of the wheel's tags is one of the target's, and else
-// what about it does not fit.
-func (t Target) Fits(f Filename) error {
+// CheckTags returns nil if one of the wheel's tags fits the target, and otherwise an error with the reasons.
+func (t Target) CheckTags(f Filename) error {
 	if !t.fitsPython(f) {
 		return fmt.Errorf("it is for Python %s-%s, not for %s", strings.Join(f.Python, "."), strings.Join(f.ABI, "."), t)
 	}
@@ -109,7 +108,7 @@ func (t Target) fitsInterpreter(python, abi string) bool {
 		switch {
 		case err != nil:
 			return false
-		case abi == "abi3": // The stable interface goes on to work.
+		case abi == "abi3": // The stable ABI also works with later versions.
 			return since >= 2 && since <= minor
 		}
 		return python == own && (abi == own || abi == "none")
@@ -124,7 +123,7 @@ func (t Target) fitsInterpreter(python, abi string) bool {
 
 var manylinux = regexp.MustCompile(`^(manylinux(?:_2_([0-9]+)|1|2010|2014))_([a-z0-9_]+)$`)
 
-// fitsPlatform returns why a platform tag does not fit.
+// fitsPlatform returns "" if a platform tag fits, and otherwise the reason.
 func (t Target) fitsPlatform(tag string) string {
 	if tag == "any" {
 		return ""
@@ -132,29 +131,29 @@ func (t Target) fitsPlatform(tag string) string {
 	m := manylinux.FindStringSubmatch(tag)
 	if m == nil {
 		if strings.HasPrefix(tag, "linux_") {
-			return tag + " does not say which glibc it needs"
+			return tag + " has no glibc version"
 		}
-		return tag + " is another system"
+		return tag + " is for another operating system or C library"
 	}
 	if m[3] != machines[t.Architecture] {
-		return tag + " is another architecture"
+		return tag + " is for another architecture"
 	}
 	needed, known := legacy[m[1]]
 	if !known {
 		needed, _ = strconv.Atoi(m[2])
 	}
 	if needed > t.glibcMinor() {
-		return fmt.Sprintf("%s needs glibc 2.%d", tag, needed)
+		return fmt.Sprintf("%s requires glibc 2.%d", tag, needed)
 	}
 	return ""
 }
 
-// parsePython returns Python's version; its third number is 0 where it is not given.
+// parsePython returns Python's version. A missing third number is 0.
 func parsePython(t Target) (pep440.Version, error) {
 	return pep440.Parse(t.environment()["python_full_version"])
 }
 
-// environment is what markers can ask for.
+// environment returns the variables of markers and their values.
 func (t Target) environment() map[string]string {
 	full := t.Python
 	if strings.Count(full, ".") == 1 {

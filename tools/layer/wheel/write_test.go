@@ -37,12 +37,12 @@ func write(t *testing.T, s Spec, files []SourceFile) []byte {
 	return b.Bytes()
 }
 
-func TestWrittenWheelsAreRead(t *testing.T) {
+func TestWrite(t *testing.T) {
 	path := filepath.Join(t.TempDir(), spec().Filename())
 	if err := os.WriteFile(path, write(t, spec(), sources()), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w, err := Open(path) // Holds all files against RECORD.
+	w, err := Open(path) // Compares all files with RECORD.
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestWrittenWheelsAreRead(t *testing.T) {
 		len(w.Metadata.RequiresDist) != 2 || w.Metadata.RequiresDist[1].String() != "pyzmq>=25" {
 		t.Errorf("metadata = %+v", w.Metadata)
 	}
-	if err := (Target{Python: "3.10", Architecture: "arm64", Glibc: "2.17"}).Fits(w.Filename); err != nil {
+	if err := (Target{Python: "3.10", Architecture: "arm64", Glibc: "2.17"}).CheckTags(w.Filename); err != nil {
 		t.Error(err)
 	}
 	files, err := w.Install(opt)
@@ -63,16 +63,16 @@ func TestWrittenWheelsAreRead(t *testing.T) {
 		found = append(found, f.Path)
 	}
 	if !slices.Contains(found, "/opt/python/site-packages/krabby_hal/py.typed") {
-		t.Errorf("installed are %q", found)
+		t.Errorf("installed files %q", found)
 	}
 }
 
-func TestTheBytesOfAWheelFollowFromItsFilesAlone(t *testing.T) {
+func TestWrite_reproducible(t *testing.T) {
 	want := write(t, spec(), sources())
 	files := sources()
 	slices.Reverse(files)
 	if got := write(t, spec(), files); !bytes.Equal(got, want) {
-		t.Error("another order of files gave other bytes")
+		t.Error("the order of the files changed the bytes")
 	}
 	z, err := zip.NewReader(bytes.NewReader(want), int64(len(want)))
 	if err != nil {
@@ -82,7 +82,7 @@ func TestTheBytesOfAWheelFollowFromItsFilesAlone(t *testing.T) {
 	for _, f := range z.File {
 		names = append(names, f.Name)
 		if f.Mode() != 0o644 || f.Modified.Year() != 1980 || f.ModifiedDate != 33 || f.ModifiedTime != 0 || f.Method != zip.Store || len(f.Extra) != 0 {
-			t.Errorf("%s: %+v, expected mode 644, the first of January 1980, not compressed", f.Name, f.FileHeader)
+			t.Errorf("%s: %+v, want mode 0644, 1980-01-01, not compressed", f.Name, f.FileHeader)
 		}
 	}
 	expected := []string{
@@ -119,30 +119,30 @@ Requires-Dist: pyzmq>=25
 	}
 }
 
-func TestWheelsThatNobodyCouldInstallAreNotWritten(t *testing.T) {
+func TestWrite_errors(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(*Spec)
 		files  []SourceFile
 		want   string
 	}{
-		"a name in capitals":     {func(s *Spec) { s.Project = "Krabby" }, sources(), `project "Krabby" is not a name of lower case letters, digits and _`},
-		"a name with a hyphen":   {func(s *Spec) { s.Project = "krabby-hal" }, sources(), `project "krabby-hal" is not a name of lower case letters, digits and _`},
-		"no version":             {func(s *Spec) { s.Version = "" }, sources(), `version "" is not one that PEP 440 leaves as it is`},
-		"a version to normalize": {func(s *Spec) { s.Version = "1.0-rc.1" }, sources(), `version "1.0-rc.1" is not one that PEP 440 leaves as it is`},
-		"a summary of two lines": {func(s *Spec) { s.Summary = "a\nName: b" }, sources(), `summary "a\nName: b" is not one line of text`},
-		"no licence":             {func(s *Spec) { s.License = "" }, sources(), `license "" is not one line of text`},
-		"no Python":              {func(s *Spec) { s.RequiresPython = "" }, sources(), `required Python "" is not a condition such as >=3.10`},
-		"another requirement":    {func(s *Spec) { s.RequiresDist = []string{">=3"} }, sources(), `requirement ">=3": it does not begin with a project's name`},
-		"no files":               {func(*Spec) {}, nil, "there are no files to put into the wheel"},
-		"a file twice":           {func(*Spec) {}, append(sources(), sources()[0]), "krabby_hal/wire.py is there twice"},
-		"a file elsewhere":       {func(*Spec) {}, []SourceFile{{"../a.py", nil}}, `the path "../a.py" has ".." in it`},
-		"metadata of its own":    {func(*Spec) {}, []SourceFile{{"a-1.dist-info/METADATA", nil}}, "a-1.dist-info/METADATA is in a folder that has a meaning in a wheel"},
+		"project in capitals":    {func(s *Spec) { s.Project = "Krabby" }, sources(), `invalid project "Krabby": expected lower case letters, digits and _`},
+		"project with a hyphen":  {func(s *Spec) { s.Project = "krabby-hal" }, sources(), `invalid project "krabby-hal": expected lower case letters, digits and _`},
+		"no version":             {func(s *Spec) { s.Version = "" }, sources(), `invalid version "": expected a version in the normal form of PEP 440`},
+		"version not normalized": {func(s *Spec) { s.Version = "1.0-rc.1" }, sources(), `invalid version "1.0-rc.1": expected a version in the normal form of PEP 440`},
+		"summary of two lines":   {func(s *Spec) { s.Summary = "a\nName: b" }, sources(), `invalid summary "a\nName: b": expected one line of text`},
+		"no licence":             {func(s *Spec) { s.License = "" }, sources(), `invalid license "": expected one line of text`},
+		"no Python":              {func(s *Spec) { s.RequiresPython = "" }, sources(), `invalid required Python "": expected a condition such as >=3.10`},
+		"invalid requirement":    {func(s *Spec) { s.RequiresDist = []string{">=3"} }, sources(), `requirement ">=3": expected a project name`},
+		"no files":               {func(*Spec) {}, nil, "no files for the wheel"},
+		"duplicate file":         {func(*Spec) {}, append(sources(), sources()[0]), "krabby_hal/wire.py occurs twice"},
+		"path leads out":         {func(*Spec) {}, []SourceFile{{"../a.py", nil}}, `path "../a.py" contains ".."`},
+		"file in dist-info":      {func(*Spec) {}, []SourceFile{{"a-1.dist-info/METADATA", nil}}, "a-1.dist-info/METADATA: the directories *.dist-info and *.data are reserved"},
 	} {
 		s := spec()
 		tt.change(&s)
 		var b bytes.Buffer
 		if err := Write(&b, s, tt.files); err == nil || !strings.HasPrefix(err.Error(), tt.want) || b.Len() != 0 {
-			t.Errorf("%s: error = %v and %d bytes, expected %q and none", name, err, b.Len(), tt.want)
+			t.Errorf("%s: error %v and %d bytes, want %q and none", name, err, b.Len(), tt.want)
 		}
 	}
 }

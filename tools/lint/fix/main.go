@@ -1,4 +1,5 @@
-// Command fix formats the sources of the workspace in place and prints what is left for people to do.
+// Command fix formats the sources of the workspace in place and prints the warnings that require changes by hand. The exit code is
+// 1 if there are warnings or the work fails.
 //
 //	./tools/bazel run //tools/lint/fix
 package main
@@ -21,7 +22,7 @@ func main() {
 
 func run(ctx context.Context, workspace string) error {
 	if workspace == "" {
-		return errors.New("run me as " + format.Fix)
+		return errors.New("BUILD_WORKSPACE_DIRECTORY is not set: run " + format.Fix)
 	}
 	if err := format.Go(workspace); err != nil {
 		return err

@@ -1,6 +1,5 @@
-// Package format writes the sources in a folder the way this repository writes them: Go as gofmt does, Starlark as
-// buildifier does, and the Go rules of BUILD files as gazelle does. The tests beside it do the same in a copy of the
-// repository, and fail where that changes anything; tools/lint/fix does it in place.
+// Package format formats the sources in a directory: Go with gofmt, Starlark with buildifier, and the Go rules of BUILD files with
+// gazelle. Its tests format a copy of the repository and fail if a file changes. tools/lint/fix formats the repository in place.
 package format
 
 import (
@@ -21,20 +20,20 @@ import (
 	"github.com/bazelbuild/rules_go/go/runfiles"
 )
 
-// Fix is the command that does in the workspace what this package does.
+// Fix is the command that formats the workspace.
 const Fix = "./tools/bazel run //tools/lint/fix"
 
 // Runfile paths of the programs, set by the linker (x_defs).
 var buildifier, gazelle string
 
-// modules are the folders with a go.mod.
+// modules are the directories with a go.mod.
 var modules = []string{".", "third_party/bazel/rules_oci"}
 
-// withoutWarnings are those of buildifier that this repository does not follow; the others are its rules.
-var withoutWarnings = []string{
-	// The order of a table is part of what it says.
+// disabledWarnings are the warnings of buildifier that this repository does not follow.
+var disabledWarnings = []string{
+	// The order of a table can have a meaning.
 	"unsorted-dict-items",
-	// The C and C++ rules are Bazel's own in Bazel 7.
+	// Bazel 7 has the C and C++ rules built in.
 	"native-cc-binary",
 	"native-cc-common",
 	"native-cc-import",
@@ -45,7 +44,7 @@ var withoutWarnings = []string{
 	"native-cc-toolchain",
 }
 
-// Go formats all Go files below root, except those in testdata, which may be odd on purpose.
+// Go formats all Go files below root. It skips directories named testdata.
 func Go(root string) error {
 	files, err := find(root, func(name string) bool { return path.Ext(name) == ".go" })
 	if err != nil {
@@ -73,7 +72,7 @@ func formatGo(file string) error {
 	return os.WriteFile(file, formatted, 0o644)
 }
 
-// Starlark formats all Starlark files below root.
+// Starlark formats all Starlark files below root. It skips directories named testdata.
 func Starlark(ctx context.Context, root string) error {
 	files, err := find(root, isStarlark)
 	if err != nil {
@@ -83,14 +82,14 @@ func Starlark(ctx context.Context, root string) error {
 	return err
 }
 
-// Warnings returns buildifier's about the Starlark files below root, one a line, with file and line.
+// Warnings returns buildifier's warnings about the Starlark files below root, each with file and line.
 func Warnings(ctx context.Context, root string) ([]string, error) {
 	files, err := find(root, isStarlark)
 	if err != nil {
 		return nil, err
 	}
 	output, err := run(ctx, root, buildifier, append([]string{
-		"-mode=check", "-format=json", "-lint=warn", "-warnings=-" + strings.Join(withoutWarnings, ",-"),
+		"-mode=check", "-format=json", "-lint=warn", "-warnings=-" + strings.Join(disabledWarnings, ",-"),
 	}, files...)...)
 	if err != nil {
 		return nil, err
@@ -116,11 +115,11 @@ func Warnings(ctx context.Context, root string) ([]string, error) {
 	return found, nil
 }
 
-// BuildFiles brings the Go rules of all BUILD files below root up to date.
+// BuildFiles updates the Go rules of all BUILD files below root.
 func BuildFiles(ctx context.Context, root string) error {
 	for _, module := range modules {
-		folder := filepath.Join(root, module)
-		if _, err := run(ctx, folder, gazelle, "-strict", "-repo_root="+folder, folder); err != nil {
+		directory := filepath.Join(root, module)
+		if _, err := run(ctx, directory, gazelle, "-strict", "-repo_root="+directory, directory); err != nil {
 			return fmt.Errorf("%s: %w", module, err)
 		}
 	}
@@ -131,7 +130,7 @@ func isStarlark(name string) bool {
 	return path.Ext(name) == ".bzl" || path.Ext(name) == ".bazel" && name != ".bazel" || name == "BUILD" || name == "WORKSPACE"
 }
 
-// find returns the paths below root, relative to it, of the sources with a name.
+// find returns the sources below root whose base names are wanted, by their paths relative to root.
 func find(root string, wanted func(name string) bool) ([]string, error) {
 	var files []string
 	err := fs.WalkDir(os.DirFS(root), ".", func(file string, entry fs.DirEntry, err error) error {
@@ -146,29 +145,30 @@ func find(root string, wanted func(name string) bool) ([]string, error) {
 		return nil
 	})
 	if err == nil && len(files) == 0 {
-		err = fmt.Errorf("no files to format in %s", root)
+		err = fmt.Errorf("no files to format found in %s", root)
 	}
 	return files, err
 }
 
-func run(ctx context.Context, folder, program string, arguments ...string) ([]byte, error) {
+// run runs a program of the runfiles in a directory and returns its standard output. Output on standard error is an error.
+func run(ctx context.Context, directory, program string, arguments ...string) ([]byte, error) {
 	file, err := runfiles.Rlocation(program)
 	if err != nil {
-		return nil, fmt.Errorf("finding a program (%q): %w", program, err)
+		return nil, fmt.Errorf("runfile %q: %w", program, err)
 	}
 	environment, err := runfiles.Env()
 	if err != nil {
-		return nil, fmt.Errorf("finding runfiles: %w", err)
+		return nil, fmt.Errorf("runfiles: %w", err)
 	}
 	command := exec.CommandContext(ctx, file, arguments...)
-	command.Dir = folder
-	// As if started by `bazel run` in the folder.
-	command.Env = slices.Concat(os.Environ(), environment, []string{"BUILD_WORKSPACE_DIRECTORY=" + folder})
+	command.Dir = directory
+	// The environment of `bazel run` in the directory.
+	command.Env = slices.Concat(os.Environ(), environment, []string{"BUILD_WORKSPACE_DIRECTORY=" + directory})
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
 	output, err := command.Output()
 	if err == nil && stderr.Len() > 0 {
-		err = errors.New("it complained")
+		err = errors.New("found output on standard error")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %s", path.Base(file), err, strings.TrimSpace(stderr.String()))

@@ -3,16 +3,14 @@ package hosts_test
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"slices"
 	"testing"
-	"testing/fstest"
 
+	"krabby.dev/krabby/tools/lint/finding/findingtest"
 	"krabby.dev/krabby/tools/lint/hosts"
-	"krabby.dev/krabby/tools/lint/sources"
 )
 
-// registries are hosts that only the configuration of a machine may name, by the sha256 of their names, because this
-// file may not name them either: printf %s the.host.name | sha256sum
+// registries are hosts that only the configuration of a machine may name. The keys are hashes because this file must not contain
+// the names either: printf %s the.host.name | sha256sum
 var registries = hosts.Set{
 	"00a7dc5a0cc388586b8665846e7d8ae94a6dd096f2aa1aa3b4aab4ac484f998a": "the Go module proxy",
 	"9da5f32d964125123cc368f231b473bea59307f811c7b9b2e731601e586b82b5": "Go's checksum database",
@@ -21,28 +19,19 @@ var registries = hosts.Set{
 	"a4aa2ac280bb8d1a0ce7a1be5a7bfb10292b49fe9435ad5cff19f421f3c70e41": "the Python package index",
 	"8b5bb5eb9d758455b8635855cf8aaf05b68775e3f83f0291e800ef338fb9783c": "the Python package index's files",
 	"0dc11026ac75c015aaa1deafff4a7a54ef6d0cf6b3c7f9b1d2c8f3502929aa9e": "the npm registry",
-	"e680c440a2e92079ab1bf7a927e8d3920f1bcd173c0487e28e020110b2e59efc": "Debian's mirrors by way of its content delivery",
-	"c2b35955576ffa710bfb7c4e5de8141335829cb1333377cbaf7daaeff9647b35": "Debian's first mirror",
+	"e680c440a2e92079ab1bf7a927e8d3920f1bcd173c0487e28e020110b2e59efc": "Debian's content delivery network",
+	"c2b35955576ffa710bfb7c4e5de8141335829cb1333377cbaf7daaeff9647b35": "Debian's main mirror",
 	"1ba4e37997a2e986efa6cd844e43fd25b9e816359d31612baa9c18b71e3b5294": "Debian's security updates",
 	"2e97613f5a81eaa4f8a58f552a005713c0c8f333e026efb7771ad28429532374": "Debian's snapshots",
-	"789e46d79514e28093cabe2bb4a0798266f584b0e508ef269ebabb6e57859290": "the Rust crate registry, with its index",
+	"789e46d79514e28093cabe2bb4a0798266f584b0e508ef269ebabb6e57859290": "the Rust crate registry",
 	"317d2d52829b78129d2c9e43d001899f0c8d30968bae00b848a47154df56b0ca": "Maven Central",
 	"43c04ed1dabe979b9c552549bf0ab023abd3e1cc6d5ff7f42cfa2296b0973a67": "Maven Central",
 	"09a8b62abb50247290d457e5da3c97646f61f5bb664b2d5619d4ecd49a3e220d": "the Bazel Central Registry",
 	"bbd7fcf0d4f24d9009b5154988add34a1043e8f47aecccb0b0f5f2f52e51bb4c": "Bazel's mirror of archives",
 }
 
-func TestNoRegistryIsNamed(t *testing.T) {
-	mentions, err := registries.Find(sources.Read(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, mention := range mentions {
-		t.Error(mention)
-	}
-	if t.Failed() {
-		t.Log("fetch through the package clients of the machine, which know their mirrors: third_party/bazel/fetch.bzl")
-	}
+func TestFind_repository(t *testing.T) {
+	findingtest.Repository(t, registries.Find, "fetch with the package clients of the machine, which have its mirrors: third_party/bazel/fetch.bzl")
 }
 
 func TestFind(t *testing.T) {
@@ -55,34 +44,24 @@ func TestFind(t *testing.T) {
 		text string
 		want []string
 	}{
-		"a URL":                    {"x\nurl = \"https://mirror.example.org/pool\"\n", []string{"a:2: mirror.example.org is a mirror"}},
-		"a name alone":             {"mirror.example.org", []string{"a:1: mirror.example.org is a mirror"}},
-		"with a port":              {"mirror.example.org:443", []string{"a:1: mirror.example.org is a mirror"}},
-		"with a user":              {"user@mirror.example.org", []string{"a:1: mirror.example.org is a mirror"}},
-		"in a sentence":            {"Ask mirror.example.org.", []string{"a:1: mirror.example.org is a mirror"}},
-		"in capitals":              {"MIRROR.Example.org", []string{"a:1: mirror.example.org is a mirror"}},
-		"after an underscore":      {"x_mirror.example.org", []string{"a:1: mirror.example.org is a mirror"}},
-		"a host below":             {"files.example.net/a", []string{"a:1: files.example.net is a mirror"}},
-		"two in a line":            {"a.example.net b.example.net", []string{"a:1: a.example.net is a mirror", "a:1: b.example.net is a mirror"}},
-		"a host beside":            {"www.example.org", nil},
-		"a host above":             {"example.org", nil},
-		"another with the ending":  {"notexample.net", nil},
-		"another with the opening": {"mirror.example.organic", nil},
-		"no host":                  {"nothing here", nil},
-		"a binary file":            {"\x00mirror.example.org", nil},
+		"URL":                        {"x\nurl = \"https://mirror.example.org/pool\"\n", []string{"a:2: mirror.example.org is a mirror"}},
+		"name only":                  {"mirror.example.org", []string{"a:1: mirror.example.org is a mirror"}},
+		"with a port":                {"mirror.example.org:443", []string{"a:1: mirror.example.org is a mirror"}},
+		"with a user":                {"user@mirror.example.org", []string{"a:1: mirror.example.org is a mirror"}},
+		"in a sentence":              {"Ask mirror.example.org.", []string{"a:1: mirror.example.org is a mirror"}},
+		"in capitals":                {"MIRROR.Example.org", []string{"a:1: mirror.example.org is a mirror"}},
+		"after an underscore":        {"x_mirror.example.org", []string{"a:1: mirror.example.org is a mirror"}},
+		"host below":                 {"files.example.net/a", []string{"a:1: files.example.net is a mirror"}},
+		"two hosts in a line":        {"a.example.net b.example.net", []string{"a:1: a.example.net is a mirror", "a:1: b.example.net is a mirror"}},
+		"sibling host":               {"www.example.org", nil},
+		"host above":                 {"example.org", nil},
+		"other host with the suffix": {"notexample.net", nil},
+		"other host with the prefix": {"mirror.example.organic", nil},
+		"no host":                    {"nothing here", nil},
+		"binary file":                {"\x00mirror.example.org", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			mentions, err := set.Find(fstest.MapFS{"a": {Data: []byte(test.text)}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got []string
-			for _, mention := range mentions {
-				got = append(got, mention.String())
-			}
-			if !slices.Equal(got, test.want) {
-				t.Errorf("Find(%q) = %q, want %q", test.text, got, test.want)
-			}
+			findingtest.File(t, set.Find, "a", test.text, test.want)
 		})
 	}
 }

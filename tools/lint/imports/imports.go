@@ -1,8 +1,7 @@
-// Package imports checks which packages import which, by reading nothing but import declarations.
+// Package imports checks which packages import which. It reads import declarations only.
 package imports
 
 import (
-	"cmp"
 	"fmt"
 	"go/parser"
 	"go/token"
@@ -11,63 +10,64 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"krabby.dev/krabby/tools/lint/finding"
 )
 
-// A Table says what may be imported. Packages are named by their folders; "a/..." is a and all that is below it.
+// A Table defines the allowed imports. Packages are named by their directories; "a/..." is a and every package below it.
 type Table struct {
-	// Modules are the folders of the modules that Rows is about, by their paths; "." is the root.
+	// Modules maps module paths to the directories of the modules; "." is the root.
 	Modules map[string]string
-	// Rows are looked through from the top, and the first that names a package is its own. A package that no row names
-	// is a violation, so that every new one is given a place.
+	// Rows are the rules. The first row that matches a package applies. A package without a row is a finding, so every new package
+	// gets a place in the table.
 	Rows []Row
-	// Only lists those packages that may import a package from outside the modules, by its path. What is below that path
-	// counts as well.
+	// Only lists the packages that may import a package from outside the modules, by its import path. Packages below that path count
+	// too.
 	Only map[string][]string
 }
 
-// A Row is the rule for some packages, and for their tests. A package may always import itself.
+// A Row is the rule for some packages and their tests. A package may always import itself.
 type Row struct {
 	Packages string
-	// Imports may be imported by the packages and by their tests.
+	// Imports are the allowed imports of the packages and their tests.
 	Imports []string
-	// Tests may be imported by their tests too.
+	// Tests are the additional imports of their tests.
 	Tests []string
 }
 
-// A Violation is an import that the table does not allow.
-type Violation struct {
-	File string
-	Line int
-	Why  string
-}
-
-func (v Violation) String() string {
-	return fmt.Sprintf("%s:%d: %s", v.File, v.Line, v.Why)
-}
-
-// Check returns the violations in all Go files of the tree, sorted; folders named testdata are left out.
-func (t Table) Check(tree fs.FS) ([]Violation, error) {
-	var violations []Violation
-	err := fs.WalkDir(tree, ".", func(file string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && entry.Name() == "testdata":
-			return fs.SkipDir
-		case entry.IsDir() || path.Ext(file) != ".go":
-			return nil
+// Check returns the imports of all Go files in the tree that the table does not allow. It skips directories named testdata.
+func (t Table) Check(tree fs.FS) ([]finding.Finding, error) {
+	return finding.Collect(tree, func(file string) ([]finding.Finding, error) {
+		if path.Ext(file) != ".go" || finding.IsTestdata(file) {
+			return nil, nil
 		}
-		found, err := t.checkFile(tree, file)
-		violations = append(violations, found...)
-		return err
+		return t.checkFile(tree, file)
 	})
-	slices.SortFunc(violations, func(a, b Violation) int {
-		return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line)
-	})
-	return violations, err
 }
 
-func (t Table) checkFile(tree fs.FS, file string) ([]Violation, error) {
+// Missing returns the packages that the table names and the tree does not have, sorted.
+func (t Table) Missing(tree fs.FS) []string {
+	var missing []string
+	check := func(patterns ...string) {
+		for _, pattern := range patterns {
+			if info, err := fs.Stat(tree, strings.TrimSuffix(pattern, "/...")); (err != nil || !info.IsDir()) && !slices.Contains(missing, pattern) {
+				missing = append(missing, pattern)
+			}
+		}
+	}
+	for _, row := range t.Rows {
+		check(row.Packages)
+		check(row.Imports...)
+		check(row.Tests...)
+	}
+	for _, importers := range t.Only {
+		check(importers...)
+	}
+	slices.Sort(missing)
+	return missing
+}
+
+func (t Table) checkFile(tree fs.FS, file string) ([]finding.Finding, error) {
 	source, err := fs.ReadFile(tree, file)
 	if err != nil {
 		return nil, err
@@ -78,47 +78,47 @@ func (t Table) checkFile(tree fs.FS, file string) ([]Violation, error) {
 		return nil, fmt.Errorf("reading imports: %w", err)
 	}
 
-	folder := path.Dir(file)
-	row := slices.IndexFunc(t.Rows, func(r Row) bool { return matches(r.Packages, folder) })
+	directory := path.Dir(file)
+	row := slices.IndexFunc(t.Rows, func(r Row) bool { return matches(r.Packages, directory) })
 	if row < 0 {
-		return []Violation{{file, positions.Position(parsed.Package).Line, folder + " has no row in the table"}}, nil
+		return []finding.Finding{{File: file, Line: positions.Position(parsed.Package).Line, Message: directory + " has no row in the table"}}, nil
 	}
 	allowed := t.Rows[row].Imports
 	if strings.HasSuffix(file, "_test.go") {
 		allowed = slices.Concat(allowed, t.Rows[row].Tests)
 	}
 
-	var violations []Violation
+	var findings []finding.Finding
 	for _, spec := range parsed.Imports {
 		imported, err := strconv.Unquote(spec.Path.Value)
 		if err != nil {
 			return nil, fmt.Errorf("%s: import %s: %w", file, spec.Path.Value, err)
 		}
-		if why := t.refusal(folder, imported, allowed); why != "" {
-			violations = append(violations, Violation{file, positions.Position(spec.Pos()).Line, why})
+		if message := t.check(directory, imported, allowed); message != "" {
+			findings = append(findings, finding.Finding{File: file, Line: positions.Position(spec.Pos()).Line, Message: message})
 		}
 	}
-	return violations, nil
+	return findings, nil
 }
 
-// refusal says why a package may not be imported; it is empty if it may.
-func (t Table) refusal(folder, imported string, allowed []string) string {
-	if ours, ok := t.folder(imported); ok {
-		if ours == folder || matchesAny(allowed, ours) {
+// check returns "" for an allowed import, and otherwise a message.
+func (t Table) check(directory, imported string, allowed []string) string {
+	if target, ok := t.directory(imported); ok {
+		if target == directory || matchesAny(allowed, target) {
 			return ""
 		}
-		return fmt.Sprintf("%s imports %s, may import only: %s", folder, ours, list(allowed))
+		return fmt.Sprintf("%s imports %s, allowed: %s", directory, target, list(allowed))
 	}
 	for outside, importers := range t.Only {
-		if below(outside, imported) && !matchesAny(importers, folder) {
-			return fmt.Sprintf("%s imports %q, which only these may: %s", folder, imported, list(importers))
+		if below(outside, imported) && !matchesAny(importers, directory) {
+			return fmt.Sprintf("%s imports %q, allowed in: %s", directory, imported, list(importers))
 		}
 	}
 	return ""
 }
 
-// folder translates an import path into the folder of one of our modules.
-func (t Table) folder(imported string) (string, bool) {
+// directory returns the directory of an import path, and whether the path belongs to one of the modules.
+func (t Table) directory(imported string) (string, bool) {
 	for module, root := range t.Modules {
 		if below(module, imported) {
 			return path.Join(root, "."+strings.TrimPrefix(imported, module)), true
@@ -129,20 +129,20 @@ func (t Table) folder(imported string) (string, bool) {
 
 func list(packages []string) string {
 	if len(packages) == 0 {
-		return "nothing of ours"
+		return "no packages of these modules"
 	}
 	return strings.Join(packages, ", ")
 }
 
-func matchesAny(patterns []string, folder string) bool {
-	return slices.ContainsFunc(patterns, func(pattern string) bool { return matches(pattern, folder) })
+func matchesAny(patterns []string, directory string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool { return matches(pattern, directory) })
 }
 
-func matches(pattern, folder string) bool {
+func matches(pattern, directory string) bool {
 	if parent, ok := strings.CutSuffix(pattern, "/..."); ok {
-		return below(parent, folder)
+		return below(parent, directory)
 	}
-	return pattern == folder
+	return pattern == directory
 }
 
 func below(parent, child string) bool {

@@ -5,23 +5,28 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"krabby.dev/krabby/tools/lint/finding/findingtest"
 	"krabby.dev/krabby/tools/lint/imports"
 	"krabby.dev/krabby/tools/lint/sources"
 )
 
-// krabby is the order of the house, from the ground up: facts, then bytes, then the two sides, then inference, then the
-// programs that put all of it together. A new package gets a row here.
+// krabby is the order of the packages, from the ground up: facts, bytes, the two sides of the hardware abstraction layer, backends,
+// inference, the wiring of all of them, programs. A new package needs a row.
 var krabby = imports.Table{
 	Modules: map[string]string{
 		"krabby.dev/krabby":    ".",
 		"krabby.dev/rules_oci": "third_party/bazel/rules_oci",
 	},
 	Rows: []imports.Row{
-		// The hardware abstraction layer never imports inference; only programs know both.
+		// Below everything.
+		{Packages: "internal/cli"},
+		{Packages: "internal/cli/clitest", Imports: []string{"internal/cli"}},
+		{Packages: "internal/testfile"},
+
+		// The hardware abstraction layer never imports inference.
 		{Packages: "hal/robot"},
 		{Packages: "hal/clock"},
 		{Packages: "hal/realtime"},
-		{Packages: "hal/testfile"},
 		{Packages: "hal/message", Imports: []string{"hal/robot"}},
 		{Packages: "hal/wire", Imports: []string{"hal/message", "hal/robot"}},
 		{Packages: "hal/wire/v1", Imports: []string{"hal/message", "hal/robot"}},
@@ -29,70 +34,64 @@ var krabby = imports.Table{
 		{Packages: "hal/bus"},
 		{
 			Packages: "hal/server",
-			Imports:  []string{"hal/bus", "hal/clock", "hal/message", "hal/robot", "hal/safety", "hal/wire", "hal/wire/v1"},
-			Tests:    []string{"hal/client", "hal/synthetic"},
+			Imports:  []string{"hal/backend", "hal/bus", "hal/clock", "hal/message", "hal/robot", "hal/safety", "hal/wire", "hal/wire/v1"},
+			Tests:    []string{"hal/backend/backendtest", "hal/client", "hal/synthetic"},
 		},
 		{
 			Packages: "hal/client",
 			Imports:  []string{"hal/bus", "hal/clock", "hal/message", "hal/robot", "hal/wire"},
-			Tests:    []string{"hal/server", "hal/synthetic"},
+			Tests:    []string{"hal/backend/backendtest", "hal/server", "hal/synthetic"},
 		},
 		{
 			Packages: "hal/metrics",
-			Imports:  []string{"hal/bus", "hal/client", "hal/safety", "hal/server"},
-			Tests:    []string{"hal/message", "hal/robot", "hal/synthetic"},
+			Imports:  []string{"hal/backend", "hal/bus", "hal/client", "hal/safety", "hal/server"},
+			Tests:    []string{"hal/backend/backendtest", "hal/message", "hal/robot", "hal/synthetic"},
 		},
 
-		// Programs, and what they have in common.
-		{Packages: "hal/cmdline"},
+		// Backends do not import the server; only the registry imports all of them.
+		{Packages: "hal/backend", Imports: []string{"hal/clock", "hal/message", "hal/robot"}},
+		{Packages: "hal/backend/backendtest", Imports: []string{"hal/backend"}},
+		{Packages: "hal/synthetic", Imports: []string{"hal/backend", "hal/message", "hal/robot"}},
 		{
-			Packages: "compute/inprocess",
-			Imports: []string{
-				"compute/joystick", "compute/onnx", "compute/parkour", "compute/policy", "compute/rollout", "compute/runner",
-				"hal/bus", "hal/client", "hal/clock", "hal/cmdline", "hal/message", "hal/metrics", "hal/realtime", "hal/robot", "hal/safety",
-				"hal/server", "hal/synthetic", "hal/wire", "hal/wire/v1",
-			},
-			Tests: []string{"compute/policy/graph/graphtest", "compute/policy/policytest", "compute/rollout/npz"},
+			Packages: "hal/mujoco",
+			Imports:  []string{"hal/backend", "hal/clock", "hal/message", "hal/robot"},
+			Tests:    []string{"hal/backend/backendtest", "internal/testfile"},
 		},
-		{Packages: "compute/cmd/...", Imports: []string{"hal/...", "compute/..."}},
-		{Packages: "hal/cmd/endpoint/endpointtest", Imports: []string{
-			"hal/bus", "hal/clock", "hal/message", "hal/robot", "hal/server", "hal/synthetic",
-		}},
 		{
-			Packages: "hal/cmd/...",
-			Imports: []string{
-				"hal/cmd/...", "hal/bus", "hal/client", "hal/clock", "hal/cmdline", "hal/message", "hal/robot", "hal/wire", "hal/wire/v1",
-			},
+			Packages: "hal/backends",
+			Imports:  []string{"hal/backend", "hal/mujoco", "hal/synthetic"},
+			Tests:    []string{"hal/clock", "hal/robot"},
 		},
-		{Packages: "hal/jetson/cmd/...", Imports: []string{"hal/...", "compute/...", "gameloop/..."}},
-		{Packages: "hal/isaac/cmd/...", Imports: []string{"hal/...", "compute/...", "gameloop/..."}},
-		{Packages: "gameloop/...", Imports: []string{"gameloop/...", "hal/...", "compute/..."}},
 
-		// Backends do not know who serves them.
-		{Packages: "hal/synthetic", Imports: []string{"hal/message", "hal/robot"}},
-		{Packages: "hal/jetson/...", Imports: []string{"hal/jetson/...", "hal/clock", "hal/message", "hal/robot"}},
-		{Packages: "hal/isaac/...", Imports: []string{"hal/isaac/...", "hal/clock", "hal/message", "hal/robot"}},
-		{Packages: "hal/mujoco", Imports: []string{"hal/clock", "hal/message", "hal/robot"}, Tests: []string{"hal/testfile"}},
-
-		// Inference. The loop knows policies by their interface, not what runs them.
-		{Packages: "compute/parkour/export", Tests: []string{"compute/policy", "compute/policy/policytest"}},
+		// Inference. The loop uses policies through an interface.
+		{Packages: "compute/parkour/export", Tests: []string{"compute/policy/policytest"}},
 		{Packages: "compute/policy/graph", Tests: []string{"compute/policy/graph/graphtest"}},
 		{Packages: "compute/policy/graph/graphtest"},
-		{Packages: "compute/policy", Imports: []string{"compute/policy/graph", "hal/robot"}, Tests: []string{"compute/policy/graph/graphtest"}},
-		{Packages: "compute/policy/policytest", Imports: []string{"compute/policy", "hal/testfile"}},
-		{Packages: "compute/onnx", Imports: []string{"compute/policy"}, Tests: []string{"compute/policy/graph/graphtest", "compute/policy/policytest"}},
+		{
+			Packages: "compute/policy",
+			Imports:  []string{"compute/policy/graph", "hal/robot"},
+			Tests:    []string{"compute/policy/graph/graphtest", "compute/policy/policytest"},
+		},
+		{Packages: "compute/policy/layout", Imports: []string{"compute/policy", "hal/message", "hal/robot"}},
+		{Packages: "compute/policy/policytest", Imports: []string{"compute/policy", "internal/testfile"}},
+		{
+			Packages: "compute/onnx",
+			Imports:  []string{"compute/policy"},
+			Tests:    []string{"compute/onnx/onnxtest", "compute/policy/graph/graphtest", "compute/policy/policytest"},
+		},
+		{Packages: "compute/onnx/onnxtest", Imports: []string{"compute/onnx", "compute/policy", "compute/policy/policytest"}},
 		{
 			Packages: "compute/joystick",
-			Imports:  []string{"compute/policy", "hal/message", "hal/robot"},
-			Tests:    []string{"compute/onnx", "compute/policy/policytest"},
+			Imports:  []string{"compute/policy", "compute/policy/layout", "hal/message"},
+			Tests:    []string{"compute/onnx/onnxtest", "compute/policy/policytest", "hal/robot"},
 		},
 		{
 			Packages: "compute/parkour",
-			Imports:  []string{"compute/policy", "hal/message", "hal/robot"},
-			Tests:    []string{"compute/onnx", "compute/policy/policytest"},
+			Imports:  []string{"compute/policy", "compute/policy/layout", "hal/message"},
+			Tests:    []string{"compute/onnx", "compute/onnx/onnxtest", "compute/policy/policytest", "hal/robot"},
 		},
 		{Packages: "compute/rollout", Imports: []string{"hal/message", "hal/robot"}},
-		{Packages: "compute/rollout/npz", Imports: []string{"compute/rollout"}, Tests: []string{"hal/testfile"}},
+		{Packages: "compute/rollout/npz", Imports: []string{"compute/rollout"}, Tests: []string{"internal/testfile"}},
 		{
 			Packages: "compute/doctor",
 			Imports:  []string{"compute/joystick", "compute/parkour", "compute/policy", "compute/rollout", "hal/message"},
@@ -106,45 +105,61 @@ var krabby = imports.Table{
 		{
 			Packages: "compute/runner",
 			Imports:  []string{"compute/policy", "hal/client", "hal/clock", "hal/message", "hal/robot", "hal/wire"},
-			Tests:    []string{"hal/bus", "hal/safety", "hal/server", "hal/synthetic"},
+			Tests:    []string{"hal/backend/backendtest", "hal/bus", "hal/safety", "hal/server", "hal/synthetic"},
+		},
+		{
+			Packages: "compute/inference",
+			Imports:  []string{"compute/joystick", "compute/onnx", "compute/parkour", "compute/policy", "compute/runner", "hal/message"},
+			Tests:    []string{"compute/policy/policytest", "hal/robot"},
 		},
 
-		// What builds, checks and ships. Nothing of the robot depends on it, nor it on the robot.
-		{Packages: "tools/bench/hal", Imports: []string{"tools/bench/...", "tools/program", "hal/..."}}, // Measures it, and ships nothing.
-		{ // The same.
-			Packages: "tools/bench/inference",
-			Imports:  []string{"tools/bench/...", "tools/program", "compute/onnx", "compute/policy", "hal/clock"},
-		},
-		{Packages: "tools/...", Imports: []string{"tools/..."}},
+		// The wiring, and what judges its result.
 		{
-			Packages: "oci/python/hal", // The Python client against the Go side.
-			Tests: []string{
-				"hal/bus", "hal/clock", "hal/message", "hal/robot", "hal/safety", "hal/server", "hal/synthetic", "hal/wire", "hal/wire/v1", "oci/container",
+			Packages: "internal/bringup",
+			Imports:  []string{"compute/policy", "compute/runner", "hal/backend", "hal/bus", "hal/client", "hal/clock", "hal/robot", "hal/server"},
+			Tests:    []string{"hal/message", "hal/synthetic"},
+		},
+		{Packages: "gameloop/...", Imports: []string{"gameloop/...", "internal/...", "hal/...", "compute/..."}},
+
+		// Programs.
+		{
+			Packages: "cmd/internal/endpoint/...",
+			Imports: []string{
+				"cmd/internal/endpoint/...", "hal/backend", "hal/backend/backendtest", "hal/bus", "hal/client", "hal/clock", "hal/message", "hal/robot",
+				"hal/server", "hal/synthetic", "hal/wire", "hal/wire/v1", "internal/cli",
 			},
 		},
+		{Packages: "cmd/...", Imports: []string{"cmd/internal/...", "compute/...", "gameloop/...", "hal/...", "internal/..."}},
+
+		// What builds, checks and ships. The robot's software does not import it.
+		{Packages: "tools/bench/hal", Imports: []string{"tools/bench/...", "internal/...", "hal/..."}},
+		{
+			Packages: "tools/bench/inference",
+			Imports:  []string{"tools/bench/...", "internal/cli/...", "compute/onnx", "compute/policy", "hal/clock"},
+		},
+		{Packages: "tools/...", Imports: []string{"tools/...", "internal/cli/..."}, Tests: []string{"internal/testfile"}},
+		{
+			Packages: "oci/python/hal", // The Python client against the Go server.
+			Tests: []string{
+				"hal/backend", "hal/backend/backendtest", "hal/bus", "hal/clock", "hal/message", "hal/robot", "hal/safety", "hal/server", "hal/synthetic",
+				"hal/wire", "hal/wire/v1", "oci/container",
+			},
+		},
+		{Packages: "oci/testdata/edit"},
 		{Packages: "oci/...", Imports: []string{"oci/...", "tools/..."}},
-		{Packages: "third_party/makeself", Tests: []string{"tools/layer/makeself"}},
+		{Packages: "third_party/makeself", Imports: []string{"internal/cli", "tools/rootfs"}, Tests: []string{"tools/layer/makeself"}},
 		{Packages: "third_party/zed", Tests: []string{"tools/layer/tree"}},
 		{Packages: "third_party/bazel/rules_oci/...", Imports: []string{"third_party/bazel/rules_oci/..."}},
 	},
 	Only: map[string][]string{
-		"C":                               {"hal/bus", "hal/mujoco", "hal/isaac/...", "hal/jetson/zed", "compute/onnx"},
+		"C":                               {"hal/bus", "hal/mujoco", "compute/onnx"},
 		"github.com/yalue/onnxruntime_go": {"compute/onnx"},
 		"codeberg.org/sbinet/npyio/npy":   {"compute/rollout/npz"}, // It brings gonum and a reader of pickles.
 	},
 }
 
-func TestDependencyDirections(t *testing.T) {
-	violations, err := krabby.Check(sources.Read(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, violation := range violations {
-		t.Error(violation)
-	}
-	if t.Failed() {
-		t.Log("move the code, or, where a new package belongs elsewhere, its row in tools/lint/imports/imports_test.go")
-	}
+func TestCheck_repository(t *testing.T) {
+	findingtest.Repository(t, krabby.Check, "move the code, or change the row of the package in tools/lint/imports/imports_test.go")
 }
 
 func TestCheck(t *testing.T) {
@@ -162,44 +177,52 @@ func TestCheck(t *testing.T) {
 		file, source string
 		want         []string
 	}{
-		"downwards":             {"middle/a.go", "package middle\nimport \"a.dev/a/ground\"\n", nil},
-		"upwards":               {"ground/a.go", "package ground\nimport _ \"a.dev/a/middle\"\n", []string{"ground/a.go:2: ground imports middle, may import only: nothing of ours"}},
-		"past a layer":          {"top/b/a.go", "package b\nimport \"a.dev/a/ground\"\n", []string{"top/b/a.go:2: top/b imports ground, may import only: middle, top/..."}},
-		"below a pattern":       {"top/b/a.go", "package b\nimport \"a.dev/a/top\"\n", nil},
-		"upwards from a test":   {"middle/a_test.go", "package middle_test\nimport (\n\t\"a.dev/a/middle\"\n\t\"a.dev/a/top/b\"\n)\n", nil},
-		"only tests may":        {"middle/a.go", "package middle\nimport \"a.dev/a/top\"\n", []string{"middle/a.go:2: middle imports top, may import only: ground"}},
-		"the root package":      {"ground/a.go", "package ground\nimport \"a.dev/a\"\n", []string{"ground/a.go:2: ground imports ., may import only: nothing of ours"}},
-		"another module":        {"nested/x/a.go", "package x\nimport \"a.dev/a/ground\"\n", []string{"nested/x/a.go:2: nested/x imports ground, may import only: nested/..."}},
-		"within another module": {"nested/x/a.go", "package x\nimport \"a.dev/nested/y\"\n", nil},
-		"a similar name":        {"ground/a.go", "package ground\nimport \"a.dev/ab/middle\"\n", nil},
-		"the standard library":  {"ground/a.go", "package ground\nimport \"fmt\"\n", nil},
-		"cgo where it may be":   {"ground/a.go", "package ground\nimport \"C\"\n", nil},
-		"cgo elsewhere":         {"top/a.go", "package top\nimport \"C\"\n", []string{"top/a.go:2: top imports \"C\", which only these may: ground"}},
-		"a cgo module elsewhere": {"top/a.go", "package top\n\nimport (\n\t\"fmt\"\n\tc \"example.com/c/v4\"\n)\n", []string{
-			"top/a.go:5: top imports \"example.com/c/v4\", which only these may: ground",
+		"lower layer":                  {"middle/a.go", "package middle\nimport \"a.dev/a/ground\"\n", nil},
+		"higher layer":                 {"ground/a.go", "package ground\nimport _ \"a.dev/a/middle\"\n", []string{"ground/a.go:2: ground imports middle, allowed: no packages of these modules"}},
+		"skipped layer":                {"top/b/a.go", "package b\nimport \"a.dev/a/ground\"\n", []string{"top/b/a.go:2: top/b imports ground, allowed: middle, top/..."}},
+		"below a pattern":              {"top/b/a.go", "package b\nimport \"a.dev/a/top\"\n", nil},
+		"test import":                  {"middle/a_test.go", "package middle_test\nimport (\n\t\"a.dev/a/middle\"\n\t\"a.dev/a/top/b\"\n)\n", nil},
+		"test import outside a test":   {"middle/a.go", "package middle\nimport \"a.dev/a/top\"\n", []string{"middle/a.go:2: middle imports top, allowed: ground"}},
+		"root package":                 {"ground/a.go", "package ground\nimport \"a.dev/a\"\n", []string{"ground/a.go:2: ground imports ., allowed: no packages of these modules"}},
+		"import of another module":     {"nested/x/a.go", "package x\nimport \"a.dev/a/ground\"\n", []string{"nested/x/a.go:2: nested/x imports ground, allowed: nested/..."}},
+		"import within another module": {"nested/x/a.go", "package x\nimport \"a.dev/nested/y\"\n", nil},
+		"similar name":                 {"ground/a.go", "package ground\nimport \"a.dev/ab/middle\"\n", nil},
+		"standard library":             {"ground/a.go", "package ground\nimport \"fmt\"\n", nil},
+		"allowed cgo":                  {"ground/a.go", "package ground\nimport \"C\"\n", nil},
+		"other cgo":                    {"top/a.go", "package top\nimport \"C\"\n", []string{"top/a.go:2: top imports \"C\", allowed in: ground"}},
+		"other cgo module": {"top/a.go", "package top\n\nimport (\n\t\"fmt\"\n\tc \"example.com/c/v4\"\n)\n", []string{
+			"top/a.go:5: top imports \"example.com/c/v4\", allowed in: ground",
 		}},
 		"no row":   {"new/a.go", "package new\n", []string{"new/a.go:1: new has no row in the table"}},
 		"testdata": {"ground/testdata/a.go", "package not Go\n", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			violations, err := table.Check(fstest.MapFS{test.file: {Data: []byte(test.source)}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got []string
-			for _, violation := range violations {
-				got = append(got, violation.String())
-			}
-			if !slices.Equal(got, test.want) {
-				t.Errorf("Check = %q, want %q", got, test.want)
-			}
+			findingtest.File(t, table.Check, test.file, test.source, test.want)
 		})
 	}
 }
 
-func TestCheckReportsFilesThatAreNotGo(t *testing.T) {
-	table := imports.Table{Rows: []imports.Row{{Packages: "a"}}}
-	if violations, err := table.Check(fstest.MapFS{"a/a.go": {Data: []byte("import")}}); err == nil {
-		t.Errorf("Check = %v, want an error", violations)
+func TestMissing_repository(t *testing.T) {
+	for _, missing := range krabby.Missing(sources.Read(t)) {
+		t.Errorf("the table names %s, which does not exist", missing)
 	}
+}
+
+func TestMissing(t *testing.T) {
+	table := imports.Table{
+		Rows: []imports.Row{
+			{Packages: "a", Imports: []string{"b", "b/...", "c"}, Tests: []string{"d/..."}},
+			{Packages: "e/f", Imports: []string{"c"}},
+		},
+		Only: map[string][]string{"C": {"a", "g"}},
+	}
+	tree := fstest.MapFS{"a/a.go": {}, "b/b.go": {}, "e/f": {Data: []byte("a file")}}
+	if got, want := table.Missing(tree), []string{"c", "d/...", "e/f", "g"}; !slices.Equal(got, want) {
+		t.Errorf("Missing = %q, want %q", got, want)
+	}
+}
+
+func TestCheck_invalidFile(t *testing.T) {
+	table := imports.Table{Rows: []imports.Row{{Packages: "a"}}}
+	findingtest.Invalid(t, table.Check, "a/a.go", "import")
 }

@@ -1,6 +1,7 @@
-// Package sources gives tests this repository's own sources, as the @sources repository packs them.
+// Package sources provides the sources of this repository to tests. Under Bazel they come from the repository @sources, under plain
+// `go test` from the git checkout.
 //
-// It must be imported by tests only: whatever depends on it is built again after every change of any source.
+// Only tests may import it: every change of a source rebuilds its dependents.
 package sources
 
 import (
@@ -11,6 +12,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -20,29 +23,68 @@ import (
 	"github.com/pmezard/go-difflib/difflib"
 )
 
-// archive is the runfile path of sources.tar, set by the linker (x_defs).
+// archive is the runfile path of sources.tar, set by the linker (x_defs). It is empty under plain `go test`.
 var archive string
 
-// Read returns all sources, by their paths in the workspace.
+// Read returns all sources by their paths in the workspace.
 func Read(t testing.TB) fs.FS {
 	t.Helper()
+	read := readArchive
+	if archive == "" && os.Getenv("TEST_TARGET") == "" {
+		read = readCheckout
+	}
+	tree, err := read()
+	if err != nil {
+		t.Fatalf("reading the sources: %v", err)
+	}
+	if len(tree) == 0 {
+		t.Fatal("reading the sources: no files found")
+	}
+	return tree
+}
+
+func readArchive() (fstest.MapFS, error) {
 	path, err := runfiles.Rlocation(archive)
 	if err != nil {
-		t.Fatalf("finding the sources (%q): %v", archive, err)
+		return nil, fmt.Errorf("runfile %q: %w", archive, err)
 	}
 	file, err := os.Open(path)
 	if err != nil {
-		t.Fatalf("opening the sources: %v", err)
+		return nil, err
 	}
 	defer file.Close()
-	tree, err := unpack(file)
+	return unpack(file)
+}
+
+// readCheckout returns the files of the git checkout that contains the working directory, without ignored files.
+func readCheckout() (fstest.MapFS, error) {
+	root, err := exec.Command("git", "rev-parse", "--show-toplevel").Output()
 	if err != nil {
-		t.Fatalf("reading %s: %v", path, err)
+		return nil, fmt.Errorf("git rev-parse: %w", err)
 	}
-	if len(tree) == 0 {
-		t.Fatalf("reading %s: no file in it", path)
+	list := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+	list.Dir = strings.TrimSpace(string(root))
+	names, err := list.Output()
+	if err != nil {
+		return nil, fmt.Errorf("git ls-files: %w", err)
 	}
-	return tree
+	tree := fstest.MapFS{}
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(names), "\x00"), "\x00") {
+		path := filepath.Join(list.Dir, name)
+		info, err := os.Lstat(path)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
+			continue // The file is deleted but tracked, or a symbolic link.
+		}
+		if err != nil {
+			return nil, err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		tree[name] = &fstest.MapFile{Data: data, Mode: info.Mode()}
+	}
+	return tree, nil
 }
 
 func unpack(r io.Reader) (fstest.MapFS, error) {
@@ -66,7 +108,7 @@ func unpack(r io.Reader) (fstest.MapFS, error) {
 	}
 }
 
-// Diff says how the files of two trees differ, as a unified diff sorted by path; it is empty if they do not.
+// Diff returns the differences between the files of two trees as a unified diff, sorted by path. It is empty for equal trees.
 func Diff(before, after fs.FS) (string, error) {
 	old, err := load(before)
 	if err != nil {

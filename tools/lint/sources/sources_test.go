@@ -8,7 +8,7 @@ import (
 	"testing/fstest"
 )
 
-func TestReadFindsThisFile(t *testing.T) {
+func TestRead(t *testing.T) {
 	tree := Read(t)
 	for _, path := range []string{"MODULE.bazel", ".bazelrc", "tools/lint/sources/sources_test.go", "third_party/bazel/rules_oci/go.mod"} {
 		if _, err := fs.Stat(tree, path); err != nil {
@@ -17,12 +17,12 @@ func TestReadFindsThisFile(t *testing.T) {
 	}
 	for _, path := range []string{".git", ".bazelrc.network", "bazel-bin", "third_party/dist"} {
 		if _, err := fs.Stat(tree, path); err == nil {
-			t.Errorf("%s is not a source, but is among them", path)
+			t.Errorf("Read returned %s, which is not a source", path)
 		}
 	}
 }
 
-func TestUnpackReportsDamage(t *testing.T) {
+func TestUnpack_truncated(t *testing.T) {
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
 	if err := w.WriteHeader(&tar.Header{Name: "a", Typeflag: tar.TypeReg, Size: 5, Mode: 0o644}); err != nil {
@@ -33,7 +33,7 @@ func TestUnpackReportsDamage(t *testing.T) {
 	}
 	tree, err := unpack(bytes.NewReader(archive.Bytes()[:515]))
 	if err == nil {
-		t.Errorf("unpack of half a file = %v, want an error", tree)
+		t.Errorf("unpack of a truncated file = %v, want an error", tree)
 	}
 }
 
@@ -47,8 +47,8 @@ func TestDiff(t *testing.T) {
 		after fstest.MapFS
 		want  string
 	}{
-		"nothing": {before, ""},
-		"a changed, a missing and a new file": {
+		"equal": {before, ""},
+		"changed, missing and new file": {
 			fstest.MapFS{
 				"same":    {Data: []byte("x\n")},
 				"changed": {Data: []byte("one\n2\n")},

@@ -6,14 +6,13 @@ import (
 	"strings"
 )
 
-// file is a line of `apt-get --print-uris`. Its version is not filled in: how
-// name has it depends on the kind of file.
+// file is one line of `apt-get --print-uris`. Its Version is empty: the form of the name depends on the kind of file.
 type file struct {
 	Archive
-	name string // As apt would store it: an epoch's colon is %3a.
+	name string // The name under which apt stores the file; %3a stands for the colon of an epoch.
 }
 
-// parse reads what --print-uris printed; lines that are no URIs are apt's talk:
+// parse reads the output of --print-uris and skips all lines without a quoted address:
 //
 //	'http://mirror/debian/pool/main/t/tzdata/tzdata_2026b-0%2bdeb12u1_all.deb' tzdata_2026b-0+deb12u1_all.deb 304148 SHA256:0edb...
 func parse(output string) ([]file, error) {
@@ -26,12 +25,12 @@ func parse(output string) ([]file, error) {
 		uri, rest, ok := strings.Cut(quoted, "' ")
 		fields := strings.Fields(rest)
 		if !ok || len(fields) < 2 {
-			return nil, fmt.Errorf("apt-get answers with a line that is not URI, name, size and hash: %q", strings.TrimSpace(line))
+			return nil, fmt.Errorf("apt-get printed %q, expected 'URI' NAME SIZE HASH", strings.TrimSpace(line))
 		}
 		f := file{name: fields[0]}
 		_, path, ok := strings.Cut(uri, "/pool/main/")
 		if !ok {
-			return nil, fmt.Errorf("apt-get answers with %s, which is not in Debian's main component", uri)
+			return nil, fmt.Errorf("apt-get printed %s, expected an address in Debian's component main", uri)
 		}
 		f.Path = "pool/main/" + path
 		for _, hash := range fields[2:] {
@@ -40,7 +39,7 @@ func parse(output string) ([]file, error) {
 			}
 		}
 		if sum, err := hex.DecodeString(f.SHA256); err != nil || len(sum) != 32 {
-			return nil, fmt.Errorf("apt-get gives no sha256 of %s: %q", f.name, strings.TrimSpace(line))
+			return nil, fmt.Errorf("apt-get printed no valid sha256 of %s: %q", f.name, strings.TrimSpace(line))
 		}
 		files = append(files, f)
 	}

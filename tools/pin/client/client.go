@@ -1,11 +1,12 @@
-// Package client runs the package clients of this machine: apt, pip, go. They
-// know its mirrors, proxies and credentials, so nothing here does.
+// Package client runs the package clients of this machine: apt, pip, go. They know the machine's mirrors, proxies and
+// credentials, so this repository does not.
 //
-// It must never know what a client's output means.
+// It must not interpret the output of a client.
 package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,54 +16,55 @@ import (
 	"time"
 )
 
-// Command is one run of a client.
+// Command is one call of a client.
 type Command struct {
-	Name string
-	Args []string
-	Env  []string // Added to this process's environment, as KEY=VALUE.
-	Dir  string   // Working directory, this process's if empty.
+	Name  string
+	Title string // Name in error messages, Name if empty.
+	Args  []string
+	Env   []string // Added to this process's environment, as KEY=VALUE.
+	Dir   string   // Working directory, this process's if empty.
 }
 
-// Missing says that a client is not on PATH, and what to do about it.
-type Missing struct {
-	Name, Advice string
+// NotFoundError reports that a client is not on PATH. Advice tells what to do about it.
+type NotFoundError struct{ Name, Advice string }
+
+func (e *NotFoundError) Error() string {
+	return fmt.Sprintf("%s not found on PATH: %s", e.Name, e.Advice)
 }
 
-func (m *Missing) Error() string { return fmt.Sprintf("%s is not on PATH: %s", m.Name, m.Advice) }
-
-// Require returns *Missing unless the client is on PATH.
+// Require returns a *NotFoundError unless the client is on PATH.
 func Require(name, advice string) error {
 	if _, err := exec.LookPath(name); err != nil {
-		return &Missing{Name: name, Advice: advice}
+		return &NotFoundError{Name: name, Advice: advice}
 	}
 	return nil
 }
 
-// Run returns what the client wrote to standard output. When the client fails,
-// the error is one line with the reason that the client gave on standard error.
+// Run returns the standard output of the client. If the client fails, the error is one line with the reason that the client
+// printed on standard error.
 func Run(ctx context.Context, c Command) (string, error) {
+	title := cmp.Or(c.Title, c.Name)
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, c.Name, c.Args...)
 	cmd.Env = append(append(os.Environ(), "LC_ALL=C"), c.Env...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = c.Dir, &stdout, &stderr
-	// A grandchild that keeps the pipes open must not keep an interrupted run alive.
+	// A child of the client that keeps the pipes open must not block an interrupted run.
 	cmd.WaitDelay = time.Second
 	err := cmd.Run()
 	if ctx.Err() != nil {
-		return "", fmt.Errorf("%s: interrupted: %w", c.Name, ctx.Err())
+		return "", fmt.Errorf("%s: interrupted: %w", title, ctx.Err())
 	}
 	if err != nil {
-		if reason := lastWords(stderr.String()); reason != "" {
+		if reason := reason(stderr.String()); reason != "" {
 			err = errors.New(reason)
 		}
-		return stdout.String(), fmt.Errorf("%s: %w", c.Name, err)
+		return stdout.String(), fmt.Errorf("%s: %w", title, err)
 	}
 	return stdout.String(), nil
 }
 
-// lastWords picks the line that says why: the first one that is marked as an
-// error, as apt and pip mark theirs, or the last one.
-func lastWords(output string) string {
+// reason returns the first line that apt or pip marks as an error, or else the last line.
+func reason(output string) string {
 	last := ""
 	for line := range strings.Lines(output) {
 		line = strings.Join(strings.Fields(line), " ")

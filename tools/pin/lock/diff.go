@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// Diff describes what Write would change, one line a field; nothing if nothing.
+// Diff returns the changes that Write makes, one line for each field. It returns no lines for an unchanged file.
 func (f *File) Diff() ([]string, error) {
 	before, err := decode(f.raw)
 	if err != nil {
@@ -38,12 +38,12 @@ func (f *File) Diff() ([]string, error) {
 		return nil, err
 	}
 	if len(lines) == 0 && !bytes.Equal(f.raw, after) {
-		lines = append(lines, "~ layout only: order of the keys or white space")
+		lines = append(lines, "~ layout only: order of keys or white space")
 	}
 	return lines, nil
 }
 
-// text returns a field as JSON, "" if it is not there.
+// text returns a field as JSON, or "" if the entry has no such field.
 func text(e Entry, field string) string {
 	value, ok := e[field]
 	if !ok {
@@ -58,6 +58,7 @@ func text(e Entry, field string) string {
 	return string(bytes.TrimSpace(b.Bytes()))
 }
 
+// union returns the sorted keys of both maps.
 func union[V any, M ~map[string]V](a, b M) []string {
 	both := maps.Clone(a)
 	if both == nil {

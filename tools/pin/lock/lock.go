@@ -1,11 +1,13 @@
-// Package lock reads and writes the lock files under third_party: JSON, sections
-// of entries of fields. A field that nobody here knows is kept.
+// Package lock reads and writes the lock files under third_party. A lock file is a JSON object of sections; a section is an object
+// of entries; an entry is an object of fields. Unknown fields are kept.
 //
-// It must never know what an entry pins.
+// It must not depend on what an entry pins.
 package lock
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,19 +19,19 @@ import (
 	"slices"
 )
 
-// Entry is what a lock says about one archive, by field.
+// Entry holds the fields of one archive.
 type Entry map[string]any
 
-// String returns a field that must be a string and there.
+// String returns the value of a field. A field that is missing or not a non-empty string is an error.
 func (e Entry) String(field string) (string, error) {
 	s, ok := e[field].(string)
 	if !ok || s == "" {
-		return "", fmt.Errorf("its field %q is missing or not a string", field)
+		return "", fmt.Errorf("field %q: missing or not a string", field)
 	}
 	return s, nil
 }
 
-// Strings returns a field that must be a list of strings and there.
+// Strings returns the value of a field. A field that is missing or not a list of non-empty strings is an error.
 func (e Entry) Strings(field string) ([]string, error) {
 	list, _ := e[field].([]any)
 	result := make([]string, 0, len(list))
@@ -39,12 +41,12 @@ func (e Entry) Strings(field string) ([]string, error) {
 		}
 	}
 	if len(result) == 0 || len(result) != len(list) {
-		return nil, fmt.Errorf("its field %q is missing or not a list of strings", field)
+		return nil, fmt.Errorf("field %q: missing or not a list of strings", field)
 	}
 	return result, nil
 }
 
-// File is a lock in memory.
+// File is a lock file in memory.
 type File struct {
 	path     string
 	mode     fs.FileMode
@@ -52,7 +54,7 @@ type File struct {
 	sections map[string]map[string]Entry
 }
 
-// Read reads a lock, which must exist.
+// Read reads an existing lock file.
 func Read(path string) (*File, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -69,7 +71,7 @@ func Read(path string) (*File, error) {
 	return f, nil
 }
 
-// ReadOrNew reads a lock, or where there is none begins one.
+// ReadOrNew reads a lock file, or returns an empty one if the file does not exist.
 func ReadOrNew(path string) (*File, error) {
 	f, err := Read(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -80,16 +82,16 @@ func ReadOrNew(path string) (*File, error) {
 
 func decode(raw []byte) (map[string]map[string]Entry, error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber() // Numbers are written as they were read.
+	d.UseNumber() // Keeps the digits of numbers.
 	var sections map[string]map[string]Entry
 	if err := d.Decode(&sections); err != nil {
-		return nil, fmt.Errorf("not a lock: %w", err)
+		return nil, fmt.Errorf("invalid lock file: %w", err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("not a lock: something follows the JSON object")
+		return nil, errors.New("invalid lock file: unexpected data after the JSON object")
 	}
 	if sections == nil {
-		return nil, errors.New("not a lock: null")
+		return nil, errors.New("invalid lock file: found null, expected an object")
 	}
 	return sections, nil
 }
@@ -99,19 +101,17 @@ func (f *File) Names(section string) []string {
 	return slices.Sorted(maps.Keys(f.sections[section]))
 }
 
-// Entry returns a copy of an entry, and whether there is one.
+// Entry returns a copy of an entry and whether it exists.
 func (f *File) Entry(section, name string) (Entry, bool) {
 	e, ok := f.sections[section][name]
 	return maps.Clone(e), ok
 }
 
-// Set sets fields of an entry and keeps its others. An entry that is not there
-// is made.
+// Set sets fields of an entry and keeps its other fields. It adds an entry that does not exist.
 func (f *File) Set(section, name string, fields Entry) {
 	if f.sections[section] == nil {
 		f.sections[section] = map[string]Entry{}
 	}
-	// In the old entry's copy: the copy that Entry returned stays as it was.
 	e := maps.Clone(f.sections[section][name])
 	if e == nil {
 		e = Entry{}
@@ -120,13 +120,12 @@ func (f *File) Set(section, name string, fields Entry) {
 	f.sections[section][name] = e
 }
 
-// Replace makes entries the only ones of a section.
+// Replace replaces all entries of a section.
 func (f *File) Replace(section string, entries map[string]Entry) {
 	f.sections[section] = maps.Clone(entries)
 }
 
-// Bytes returns the lock as Write writes it: two spaces, sorted keys, a newline
-// at the end.
+// Bytes returns the content that Write writes: indented by two spaces, with sorted keys and a final newline.
 func (f *File) Bytes() ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -138,8 +137,7 @@ func (f *File) Bytes() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Write replaces the file at once or not at all, and leaves it alone where
-// nothing changed.
+// Write replaces the file atomically. It does not write an unchanged file.
 func (f *File) Write() error {
 	data, err := f.Bytes()
 	if err != nil || bytes.Equal(data, f.raw) {
@@ -149,7 +147,7 @@ func (f *File) Write() error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temp.Name()) // After the rename there is nothing of that name.
+	defer os.Remove(temp.Name()) // After the rename the file does not exist.
 	_, err = temp.Write(data)
 	err = errors.Join(err, temp.Chmod(f.mode), temp.Sync(), temp.Close())
 	if err == nil {
@@ -160,4 +158,15 @@ func (f *File) Write() error {
 	}
 	f.raw = data
 	return nil
+}
+
+// SHA256 returns the hash of a file as lock files have it, in hex.
+func SHA256(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	return hex.EncodeToString(h.Sum(nil)), errors.Join(err, f.Close())
 }

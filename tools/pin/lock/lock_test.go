@@ -22,7 +22,7 @@ func read(t *testing.T, content string) (*lock.File, string) {
 	return f, path
 }
 
-func TestWriteReplacesTheFileWithItsModeAndNothingElse(t *testing.T) {
+func TestWrite(t *testing.T) {
 	f, path := read(t, `{"s": {"b": {"z": 1.50, "a": "<&>"}}}`)
 	f.Set("s", "a", lock.Entry{"k": "v"})
 	if err := f.Write(); err != nil {
@@ -49,17 +49,17 @@ func TestWriteReplacesTheFileWithItsModeAndNothingElse(t *testing.T) {
 	}
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if err != nil || len(entries) != 1 {
-		t.Errorf("files beside the lock: %v %v", entries, err)
+		t.Errorf("files in the directory: %v %v, want one", entries, err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
 		t.Errorf("mode %v %v, want 0640", info.Mode(), err)
 	}
 }
 
-func TestWriteThatFailsLeavesTheFile(t *testing.T) {
+func TestWrite_failure(t *testing.T) {
 	f, path := read(t, `{}`)
 	f.Set("s", "a", lock.Entry{"k": "v"})
-	// A folder in the place of the file cannot be renamed over.
+	// A rename cannot replace a directory.
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestWriteThatFailsLeavesTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := f.Write(); err == nil {
-		t.Error("wrote over a folder")
+		t.Error("Write replaced a directory")
 	}
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if err != nil || len(entries) != 1 {
@@ -75,7 +75,7 @@ func TestWriteThatFailsLeavesTheFile(t *testing.T) {
 	}
 }
 
-func TestDiffNamesEveryFieldThatChanges(t *testing.T) {
+func TestDiff(t *testing.T) {
 	f, _ := read(t, `{"s": {"a": {"same": ["x"], "old": "1"}}}`)
 	f.Set("s", "a", lock.Entry{"old": "2", "new": []any{"<y>"}})
 	got, err := f.Diff()
@@ -88,10 +88,10 @@ func TestDiffNamesEveryFieldThatChanges(t *testing.T) {
 	}
 }
 
-func TestDiffSeesLayout(t *testing.T) {
+func TestDiff_layout(t *testing.T) {
 	f, _ := read(t, `{"s": {"a": {"k": "v"}}}`)
 	got, err := f.Diff()
-	if err != nil || len(got) != 1 || got[0] != "~ layout only: order of the keys or white space" {
+	if err != nil || len(got) != 1 || got[0] != "~ layout only: order of keys or white space" {
 		t.Errorf("got %q, %v", got, err)
 	}
 	if err := f.Write(); err != nil {
@@ -102,11 +102,11 @@ func TestDiffSeesLayout(t *testing.T) {
 	}
 }
 
-func TestEntryIsACopy(t *testing.T) {
+func TestEntry_copy(t *testing.T) {
 	f, _ := read(t, `{"s": {"a": {"k": "v"}}}`)
 	e, _ := f.Entry("s", "a")
 	e["k"] = "changed"
 	if again, _ := f.Entry("s", "a"); again["k"] != "v" {
-		t.Errorf("the lock has %q", again["k"])
+		t.Errorf("the lock file has %q", again["k"])
 	}
 }

@@ -1,41 +1,37 @@
-// Package pip downloads a wheel with this machine's pip, for any platform.
+// Package pip downloads wheels for any platform with this machine's pip.
 //
-// It must never install anything: a wheel's code does not run.
+// It must not install a wheel: no code of a wheel runs.
 package pip
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
+	"krabby.dev/krabby/tools/layer/wheel"
 	"krabby.dev/krabby/tools/pin/client"
+	"krabby.dev/krabby/tools/pin/lock"
 )
 
-// Request says which wheel.
+// Request describes one wheel to download.
 type Request struct {
 	Project   string
 	Version   string // The newest if empty.
-	Python    string // "3.11"
+	Python    string // Such as "3.11".
 	Platforms []string
 }
 
-// Wheel is what the index answered.
+// Wheel is a downloaded wheel.
 type Wheel struct {
 	Filename string
-	SHA256   string
+	SHA256   string // In hex.
 	Version  string
 }
 
-// Download brings the one wheel that serves a request into dir, which must be
-// empty. Its arguments are those of third_party/python/extensions.bzl, so that
-// what can be pinned can be fetched.
+// Download downloads the wheel of a request into the empty directory dir. The arguments of pip are those of
+// third_party/python/extensions.bzl, so a build can fetch every wheel that Download finds.
 func Download(ctx context.Context, dir string, r Request) (Wheel, error) {
 	requirement := r.Project
 	if r.Version != "" {
@@ -49,27 +45,30 @@ func Download(ctx context.Context, dir string, r Request) (Wheel, error) {
 		return Wheel{}, err
 	}
 	if len(wheels) != 1 {
-		return Wheel{}, fmt.Errorf("pip download %s: %d wheels came, wanted 1", requirement, len(wheels))
+		return Wheel{}, fmt.Errorf("pip download %s: found %d wheels, expected 1", requirement, len(wheels))
 	}
-	w := Wheel{Filename: filepath.Base(wheels[0])}
-	if w.Version, err = version(w.Filename, r.Project); err != nil {
+	name := filepath.Base(wheels[0])
+	parsed, err := wheel.ParseFilename(name)
+	if err != nil {
 		return Wheel{}, err
 	}
-	w.SHA256, err = Sum(wheels[0])
-	return w, err
+	if wheel.Normalize(parsed.Project) != wheel.Normalize(r.Project) {
+		return Wheel{}, fmt.Errorf("pip download %s: found %s, expected a wheel of %s", requirement, name, r.Project)
+	}
+	sum, err := lock.SHA256(wheels[0])
+	return Wheel{Filename: name, SHA256: sum, Version: parsed.Version}, err
 }
 
-// Resolution says which requirements are to be met together.
+// Resolution describes requirements to be met together.
 type Resolution struct {
 	Requirements []string
-	Constraints  []string // PROJECT==VERSION: which version, if any.
-	Python       string
+	Constraints  []string // Versions to use, as PROJECT==VERSION.
+	Python       string   // Such as "3.11".
 	Platforms    []string
 }
 
-// Resolve brings wheels that meet the requirements into dir, which must be
-// empty, and returns their paths. pip evaluates markers for the Python and the
-// machine that it runs on, so what comes can be too much and too little.
+// Resolve downloads wheels that meet the requirements into the empty directory dir and returns their paths. pip evaluates markers
+// for the Python and the machine that it runs on, so wheels can be missing or superfluous for another one.
 func Resolve(ctx context.Context, dir string, r Resolution) ([]string, error) {
 	arguments := append([]string{"--"}, r.Requirements...)
 	if len(r.Constraints) > 0 {
@@ -86,11 +85,11 @@ func Resolve(ctx context.Context, dir string, r Resolution) ([]string, error) {
 }
 
 func download(ctx context.Context, dir, python string, platforms, arguments []string) error {
-	if err := client.Require("python3", "wheels are fetched with 'python3 -m pip': install python3 and python3-pip"); err != nil {
+	if err := client.Require("python3", "install python3 and python3-pip, which download the wheels"); err != nil {
 		return err
 	}
 	if _, err := client.Run(ctx, client.Command{Name: "python3", Args: []string{"-m", "pip", "--version"}}); err != nil {
-		return fmt.Errorf("python3 has no pip (%w): install python3-pip, or run 'python3 -m ensurepip'", err)
+		return fmt.Errorf("python3 has no pip: %w: install python3-pip, or run 'python3 -m ensurepip'", err)
 	}
 	args := []string{
 		"-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-cache-dir",
@@ -102,34 +101,4 @@ func download(ctx context.Context, dir, python string, platforms, arguments []st
 	}
 	_, err := client.Run(ctx, client.Command{Name: "python3", Args: append(args, arguments...)})
 	return err
-}
-
-// version reads {project}-{version}[-{build}]-{python}-{abi}-{platform}.whl.
-func version(filename, project string) (string, error) {
-	parts := strings.Split(strings.TrimSuffix(filename, ".whl"), "-")
-	if len(parts) != 5 && len(parts) != 6 {
-		return "", fmt.Errorf("%s is not the name of a wheel", filename)
-	}
-	if normal(parts[0]) != normal(project) {
-		return "", fmt.Errorf("%s is not a wheel of %s", filename, project)
-	}
-	return parts[1], nil
-}
-
-var separators = regexp.MustCompile(`[-_.]+`)
-
-// normal is a project's name as indexes compare it.
-func normal(project string) string {
-	return separators.ReplaceAllString(strings.ToLower(project), "-")
-}
-
-// Sum returns the sha256 of a file, in hex.
-func Sum(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	h := sha256.New()
-	_, err = io.Copy(h, f)
-	return hex.EncodeToString(h.Sum(nil)), errors.Join(err, f.Close())
 }

@@ -1,6 +1,8 @@
-"""Converts every checkpoint in a folder, in one process, and prints what came of each as JSON: exit code and standard error.
+"""Converts every checkpoint in a directory, in one process, and a missing one, "nothing". Prints the results as JSON.
 
-    python3 convert_all.py FOLDER
+    python3 convert_all.py DIRECTORY
+
+The JSON maps the name of each checkpoint to its exit code, its standard error and whether its policy directory exists.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
-"""Writes checkpoints for tests, with the weights of the reference policies: good ones, and each with one fault.
+"""Writes checkpoints for tests, with the weights of the reference policies: valid ones, and some with one fault each.
 
     python3 make_checkpoint.py OUT [--torch]
 
-With --torch the good ones are written by torch.save; else they are zip files of the same structure, written here.
+With --torch, torch.save writes the valid ones. Otherwise this program writes zip files of the same structure.
 """
 
 import collections
@@ -22,7 +22,7 @@ STORAGES = {"float32": "FloatStorage", "float16": "HalfStorage", "int64": "LongS
 
 
 def fake_torch():
-    """Modules with the names that a pickle of torch's refers to, and nothing in them."""
+    """Returns modules torch and torch._utils that only have the names that a pickle of torch refers to."""
     torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
     for name in STORAGES.values():
         setattr(torch, name, type(name, (), {"__module__": "torch"}))
@@ -38,11 +38,15 @@ def fake_torch():
 
 
 class Storage:
+    """A tensor's storage: a flat array."""
+
     def __init__(self, array):
         self.array = array
 
 
 class Pickler(pickle.Pickler):
+    """Pickles arrays as torch pickles tensors. shorten makes the storages of matrices too short."""
+
     def __init__(self, file, torch, utils, shorten):
         super().__init__(file, protocol=2)
         self.torch, self.utils, self.shorten, self.storages = torch, utils, shorten, []
@@ -63,6 +67,7 @@ class Pickler(pickle.Pickler):
 
 
 def save(path, content, torch, utils, shorten=False, compression=zipfile.ZIP_STORED, without=()):
+    """Writes a checkpoint as torch.save does, but for the entries of the zip file in without."""
     with zipfile.ZipFile(path, "w", compression) as archive:
         import io
         buffer = io.BytesIO()
@@ -77,7 +82,7 @@ def save(path, content, torch, utils, shorten=False, compression=zipfile.ZIP_STO
 
 
 class Command:
-    """What a pickle can have that runs when it is loaded."""
+    """Pickles as a call of open, which creates a file when the pickle is loaded."""
 
     def __init__(self, file):
         self.file = file
@@ -87,6 +92,7 @@ class Command:
 
 
 def contents():
+    """Returns the contents of a teacher's and of a student's checkpoint."""
     weights = reference.networks(np.random.default_rng(reference.SEED))
     order = collections.OrderedDict
     training = {"optimizer_state_dict": {"state": {0: {"step": 3, "exp_avg": np.ones(2, np.float32)}}, "param_groups": [{"lr": 1e-3, "betas": (0.9, 0.999)}]},
@@ -123,7 +129,7 @@ def main(out, with_torch):
     save(out / "student.pt", student, torch, utils)
 
     def broken(name, change, **options):
-        """A teacher's checkpoint with one fault. The dictionaries that change touches are copies."""
+        """Writes the teacher's checkpoint after change, which gets a copy of the content."""
         content = {k: v.copy() if isinstance(v, dict) else v for k, v in teacher.items()}
         change(content)
         save(out / f"{name}.pt", content, torch, utils, **options)

@@ -1,41 +1,46 @@
-// Package graphtest writes small ONNX models for tests.
+// Package graphtest encodes small ONNX models for tests.
 //
-// It must be imported by tests only, and never import anything of this module.
+// Only tests may import it, and it must never import anything else of this module.
 package graphtest
 
 import "google.golang.org/protobuf/encoding/protowire"
 
-// Model is a model to write.
+// Model is an ONNX model of one graph.
 type Model struct {
 	Inputs, Outputs []Tensor
 	Nodes           []Node
 	Weights         []Weight
 }
 
-// Tensor is an input or output; it is float32 unless Type says otherwise. A dimension of -1 is left open.
+// Tensor is an input or output of a model.
 type Tensor struct {
-	Name  string
-	Type  uint64 // As TensorProto.DataType numbers them.
+	Name string
+	// Type is the number of a TensorProto.DataType; 0 stands for float32.
+	Type uint64
+	// Shape has the dimensions; -1 is an open dimension.
 	Shape []int64
 }
 
-// Node is an operator of ONNX itself.
+// Node is an operator of the domain ai.onnx.
 type Node struct {
-	Op              string
+	// Op is the operator type.
+	Op string
+	// Inputs and Outputs are names of tensors.
 	Inputs, Outputs []string
-	// Constant is an attribute of that value, Body one that is a graph of its own.
+	// Constant, if set, is an attribute with a tensor.
 	Constant *Weight
-	Body     *Model
+	// Body, if set, is an attribute with a graph.
+	Body *Model
 }
 
-// Weight is a tensor with zeros, here or in the file at External.
+// Weight is a float32 tensor of zeros. External, if set, is the path of the file that has the values.
 type Weight struct {
 	Name     string
 	Shape    []int64
 	External string
 }
 
-// Bytes returns the model as a file.
+// Bytes returns the encoded ONNX file: IR version 8, operator set version 17.
 func (m Model) Bytes() []byte {
 	var b []byte
 	b = number(b, 1, 8)
@@ -73,11 +78,11 @@ func (t Tensor) bytes() []byte {
 		}
 		shape = text(shape, 1, string(dimension))
 	}
-	kind := t.Type
-	if kind == 0 {
-		kind = 1
+	dataType := t.Type
+	if dataType == 0 {
+		dataType = 1 // FLOAT
 	}
-	tensor := text(number(nil, 1, kind), 2, string(shape))
+	tensor := text(number(nil, 1, dataType), 2, string(shape))
 	return text(text(nil, 1, t.Name), 2, string(text(nil, 1, string(tensor))))
 }
 

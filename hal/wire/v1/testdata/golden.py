@@ -1,6 +1,6 @@
-"""Writes golden.json: messages of version 1.0 as a Python program makes them.
+"""Writes golden.json: messages of version 1.0, encoded by a Python program.
 
-Written from the documented format alone, with numpy and json; frames are in hexadecimal. Usage:
+The program implements the documented format with numpy and json only. Frames are in hexadecimal. Usage:
 
     python3 golden.py > golden.json
 """
@@ -10,7 +10,7 @@ import json
 import numpy
 
 
-def described(array):
+def describe(array):
     return {"shape": list(array.shape), "dtype": str(array.dtype)}
 
 
@@ -26,12 +26,12 @@ def main():
         "depth_map": depth,
         "confidence_map": numpy.ones((2, 3), "<f4"),
     }
-    metadata = {name: described(array) for name, array in arrays.items()}
+    metadata = {name: describe(array) for name, array in arrays.items()}
     metadata.update(camera_height=2, camera_width=3, timestamp_ns=1700000000123456789)
     observation = [b"observation", b"1.0", json.dumps(metadata).encode()]
     observation += [array.tobytes() for array in arrays.values()]
     command = {
-        "joint_positions": described(joints),
+        "joint_positions": describe(joints),
         "timestamp_ns": 1700000000123456790,
         "observation_timestamp_ns": 1700000000123456789,
     }

@@ -14,8 +14,8 @@ func parse(t *testing.T, s string) Version {
 	return v
 }
 
-func TestOrder(t *testing.T) {
-	// From old to new, as PEP 440 orders them; between bars the same version.
+func TestCompare(t *testing.T) {
+	// From old to new, as PEP 440 orders them. Bars separate spellings of the same version.
 	ordered := strings.Fields(`
 		0 1.dev0 1.0.dev456 1.0a1 1.0a2.dev456 1.0a12.dev456 1.0a12 1.0b1.dev456 1.0b2 1.0b2.post345.dev456 1.0b2.post345
 		1.0rc1.dev456 1.0rc1|1.0c1|1.0-preview_1 1.0|v1|1.0.0|1.00 1.0+abc.5 1.0+abc.7 1.0+5|1.0+05 1.0+5.1 1.0.post456.dev34
@@ -31,7 +31,7 @@ func TestOrder(t *testing.T) {
 						want = 1
 					}
 					if got != want {
-						t.Errorf("%s against %s: %d, want %d", x, y, got, want)
+						t.Errorf("Compare(%s, %s) = %d, want %d", x, y, got, want)
 					}
 				}
 			}
@@ -39,7 +39,7 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-func TestSpecifier(t *testing.T) {
+func TestContains(t *testing.T) {
 	for _, tc := range []struct {
 		specifier, version string
 		want               bool
@@ -91,7 +91,7 @@ func TestSpecifier(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoVersionOrSpecifierIsSaid(t *testing.T) {
+func TestParse_errors(t *testing.T) {
 	for _, s := range []string{"", "one", "1.x", "1..2", "1.0+", "1.0-beta-x"} {
 		if v, err := Parse(s); err == nil || !strings.Contains(err.Error(), s) {
 			t.Errorf("Parse(%q) = %v, %v", s, v, err)
@@ -99,7 +99,7 @@ func TestWhatIsNoVersionOrSpecifierIsSaid(t *testing.T) {
 	}
 	for _, s := range []string{"1.0", "=1.0", "~=1", ">=1.*", ">1+local", "==1.dev1.*", "==1a1.*", "==1.post1.*", "==1+local.*", ">=", ">=1 <2", "*", ">=1||<0"} {
 		if _, err := ParseSpecifier(s); err == nil {
-			t.Errorf("ParseSpecifier(%q) was accepted", s)
+			t.Errorf("ParseSpecifier accepted %q", s)
 		}
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Specifier is a set of conditions that a version must all satisfy, such as
-// ">=1.2,!=1.3.*". The zero value is satisfied by every version.
+// Specifier is a list of conditions on a version, such as ">=1.2,!=1.3.*". A version must satisfy all of them. Every version
+// satisfies the zero value.
 type Specifier struct {
 	clauses []clause
 	text    string
@@ -17,13 +17,13 @@ type Specifier struct {
 type clause struct {
 	operator string
 	version  Version
-	prefix   bool   // The version ended with ".*".
-	text     string // What "===" compares.
+	prefix   bool   // The version ends with ".*".
+	text     string // The operand of "===".
 }
 
 var clauseForm = regexp.MustCompile(`^(===|~=|==|!=|<=|>=|<|>)\s*([^\s,]+)$`)
 
-// ParseSpecifier reads conditions, separated by commas. "" is no condition.
+// ParseSpecifier parses conditions separated by commas. The empty string has no conditions.
 func ParseSpecifier(s string) (Specifier, error) {
 	spec := Specifier{text: strings.TrimSpace(s)}
 	if spec.text == "" {
@@ -31,7 +31,7 @@ func ParseSpecifier(s string) (Specifier, error) {
 	}
 	for piece := range strings.SplitSeq(spec.text, ",") {
 		if piece = strings.TrimSpace(piece); piece == "" {
-			continue // A comma at the end, as some projects write.
+			continue // Some projects write a comma at the end.
 		}
 		c, err := parseClause(piece)
 		if err != nil {
@@ -45,7 +45,7 @@ func ParseSpecifier(s string) (Specifier, error) {
 func parseClause(s string) (clause, error) {
 	m := clauseForm.FindStringSubmatch(s)
 	if m == nil {
-		return clause{}, fmt.Errorf("%q is not an operator and a version", s)
+		return clause{}, fmt.Errorf("found %q, expected an operator and a version", s)
 	}
 	c := clause{operator: m[1], text: m[2]}
 	if c.operator == "===" {
@@ -64,16 +64,16 @@ func parseClause(s string) (clause, error) {
 	case !equality && c.version.local != nil:
 		return clause{}, fmt.Errorf("%q cannot have a local version", s)
 	case c.operator == "~=" && len(c.version.release) < 2:
-		return clause{}, errors.New("~= needs a version of two numbers or more")
+		return clause{}, errors.New("~= requires a version of two or more numbers")
 	}
 	return c, nil
 }
 
-// String returns the specifier as it was written.
+// String returns the original text of the specifier.
 func (s Specifier) String() string { return s.text }
 
-// Contains tells whether a version satisfies the specifier. Pre-releases do if
-// they are in the range: whether to choose one was decided by whoever pinned it.
+// Contains reports whether a version satisfies the specifier. Pre-releases in the range do: versions are pinned, so a pre-release
+// was chosen on purpose.
 func (s Specifier) Contains(v Version) bool {
 	for _, c := range s.clauses {
 		if !c.contains(v) {
@@ -96,13 +96,13 @@ func (c clause) contains(v Version) bool {
 	case ">=":
 		return v.comparePublic(c.version) >= 0
 	case "<":
-		// "<2" does not mean 2rc1, though it is older.
+		// "<2" excludes 2rc1, although 2rc1 is older.
 		return v.comparePublic(c.version) < 0 && (c.version.isPreRelease() || !v.isPreReleaseOf(c.version))
 	case ">":
-		// Nor ">1" 1.post1 or 1+local, though they are newer.
+		// ">1" excludes 1.post1 and 1+local, although they are newer.
 		return v.comparePublic(c.version) > 0 && (c.version.post != nil || !v.isPostReleaseOf(c.version))
 	}
-	// ~=1.4.5a4 is >=1.4.5a4, ==1.4.*
+	// ~=1.4.5a4 is equivalent to >=1.4.5a4,==1.4.*
 	series := c.version.release[:len(c.version.release)-1]
 	return v.comparePublic(c.version) >= 0 && compareNumbers(v.epoch, c.version.epoch) == 0 && hasPrefix(v.release, series)
 }

@@ -1,10 +1,9 @@
-// Package pep440 orders versions of Python projects and tells whether a version
-// satisfies a specifier, as PEP 440 defines both.
+// Package pep440 orders versions of Python projects and checks them against specifiers, as PEP 440 defines.
 //
-// It must never know where versions come from. It is here because the library
-// that there is, github.com/aquasecurity/go-pep440-version v0.0.1, fails the
-// tests of this package: to it 2rc1 satisfies "<2", 1 does not satisfy "==1.0.*",
-// and ">=1 <2" and ">=1||<0" are specifiers.
+// The library github.com/aquasecurity/go-pep440-version v0.0.1 fails the tests of this package: there 2rc1 satisfies "<2", 1 does
+// not satisfy "==1.0.*", and ">=1 <2" and ">=1||<0" are valid specifiers.
+//
+// It must not import another package of this repository.
 package pep440
 
 import (
@@ -14,11 +13,12 @@ import (
 	"strings"
 )
 
-// Version is a version in its parts. The zero value is version 0.
+// Version is a parsed version. The zero value is version 0. Numbers are strings of digits without leading zeros, so dates as
+// versions do not overflow.
 type Version struct {
-	epoch   string // Numbers are digits without leading zeros: dates as versions overflow no type that way.
+	epoch   string
 	release []string
-	pre     *part // "a", "b" or "rc".
+	pre     *part // With the letter "a", "b" or "rc".
 	post    *part
 	dev     *part
 	local   []string
@@ -34,11 +34,11 @@ var versionForm = regexp.MustCompile(`^v?(?:([0-9]+)!)?([0-9]+(?:\.[0-9]+)*)` +
 	`(?:[-_.]?(dev)[-_.]?([0-9]*))?` +
 	`(?:\+([a-z0-9]+(?:[-_.][a-z0-9]+)*))?$`)
 
-// Parse reads a version in any of the spellings that PEP 440 lets pass.
+// Parse parses a version in any spelling that PEP 440 allows.
 func Parse(s string) (Version, error) {
 	m := versionForm.FindStringSubmatch(strings.ToLower(strings.TrimSpace(s)))
 	if m == nil {
-		return Version{}, fmt.Errorf("%q is not a version as PEP 440 has them", s)
+		return Version{}, fmt.Errorf("%q is not a version of PEP 440", s)
 	}
 	v := Version{epoch: number(m[1]), text: strings.TrimSpace(s)}
 	for n := range strings.SplitSeq(m[2], ".") {
@@ -60,15 +60,15 @@ func Parse(s string) (Version, error) {
 	return v, nil
 }
 
-// String returns the version as it was written.
+// String returns the original text of the version.
 func (v Version) String() string { return v.text }
 
-// Compare orders versions: negative if v is older than w.
+// Compare returns a negative number if v is older than w, 0 if both are equal, and a positive number if v is newer.
 func (v Version) Compare(w Version) int {
 	return cmp.Or(v.comparePublic(w), compareLocal(v.local, w.local))
 }
 
-// comparePublic leaves local versions out.
+// comparePublic ignores local versions.
 func (v Version) comparePublic(w Version) int {
 	return cmp.Or(
 		compareNumbers(v.epoch, w.epoch),
@@ -79,8 +79,7 @@ func (v Version) comparePublic(w Version) int {
 	)
 }
 
-// The keys give each part that is missing its place in the order. A letter
-// below "a" comes before, one above "rc" after all pre-releases.
+// The keys order versions with missing parts. An empty letter sorts before all pre-releases, "~" after them.
 func (v Version) preKey() part {
 	switch {
 	case v.pre != nil:
@@ -118,7 +117,7 @@ func compareRelease(a, b []string) int {
 	return 0
 }
 
-// at returns a number of a release, which has zeros without end.
+// at returns number i of a release, 0 beyond its end.
 func at(release []string, i int) string {
 	if i < len(release) {
 		return release[i]
@@ -126,7 +125,7 @@ func at(release []string, i int) string {
 	return "0"
 }
 
-// compareLocal puts numbers above words and longer above shorter.
+// compareLocal orders numbers after words and longer versions after their prefixes.
 func compareLocal(a, b []string) int {
 	for i := range min(len(a), len(b)) {
 		numberA, numberB := a[i][0] <= '9' && isNumber(a[i]), b[i][0] <= '9' && isNumber(b[i])
@@ -152,7 +151,7 @@ func isNumber(s string) bool {
 	return strings.Trim(s, "0123456789") == ""
 }
 
-// number brings digits into the one form that can be compared.
+// number removes leading zeros.
 func number(digits string) string {
 	return cmp.Or(strings.TrimLeft(digits, "0"), "0")
 }

@@ -1,6 +1,6 @@
-// Package wheeltest makes wheels for tests, good ones and others.
+// Package wheeltest writes valid and invalid wheels for tests.
 //
-// It must never import the package that reads them.
+// It must not import package wheel, which reads them.
 package wheeltest
 
 import (
@@ -19,13 +19,13 @@ import (
 
 // File is a file of a wheel.
 type File struct {
-	Name string
+	Name string // Path in the wheel.
 	Mode fs.FileMode
 	Body string
 }
 
-// Write makes a good wheel of a name with more fields in its METADATA, such as
-// "Requires-Dist: b", and more files, and returns its path.
+// Write writes a valid wheel with additional fields of METADATA, such as "Requires-Dist: b", and additional files. It returns the
+// path of the wheel.
 func Write(t *testing.T, filename string, fields []string, more ...File) string {
 	t.Helper()
 	parts := strings.Split(filename, "-")
@@ -33,7 +33,7 @@ func Write(t *testing.T, filename string, fields []string, more ...File) string 
 	return Pack(t, filename, append(files, Record(parts[0], parts[1], files)))
 }
 
-// Metadata are the files that every wheel has, but for RECORD.
+// Metadata returns the metadata files of a wheel without RECORD.
 func Metadata(project, version string, fields ...string) []File {
 	info := project + "-" + version + ".dist-info/"
 	return []File{
@@ -43,7 +43,7 @@ func Metadata(project, version string, fields ...string) []File {
 	}
 }
 
-// Record is the RECORD of files.
+// Record returns the RECORD of files.
 func Record(project, version string, files []File) File {
 	name := project + "-" + version + ".dist-info/RECORD"
 	var b strings.Builder
@@ -57,7 +57,7 @@ func Record(project, version string, files []File) File {
 	return File{name, 0o644, b.String() + name + ",,\n"}
 }
 
-// Pack writes a wheel as it is given, faults and all.
+// Pack writes a wheel of exactly the given files, valid or not, and returns its path.
 func Pack(t *testing.T, filename string, files []File) string {
 	t.Helper()
 	var b bytes.Buffer

@@ -1,0 +1,121 @@
+// Command policy-inspect verifies a policy directory, as programs do before they run the policy, and prints its contents. It
+// runs no model. Exit codes: 0 if the policy is valid, 1 if it is not, 2 for an invalid command line.
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"krabby.dev/krabby/compute/policy"
+	"krabby.dev/krabby/compute/policy/graph"
+	"krabby.dev/krabby/internal/cli"
+)
+
+func main() { program().Main() }
+
+// flags is the command line.
+type flags struct {
+	Dir  string `arg:"" help:"Policy directory, with its manifest.json."`
+	JSON bool   `name:"json" help:"Print JSON: the manifest, in the newest schema, and the metadata of each model."`
+}
+
+func program() cli.Program {
+	return cli.Program{Name: "policy-inspect", Description: "Verifies a policy directory and prints its contents.", Flags: &flags{}}
+}
+
+// Run verifies the policy and prints it.
+func (f *flags) Run(console *cli.Console) error {
+	p, err := policy.Load(cli.Locate(f.Dir))
+	if err != nil {
+		return err
+	}
+	write := writeText
+	if f.JSON {
+		write = writeJSON
+	}
+	if err := write(console.Out, p); err != nil {
+		return fmt.Errorf("writing: %w", err)
+	}
+	return nil
+}
+
+// writeJSON writes the manifest, in the form of the newest schema, and the metadata of each model by the name of its graph.
+func writeJSON(w io.Writer, p *policy.Policy) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(struct {
+		Manifest policy.Manifest            `json:"manifest"`
+		Models   map[string]*graph.Metadata `json:"models"`
+	}{p.Manifest, p.Metadata})
+}
+
+// writeText writes tables of the manifest, of the joints and of each graph.
+func writeText(w io.Writer, p *policy.Policy) error {
+	for _, write := range []func(io.Writer, *policy.Policy){writeManifest, writeJoints, writeGraphs} {
+		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+		write(t, p)
+		if err := t.Flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeManifest(w io.Writer, p *policy.Policy) {
+	row := func(name, format string, args ...any) { fmt.Fprintf(w, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
+	row("policy", "%s (schema version %d)", p.Name, p.SchemaVersion)
+	row("robot", "%s, %d of %d joints", p.Robot.Name, len(p.JointOrder), len(p.Robot.Joints))
+	row("observation", "%s version %d, %d values", p.Observation.Kind, p.Observation.Version, p.Observation.Size)
+	row("rate", "%v Hz", p.ControlRateHz)
+	clip := "not clipped"
+	if p.ActionClip > 0 {
+		clip = fmt.Sprintf("clipped to ±%v", p.ActionClip)
+	}
+	row("action", "default pose + %v rad * action, %s", p.ActionScale, clip)
+	row("source", "%s", strings.Join(strings.Fields(strings.Join([]string{p.Provenance.Source, p.Provenance.Path, p.Provenance.License}, " ")), " "))
+	for _, name := range slices.Sorted(maps.Keys(p.Files)) {
+		row("file", "%s sha256 %s", name, p.Files[name])
+	}
+}
+
+func writeJoints(w io.Writer, p *policy.Policy) {
+	fmt.Fprintf(w, "\njoint\trobot index\tdefault (rad)\n")
+	for i, joint := range p.JointMap() {
+		fmt.Fprintf(w, "%s\t%d\t%v\n", p.JointOrder[i], joint, p.DefaultPoseRad[i])
+	}
+	for i, joint := range p.Robot.Joints {
+		if positionRad, held := p.HeldJointsRad[joint.Name]; held {
+			fmt.Fprintf(w, "%s\t%d\theld at %v\n", joint.Name, i, positionRad)
+		}
+	}
+}
+
+func writeGraphs(w io.Writer, p *policy.Policy) {
+	for _, name := range slices.Sorted(maps.Keys(p.Graphs)) {
+		g, m := p.Graphs[name], p.Metadata[name]
+		fmt.Fprintf(w, "\ngraph %s\t%s, %d parameters, %s, ai.onnx %d\n", name, g.File, m.Parameters, interval(g), m.Opsets["ai.onnx"])
+		for _, input := range g.Inputs {
+			fmt.Fprintf(w, "  input\t%s %v\n", input.Name, input.Shape)
+		}
+		for _, output := range g.Outputs {
+			fmt.Fprintf(w, "  output\t%s %v\n", output.Name, output.Shape)
+		}
+		for _, s := range g.States {
+			fmt.Fprintf(w, "  state\t%s -> %s\n", s.Output, s.Input)
+		}
+		fmt.Fprintf(w, "  operators\t%s\n", m.OperatorCounts())
+	}
+}
+
+// interval describes how often a graph runs.
+func interval(g policy.Graph) string {
+	if g.EverySteps > 1 {
+		return fmt.Sprintf("every %d steps", g.EverySteps)
+	}
+	return "every step"
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"krabby.dev/krabby/compute/doctor"
+	"krabby.dev/krabby/compute/policy"
+	"krabby.dev/krabby/compute/policy/policytest"
+	"krabby.dev/krabby/compute/rollout/npz"
+	"krabby.dev/krabby/internal/cli"
+	"krabby.dev/krabby/internal/testfile"
+)
+
+// realFlags name what the walk needs; the environment does too, but may name runfiles.
+func realFlags(t *testing.T) []string {
+	t.Helper()
+	return []string{
+		"--policy=" + policytest.Policy(t),
+		"--onnxruntime=" + policytest.Library(t),
+		"--mujoco=" + testfile.Find(t, "KRABBY_MUJOCO"),
+		"--model=" + testfile.Find(t, "KRABBY_GO1_MODEL"),
+	}
+}
+
+// walkWith runs the program and checks its exit code and that standard error has a line only where it fails.
+func walkWith(t *testing.T, code int, args ...string) (stdout, stderr string) {
+	t.Helper()
+	var out, err bytes.Buffer
+	if got := program().Run(t.Context(), args, &out, &err); got != code {
+		t.Errorf("walk %q: exit code %d, want %d; stderr: %s", args, got, code, &err)
+	}
+	if line := err.String(); code == cli.ExitOK && line != "" || code != cli.ExitOK && (strings.Count(line, "\n") != 1 || !strings.HasPrefix(line, "walk: ")) {
+		t.Errorf("walk %q: stderr = %q, want one line of walk: where it fails", args, line)
+	}
+	return out.String(), err.String()
+}
+
+func TestWalk_reportPlotAndRecording(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "walk.svg")
+	recording := filepath.Join(t.TempDir(), "walk.npz")
+	stdout, _ := walkWith(t, cli.ExitOK, append(realFlags(t), "--duration=4s", "--terrain=slope:5", "--seed=3", "--plot="+file, "--record="+recording)...)
+	var r struct {
+		Policy, Robot, Terrain string
+		Seed                   int
+		Command                []float64
+		SimulatedS             float64               `json:"simulated_s"`
+		MeanVxMps              float64               `json:"mean_vx_mps"`
+		PolicyLoop             struct{ Actions int } `json:"policy_loop"`
+		Server                 struct{ Applied int }
+	}
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
+		t.Fatalf("report %s: %v", stdout, err)
+	}
+	if r.Policy != "go1_joystick" || r.Robot != "go1" || r.Terrain != "slope:5" || r.Seed != 3 || !slices.Equal(r.Command, []float64{1, 0, 0}) {
+		t.Errorf("report = %+v, want what was asked for", r)
+	}
+	if r.SimulatedS != 4 || r.MeanVxMps < 0.85 || r.PolicyLoop.Actions != 200 || r.Server.Applied < 199 {
+		t.Errorf("report = %+v, want a walk of 4 s, 200 actions", r)
+	}
+	if svg, err := os.ReadFile(file); err != nil || !bytes.Contains(svg, []byte("<svg")) {
+		t.Errorf("plot: %v, %.40q", err, svg)
+	}
+	recorded, err := npz.Read(recording)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := policy.Load(policytest.Policy(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What was recorded of a walk is correct, and each step of it was looked at.
+	examined, err := doctor.Examine(p, recorded, doctor.Options{Noise: -1})
+	if err != nil || examined.Verdict != doctor.Correct || examined.Steps != 200 || len(examined.Elements) != 48 || len(examined.Stationary) > 0 {
+		t.Errorf("recording: %v, %+v; want 200 correct steps of 48 values", err, examined)
+	}
+	for _, at := range []int{22, 23} { // And it moved enough to show what is wrong.
+		for step := range recorded.Steps() {
+			recorded.Observation.Row(step)[at] *= -1
+		}
+	}
+	if examined, err = doctor.Examine(p, recorded, doctor.Options{Noise: -1}); err != nil || len(examined.Findings) != 1 || examined.Findings[0].Kind != doctor.SignFlipped || examined.Findings[0].Ambiguous {
+		t.Errorf("recording with two signs flipped: %v, %+v", err, examined.Findings)
+	}
+}
+
+func TestWalk_notAsCommanded(t *testing.T) {
+	stdout, stderr := walkWith(t, cli.ExitFailed, append(realFlags(t), "--push=0,700")...)
+	if !strings.Contains(stderr, "tilt: ") || !strings.Contains(stdout, `"max_tilt_rad"`) {
+		t.Errorf("stderr = %q, report = %q, want a complaint, and the report all the same", stderr, stdout)
+	}
+}
+
+func TestFlags_invalid(t *testing.T) {
+	real := realFlags(t)
+	for name, test := range map[string]struct {
+		args []string
+		want string
+	}{
+		"unknown flag":     {append(real, "--sideways"), "unknown flag --sideways"},
+		"a command beyond": {append(real, "--command=9,0,0"), "--command"},
+		"no command":       {append(real, "--command=1"), "expected three numbers VX,VY,YAW"},
+		"terrain":          {append(real, "--terrain=hills"), "expected flat, steps:RISE"},
+		"push":             {append(real, "--push=1"), "expected two forces FX,FY"},
+		"push, no number":  {append(real, "--push=1,NaN"), "expected two forces FX,FY"},
+		"duration":         {append(real, "--duration=0s"), "--duration: found 0s"},
+		"rate":             {append(real, "--hal-rate=10"), "--hal-rate: found 10"},
+		"record":           {append(real, "--record=/nope/walk.npz"), "/nope/walk.npz: no such file or directory"},
+		"policy":           {append(real, "--policy=/nope"), "/nope/manifest.json: no such file or directory"},
+		"onnxruntime":      {append(real, "--onnxruntime=/nope"), "/nope: no such file or directory"},
+		"mujoco":           {append(real, "--mujoco=/nope"), "mujoco: MuJoCo library: stat /nope: no such file or directory"},
+		"model":            {append(real, "--model=/nope.xml"), "/nope.xml"},
+		"no model":         {append(real, "--model="), "--model: missing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if stdout, stderr := walkWith(t, cli.ExitUsage, test.args...); !strings.Contains(stderr, test.want) || stdout != "" {
+				t.Errorf("stderr = %q, stdout = %q, want %q in the first and nothing in the second", stderr, stdout, test.want)
+			}
+		})
+	}
+}
+
+func TestWalk_plotNotWritable(t *testing.T) {
+	if _, stderr := walkWith(t, cli.ExitFailed, append(realFlags(t), "--duration=1s", "--plot=/nope/walk.svg")...); !strings.Contains(stderr, "writing the plot") {
+		t.Errorf("stderr = %q, want it to say what could not be written", stderr)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	if stdout, _ := walkWith(t, cli.ExitOK, "--help"); !strings.Contains(stdout, "--terrain") {
+		t.Errorf("help = %q", stdout)
+	}
+}

@@ -1,0 +1,185 @@
+package doctor
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+const (
+	// maxFindings is the largest number of rounds.
+	maxFindings = 6
+	// explainedResidual is how much of the squared residual, and of the variance, a correction may leave.
+	explainedResidual = 0.25
+	// sameResidual is the ratio of mean squares up to which two residuals count as the same.
+	sameResidual = 1.1
+)
+
+// search explains the differences between the recorded and the rebuilt values. It returns the findings, at most one a round,
+// and the rebuilt values with the corrections of all of them.
+func (c *comparison) search(rebuilt columns) ([]Finding, columns, error) {
+	findings := []Finding{}
+	if finding := c.wrongRate(); finding != nil {
+		findings = append(findings, *finding)
+	}
+	for range maxFindings {
+		finding, corrected, err := c.round(rebuilt)
+		if err != nil {
+			return nil, nil, err
+		}
+		if finding == nil {
+			break
+		}
+		findings, rebuilt = append(findings, *finding), corrected
+	}
+	return findings, rebuilt, nil
+}
+
+// round finds the correction that explains most of the difference, and applies it. Without one the finding is nil.
+func (c *comparison) round(rebuilt columns) (*Finding, columns, error) {
+	e := c.newEvidence(rebuilt)
+	if !slices.ContainsFunc(e.before, func(s score) bool { return !s.exact }) {
+		return nil, nil, nil
+	}
+	for _, list := range hypotheses() {
+		var trials []*trial
+		for _, h := range list {
+			corrections, err := h.corrections(e)
+			if err != nil {
+				return nil, nil, err
+			}
+			for _, x := range corrections {
+				if t := e.try(x); t != nil {
+					trials = append(trials, t)
+				}
+			}
+		}
+		if len(trials) > 0 {
+			fitting := rank(trials)
+			return e.finding(fitting), e.apply(fitting[0]), nil
+		}
+	}
+	return nil, nil, nil
+}
+
+// trial is a correction and what it leaves of each group.
+type trial struct {
+	correction
+	changes   changes
+	explained []bool // By group.
+	scores    []score
+	gain      float64 // How much less is unexplained, over all groups.
+}
+
+// try tests a correction. It returns nil if the correction does not explain half of the groups that it changes and that need
+// an explanation, or if it makes a group worse.
+func (e *evidence) try(x correction) *trial {
+	t := &trial{correction: x, changes: x.change(), explained: make([]bool, len(e.groups)), scores: slices.Clone(e.before)}
+	corrected := e.rebuilt.with(t.changes)
+	needed, explained := 0, 0
+	for i, g := range e.groups {
+		if !t.changes.touch(g) {
+			continue
+		}
+		before, after := e.before[i], e.score(corrected, g)
+		t.scores[i] = after
+		t.gain += before.unexplained - after.unexplained
+		if before.exact && !after.exact || !before.exact && after.meanSquare > before.meanSquare*sameResidual {
+			return nil
+		}
+		if !e.needsExplanation(i) {
+			continue
+		}
+		needed++
+		left := after.meanSquare
+		if x.complexity >= parameterPerElement { // One bad element must not hide among good ones.
+			left = after.worst
+		}
+		if after.exact || left <= explainedResidual && after.meanSquare <= explainedResidual*before.meanSquare {
+			explained++
+			t.explained[i] = true
+		}
+	}
+	if explained == 0 || 2*explained < needed {
+		return nil
+	}
+	return t
+}
+
+// touch reports whether x changes an element of g.
+func (x changes) touch(g group) bool {
+	return slices.ContainsFunc(g.elements, func(element int) bool { return x[element] != nil })
+}
+
+// needsExplanation reports whether a group differs. While one quantity differs by more than noise, quantities that differ by
+// noise need no explanation.
+func (e *evidence) needsExplanation(i int) bool {
+	urgent := false
+	for j, g := range e.groups {
+		urgent = urgent || !g.isHistory() && !e.before[j].agrees
+	}
+	return !e.before[i].exact && !(urgent && e.before[i].agrees && !e.groups[i].isHistory())
+}
+
+// rank returns the trials that are as good as the one with the largest gain, the simplest first.
+func rank(trials []*trial) []*trial {
+	best := slices.MaxFunc(trials, func(a, b *trial) int { return cmp.Compare(a.gain, b.gain) })
+	simplest := slices.Clone(trials)
+	slices.SortStableFunc(simplest, func(a, b *trial) int { return cmp.Compare(a.complexity, b.complexity) })
+	var fitting []*trial
+	for _, t := range simplest {
+		same := func(other *trial) bool { return other.kind == t.kind && other.variant == t.variant }
+		if t.asGoodAs(best) && !slices.ContainsFunc(fitting, same) {
+			fitting = append(fitting, t)
+		}
+	}
+	return fitting
+}
+
+// asGoodAs reports whether t leaves no more of any group than other does, apart from chance.
+func (t *trial) asGoodAs(other *trial) bool {
+	for i, s := range t.scores {
+		if !s.exact && s.meanSquare > sameResidual*other.scores[i].meanSquare {
+			return false
+		}
+	}
+	return true
+}
+
+// finding returns the finding that the first of the fitting trials explains, and the others as well.
+func (e *evidence) finding(fitting []*trial) *Finding {
+	f := &Finding{Explanation: e.explanation(fitting[0]), Ambiguous: len(fitting) > 1}
+	for _, t := range fitting[1:] {
+		f.Alternatives = append(f.Alternatives, e.explanation(t))
+	}
+	return f
+}
+
+func (e *evidence) explanation(t *trial) Explanation {
+	x := Explanation{Kind: t.kind, Quantities: []string{}, Summary: t.summary, Fix: t.fix}
+	n, before, after := 0.0, 0.0, 0.0
+	for i, g := range e.groups {
+		if t.explained[i] {
+			x.Quantities = append(x.Quantities, g.name)
+			n, before, after = n+1, before+e.before[i].meanSquare, after+t.scores[i].meanSquare
+		}
+	}
+	x.ResidualBefore, x.ResidualAfter = math.Sqrt(before/n), math.Sqrt(after/n)
+	return x
+}
+
+// apply returns the rebuilt values with the correction. The history follows from the current step, unless the correction
+// changes it or the history as it is fits better: not every mistake gets into the history.
+func (e *evidence) apply(t *trial) columns {
+	corrected := e.rebuilt.with(t.changes)
+	for i, g := range e.groups {
+		if !g.isHistory() || t.changes.touch(g) {
+			continue
+		}
+		followed := corrected.with(e.historyOf(corrected, t.shifted, func(steps int) int { return steps }))
+		if e.score(followed, g).meanSquare <= e.before[i].meanSquare {
+			return followed
+		}
+	}
+	return corrected
+}

