@@ -49,7 +49,7 @@ type Stats struct {
 	Observations uint64 `json:"observations"`
 	// Skipped counts published observations that newer ones replaced before they were read.
 	Skipped uint64 `json:"skipped"`
-	// Rejected counts rejected observations by reason: a wire.RejectReason, frames, oversize, invalid, old, clock or transport.
+	// Rejected counts rejected observations by reason: a wire.RejectReason, multipart, oversize, invalid, old, clock or transport.
 	Rejected map[string]uint64 `json:"rejected"`
 	// Connections counts the TCP connections to the server.
 	Connections bus.Connections `json:"connections"`
@@ -196,7 +196,7 @@ func (c *Client) Release(o *message.Observation) {
 func (c *Client) receiveFailed(err error) error {
 	reason := "transport"
 	if errors.Is(err, bus.ErrParts) {
-		reason = "frames"
+		reason = "multipart"
 	}
 	return c.reject(reason, err)
 }

@@ -133,7 +133,7 @@ func TestPoll_rejects(t *testing.T) {
 		{"other robot", "invalid", func() { l.observe(t, 1, 11, func(o *message.Observation) { o.Resize(18, 6) }) }, isFieldError},
 		{"repeated", "old", func() { l.observe(t, 1, 10, nil) }, func(err error) bool { return errors.Is(err, ErrOutdated) }},
 		{"earlier", "old", func() { l.observe(t, 1, 9, nil) }, func(err error) bool { return errors.Is(err, ErrOutdated) }},
-		{"multipart message", "frames", func() { l.recvErr = bus.ErrParts }, func(err error) bool { return errors.Is(err, bus.ErrParts) }},
+		{"multipart message", "multipart", func() { l.recvErr = bus.ErrParts }, func(err error) bool { return errors.Is(err, bus.ErrParts) }},
 		{"transport error", "transport", func() { l.recvErr = errors.New("broken") }, func(err error) bool { return errors.Is(err, l.recvErr) }},
 	}
 	want := map[string]uint64{}
