@@ -1,4 +1,4 @@
-// Command gameloop runs a policy against a synthetic robot and checks the result. Flags, report and exit codes are those of locomotion;
+// Command gameloop runs a policy against a simulated robot and checks the result. Flags, report and exit codes are those of locomotion;
 // a failed check is one line on standard error and exit code 1.
 package main
 
@@ -11,5 +11,5 @@ import (
 func main() { program().Main() }
 
 func program() cli.Program {
-	return robotrun.Program("gameloop", "Runs a policy against a synthetic robot and checks the result.", gameloop.Check)
+	return robotrun.Program("gameloop", "Runs a policy against a simulated robot and checks the result.", gameloop.Check)
 }
