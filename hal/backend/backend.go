@@ -9,11 +9,12 @@
 //	Activate    inactive          active            inactive: Deactivate has been called
 //	Read        inactive, active  unchanged         unchanged: the server publishes nothing, commands expire, the gate damps
 //	Write       active            unchanged         unchanged: the server retries at the next step
-//	Deactivate  active            inactive          finalized: Close has been called
+//	Deactivate  inactive, active  inactive          finalized: Close has been called
 //	Close       all               finalized         finalized
 //
 // A call in another state returns a [*StateError] and does not reach the backend. A panic in a backend is an error of the call.
-// In the states inactive and finalized the robot is safe: its joints are damped, or they have no power.
+// In the states inactive and finalized the robot is safe: its joints are damped, or they have no power. Before the first activation, a
+// simulated robot may hold its start pose instead.
 //
 // The package must not import servers, clients, transport or concrete backends.
 package backend
@@ -30,7 +31,8 @@ import (
 // Backend is one robot: hardware, a simulation or synthetic data. One goroutine at a time calls its methods, in the order of
 // the life cycle; only Health may be called at any time from any goroutine.
 type Backend interface {
-	// Configure acquires files, devices and memory. It must not move a joint or give it power. After an error, Close follows.
+	// Configure acquires files, devices and memory. It must not move a joint or give it power, except that a simulation puts its robot
+	// at the start. After an error, Close follows.
 	Configure(ctx context.Context) error
 	// Activate makes the joints ready to take commands. Until the first Write they are damped, without power, or hold their position.
 	Activate(ctx context.Context) error

@@ -102,7 +102,8 @@ func New(r *robot.Robot, library, model string, period time.Duration, opts ...Op
 	return b, nil
 }
 
-// Configure opens the library and compiles the model. The error names what of the robot is missing in the model.
+// Configure opens the library, compiles the model and puts the robot at its start; see Reset. The error names what of the robot is
+// missing in the model.
 func (b *Backend) Configure(context.Context) error {
 	lib, err := Open(b.library)
 	if err != nil {
