@@ -153,7 +153,7 @@ func TestDump_keys(t *testing.T) {
 		}
 		return k
 	}
-	r := endpointtest.Start(t, bus.Security{Keys: keys("robot"), Peers: []string{keys("tool").Public}})
+	r := endpointtest.Start(t, bus.Security{Keys: keys("robot"), AuthorizedKeys: []string{keys("tool").Public}})
 	text := show(t, "--observations="+r.Observations, "--key="+filepath.Join(dir, "tool"), "--server-key="+filepath.Join(dir, "robot.pub"))
 	if !strings.Contains(text, "FL_hip") {
 		t.Errorf("text = %s", text)

@@ -35,7 +35,7 @@ func newKeys(t *testing.T, dir, name string) bus.Keys {
 
 func TestRequest_stopAndReset(t *testing.T) {
 	dir := t.TempDir()
-	secured := bus.Security{Keys: newKeys(t, dir, "robot"), Peers: []string{newKeys(t, dir, "tool").Public}}
+	secured := bus.Security{Keys: newKeys(t, dir, "robot"), AuthorizedKeys: []string{newKeys(t, dir, "tool").Public}}
 	keys := []string{"--key=" + filepath.Join(dir, "tool"), "--server-key=" + filepath.Join(dir, "robot.pub")}
 	for _, tt := range []struct {
 		name     string
@@ -92,7 +92,7 @@ func TestRequest_resetRejected(t *testing.T) {
 
 func TestSend_keys(t *testing.T) {
 	dir := t.TempDir()
-	r := endpointtest.Start(t, bus.Security{Keys: newKeys(t, dir, "robot"), Peers: []string{newKeys(t, dir, "tool").Public}})
+	r := endpointtest.Start(t, bus.Security{Keys: newKeys(t, dir, "robot"), AuthorizedKeys: []string{newKeys(t, dir, "tool").Public}})
 	args := append(endpoints(r, false), "--pose=default", "--duration=500ms", "--yes")
 	_, stderr, code := try(t, append(args, "--key="+filepath.Join(dir, "tool"), "--server-key="+filepath.Join(dir, "robot.pub"))...)
 	if code != cli.ExitOK || r.Server.Stats().Applied == 0 {

@@ -130,7 +130,7 @@ func TestKeygen(t *testing.T) {
 		t.Fatalf("exit code %d, stdout %q, stderr %q", code, &stdout, &stderr)
 	}
 	endpoints := []string{"--observations=tcp://0.0.0.0:0", "--commands=tcp://0.0.0.0:0", "--control=tcp://0.0.0.0:0", "--key=" + path}
-	checkUsageError(t, endpoints, "--observations", "found 0 public keys of peers, expected at least one")
+	checkUsageError(t, endpoints, "--observations", "found no authorized keys, expected at least one")
 	stdout.Reset()
 	stderr.Reset()
 	args := append(append(realFlags(t), "--duration=100ms", "--authorized-key="+path+".pub"), endpoints...)

@@ -1,4 +1,4 @@
-package bus
+package bus_test
 
 import (
 	"context"
@@ -7,9 +7,11 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"krabby.dev/krabby/hal/bus"
 )
 
-// From the moment at which a frame is there to be published until a reader that waits for it has it.
+// BenchmarkPublishToRead measures the time from Publish until a waiting reader has the frame.
 func BenchmarkPublishToRead(b *testing.B) {
 	for _, bm := range []struct {
 		name     string
@@ -22,7 +24,7 @@ func BenchmarkPublishToRead(b *testing.B) {
 		{"tcp/480x640", "tcp://127.0.0.1:0", 4_303_000},
 	} {
 		b.Run(bm.name, func(b *testing.B) {
-			c, err := NewContext()
+			c, err := bus.NewContext()
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -42,7 +44,7 @@ func BenchmarkPublishToRead(b *testing.B) {
 			ctx, cancel := context.WithCancel(b.Context())
 			go func() {
 				defer close(read)
-				var f Frame
+				var f bus.Frame
 				for s.Receive(ctx, &f) == nil {
 					read <- time.Now()
 				}

@@ -1,4 +1,4 @@
-package bus
+package bus_test
 
 import (
 	"context"
@@ -9,34 +9,10 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"krabby.dev/krabby/hal/bus"
+	"krabby.dev/krabby/hal/bus/bustest"
 )
-
-// patience bounds waits for what must happen; it is not a performance claim.
-const patience = 10 * time.Second
-
-func newContext(t *testing.T) *Context {
-	t.Helper()
-	c, err := NewContext()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return c
-}
-
-func must[T any](t *testing.T) func(T, error) T {
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
 
 // reader is a subscriber or a receiver, whose frames are copied.
 type reader interface {
@@ -45,8 +21,8 @@ type reader interface {
 }
 
 type subscriber struct {
-	*Subscriber
-	frame Frame
+	*bus.Subscriber
+	frame bus.Frame
 }
 
 func (s *subscriber) receive(ctx context.Context) (string, error) {
@@ -59,7 +35,7 @@ func (s *subscriber) tryReceive() (string, error) {
 	return string(s.frame.Bytes()), err
 }
 
-type receiver struct{ *Receiver }
+type receiver struct{ *bus.Receiver }
 
 func (r *receiver) receive(ctx context.Context) (string, error) {
 	frame, err := r.Receive(ctx)
@@ -73,7 +49,7 @@ func (r *receiver) tryReceive() (string, error) {
 
 func receive(t *testing.T, r reader) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), bustest.Patience)
 	defer cancel()
 	frame, err := r.receive(ctx)
 	if err != nil {
@@ -85,28 +61,28 @@ func receive(t *testing.T, r reader) string {
 // direction is a pair of sockets.
 type direction struct {
 	name string
-	dial func(t *testing.T, c *Context, endpoint string) (write func([]byte) error, read reader)
+	dial func(t *testing.T, c *bus.Context, endpoint string) (write func([]byte) error, read reader)
 }
 
 var directions = []direction{
-	{"publisher to subscriber", func(t *testing.T, c *Context, endpoint string) (func([]byte) error, reader) {
-		p := must[*Publisher](t)(c.NewPublisher(endpoint))
-		s := must[*Subscriber](t)(c.NewSubscriber(p.Endpoint()))
+	{"publisher to subscriber", func(t *testing.T, c *bus.Context, endpoint string) (func([]byte) error, reader) {
+		p := bustest.Must[*bus.Publisher](t)(c.NewPublisher(endpoint))
+		s := bustest.Must[*bus.Subscriber](t)(c.NewSubscriber(p.Endpoint()))
 		return p.Publish, &subscriber{Subscriber: s}
 	}},
-	{"sender to receiver", func(t *testing.T, c *Context, endpoint string) (func([]byte) error, reader) {
-		r := must[*Receiver](t)(c.NewReceiver(endpoint))
-		s := must[*Sender](t)(c.NewSender(r.Endpoint()))
+	{"sender to receiver", func(t *testing.T, c *bus.Context, endpoint string) (func([]byte) error, reader) {
+		r := bustest.Must[*bus.Receiver](t)(c.NewReceiver(endpoint))
+		s := bustest.Must[*bus.Sender](t)(c.NewSender(r.Endpoint()))
 		return s.Send, &receiver{r}
 	}},
 }
 
-// each runs test for both directions and both transports. Over TCP it begins once a frame has come through.
+// each runs test for both directions and both transports. Over TCP it begins after the first frame has arrived.
 func each(t *testing.T, test func(t *testing.T, write func([]byte) error, read reader)) {
 	for _, d := range directions {
 		for _, endpoint := range []string{"inproc://a", "tcp://127.0.0.1:0"} {
 			t.Run(d.name+" over "+endpoint[:strings.Index(endpoint, ":")], func(t *testing.T) {
-				write, read := d.dial(t, newContext(t), endpoint)
+				write, read := d.dial(t, bustest.NewContext(t), endpoint)
 				if strings.HasPrefix(endpoint, "tcp") {
 					meet(t, write, read)
 				}
@@ -116,27 +92,27 @@ func each(t *testing.T, test func(t *testing.T, write func([]byte) error, read r
 	}
 }
 
-// meet writes until a frame comes through, and reads the mailbox empty.
+// meet writes until a frame arrives, and reads the mailbox until it is empty.
 func meet(t *testing.T, write func([]byte) error, read reader) {
 	t.Helper()
 	meetWith(t, "hello", write, read)
 }
 
-// meetWith is meet with a frame that is not the last one that was read: two equal ones in a row are one.
+// meetWith is meet with a frame that differs from the last one that was read: two equal ones in a row count as one.
 func meetWith(t *testing.T, frame string, write func([]byte) error, read reader) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		if err := write([]byte(frame)); err != nil && !errors.Is(err, ErrNoPeer) {
+	for deadline := time.Now().Add(bustest.Patience); ; time.Sleep(time.Millisecond) {
+		if err := write([]byte(frame)); err != nil && !errors.Is(err, bus.ErrNoPeer) {
 			t.Fatal(err)
 		}
 		if _, err := read.tryReceive(); err == nil {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("no frame comes through")
+			t.Fatal("no frame arrives")
 		}
 	}
-	time.Sleep(50 * time.Millisecond) // What is on its way arrives.
+	time.Sleep(50 * time.Millisecond) // For frames that are on their way.
 	for {
 		if _, err := read.tryReceive(); err != nil {
 			return
@@ -144,7 +120,7 @@ func meetWith(t *testing.T, frame string, write func([]byte) error, read reader)
 	}
 }
 
-func TestAnIdleReaderFindsOnlyTheNewestFrame(t *testing.T) {
+func TestReceive_idleReader_newestFrame(t *testing.T) {
 	for _, size := range []int{3, 4 << 20} {
 		each(t, func(t *testing.T, write func([]byte) error, read reader) {
 			frame := make([]byte, size)
@@ -158,7 +134,7 @@ func TestAnIdleReaderFindsOnlyTheNewestFrame(t *testing.T) {
 			if got := receive(t, read); got[:3] != "100" || len(got) != size {
 				t.Errorf("after 1..100 the reader finds %q of %d bytes, want 100 of %d", got[:3], len(got), size)
 			}
-			if frame, err := read.tryReceive(); !errors.Is(err, ErrEmpty) {
+			if frame, err := read.tryReceive(); !errors.Is(err, bus.ErrEmpty) {
 				t.Errorf("after the newest frame the reader finds %q, %v, want ErrEmpty", frame, err)
 			}
 			if err := write([]byte("101")); err != nil {
@@ -171,11 +147,11 @@ func TestAnIdleReaderFindsOnlyTheNewestFrame(t *testing.T) {
 	}
 }
 
-func TestEverySubscriberGetsTheFirstFrameAfterItCame(t *testing.T) {
-	c := newContext(t)
-	p := must[*Publisher](t)(c.NewPublisher("inproc://a"))
+func TestPublish_newSubscriber_firstFrameReceived(t *testing.T) {
+	c := bustest.NewContext(t)
+	p := bustest.Must[*bus.Publisher](t)(c.NewPublisher("inproc://a"))
 	for i := range 3 {
-		s := must[*Subscriber](t)(c.NewSubscriber("inproc://a"))
+		s := bustest.Must[*bus.Subscriber](t)(c.NewSubscriber("inproc://a"))
 		want := fmt.Sprint("frame ", i)
 		if err := p.Publish([]byte(want)); err != nil {
 			t.Fatal(err)
@@ -186,11 +162,11 @@ func TestEverySubscriberGetsTheFirstFrameAfterItCame(t *testing.T) {
 	}
 }
 
-func TestTheReceiverHasOneMailboxForEachSender(t *testing.T) {
-	c := newContext(t)
-	r := must[*Receiver](t)(c.NewReceiver("inproc://a"))
+func TestReceive_twoSenders_newestOfEach(t *testing.T) {
+	c := bustest.NewContext(t)
+	r := bustest.Must[*bus.Receiver](t)(c.NewReceiver("inproc://a"))
 	for _, name := range []string{"x", "y"} {
-		s := must[*Sender](t)(c.NewSender("inproc://a"))
+		s := bustest.Must[*bus.Sender](t)(c.NewSender("inproc://a"))
 		for i := range 3 {
 			if err := s.Send([]byte(fmt.Sprint(name, i))); err != nil {
 				t.Fatal(err)
@@ -203,10 +179,10 @@ func TestTheReceiverHasOneMailboxForEachSender(t *testing.T) {
 	}
 }
 
-func TestAnEmptyFrameIsAFrame(t *testing.T) {
-	c := newContext(t)
-	r := must[*Receiver](t)(c.NewReceiver("inproc://a"))
-	s := must[*Sender](t)(c.NewSender("inproc://a"))
+func TestSend_emptyFrame_received(t *testing.T) {
+	c := bustest.NewContext(t)
+	r := bustest.Must[*bus.Receiver](t)(c.NewReceiver("inproc://a"))
+	s := bustest.Must[*bus.Sender](t)(c.NewSender("inproc://a"))
 	if err := s.Send(nil); err != nil {
 		t.Fatal(err)
 	}
@@ -215,19 +191,19 @@ func TestAnEmptyFrameIsAFrame(t *testing.T) {
 	}
 }
 
-func TestNothingBlocksWithoutAPeer(t *testing.T) {
-	c := newContext(t)
-	p := must[*Publisher](t)(c.NewPublisher("inproc://a"))
-	r := must[*Receiver](t)(c.NewReceiver("inproc://b"))
+func TestSend_noPeer_doesNotBlock(t *testing.T) {
+	c := bustest.NewContext(t)
+	p := bustest.Must[*bus.Publisher](t)(c.NewPublisher("inproc://a"))
+	r := bustest.Must[*bus.Receiver](t)(c.NewReceiver("inproc://b"))
 	if err := p.Publish([]byte("x")); err != nil {
 		t.Errorf("Publish = %v, want no error", err)
 	}
-	s := must[*Subscriber](t)(c.NewSubscriber("inproc://a"))
-	var f Frame
-	if err := s.TryReceive(&f); !errors.Is(err, ErrEmpty) {
+	s := bustest.Must[*bus.Subscriber](t)(c.NewSubscriber("inproc://a"))
+	var f bus.Frame
+	if err := s.TryReceive(&f); !errors.Is(err, bus.ErrEmpty) {
 		t.Errorf("TryReceive = %v, want ErrEmpty", err)
 	}
-	if _, err := r.TryReceive(); !errors.Is(err, ErrEmpty) {
+	if _, err := r.TryReceive(); !errors.Is(err, bus.ErrEmpty) {
 		t.Errorf("TryReceive = %v, want ErrEmpty", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
@@ -235,24 +211,24 @@ func TestNothingBlocksWithoutAPeer(t *testing.T) {
 	if err := s.Receive(ctx, &f); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Receive = %v, want the context's error", err)
 	}
-	sender := must[*Sender](t)(c.NewSender("tcp://127.0.0.1:9"))
-	if err := sender.Send([]byte("x")); !errors.Is(err, ErrNoPeer) {
+	sender := bustest.Must[*bus.Sender](t)(c.NewSender("tcp://127.0.0.1:9"))
+	if err := sender.Send([]byte("x")); !errors.Is(err, bus.ErrNoPeer) {
 		t.Errorf("Send = %v, want ErrNoPeer", err)
 	}
 }
 
-func TestASocketInUseIsRefused(t *testing.T) {
-	c := newContext(t)
-	r := must[*Receiver](t)(c.NewReceiver("inproc://a"))
+func TestReceive_concurrentCall_busyError(t *testing.T) {
+	c := bustest.NewContext(t)
+	r := bustest.Must[*bus.Receiver](t)(c.NewReceiver("inproc://a"))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() {
 		_, err := r.Receive(ctx)
 		done <- err
 	}()
-	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(bustest.Patience); ; time.Sleep(time.Millisecond) {
 		_, err := r.TryReceive()
-		if errors.Is(err, ErrBusy) {
+		if errors.Is(err, bus.ErrBusy) {
 			break
 		}
 		if time.Now().After(deadline) {
@@ -265,40 +241,40 @@ func TestASocketInUseIsRefused(t *testing.T) {
 	}
 }
 
-func TestCloseIsQuickInAnyState(t *testing.T) {
+func TestClose_anyState_quick(t *testing.T) {
 	const limit = 100 * time.Millisecond
 	tests := []struct {
 		name    string
-		prepare func(t *testing.T, c *Context)
+		prepare func(t *testing.T, c *bus.Context)
 	}{
-		{"no sockets", func(*testing.T, *Context) {}},
-		{"nobody at the other end", func(t *testing.T, c *Context) {
-			must[*Sender](t)(c.NewSender("tcp://127.0.0.1:9"))
-			must[*Subscriber](t)(c.NewSubscriber("tcp://127.0.0.1:9"))
-			must[*Publisher](t)(c.NewPublisher("inproc://c"))
-			must[*Receiver](t)(c.NewReceiver("inproc://d"))
+		{"no sockets", func(*testing.T, *bus.Context) {}},
+		{"no peer", func(t *testing.T, c *bus.Context) {
+			bustest.Must[*bus.Sender](t)(c.NewSender("tcp://127.0.0.1:9"))
+			bustest.Must[*bus.Subscriber](t)(c.NewSubscriber("tcp://127.0.0.1:9"))
+			bustest.Must[*bus.Publisher](t)(c.NewPublisher("inproc://c"))
+			bustest.Must[*bus.Receiver](t)(c.NewReceiver("inproc://d"))
 		}},
-		{"frames that nobody reads", func(t *testing.T, c *Context) {
-			must[*Receiver](t)(c.NewReceiver("inproc://a"))
-			s := must[*Sender](t)(c.NewSender("inproc://a"))
+		{"unread frames", func(t *testing.T, c *bus.Context) {
+			bustest.Must[*bus.Receiver](t)(c.NewReceiver("inproc://a"))
+			s := bustest.Must[*bus.Sender](t)(c.NewSender("inproc://a"))
 			for range 100 {
 				if err := s.Send(make([]byte, 1<<16)); err != nil {
 					t.Fatal(err)
 				}
 			}
 		}},
-		{"frames to an unreachable host", func(t *testing.T, c *Context) {
-			s := must[*Sender](t)(c.NewSender("tcp://127.0.0.1:9"))
+		{"frames to an unreachable host", func(t *testing.T, c *bus.Context) {
+			s := bustest.Must[*bus.Sender](t)(c.NewSender("tcp://127.0.0.1:9"))
 			_ = s.Send(make([]byte, 1<<16))
 		}},
-		{"receives in progress", func(t *testing.T, c *Context) {
+		{"receives in progress", func(t *testing.T, c *bus.Context) {
 			var started, ended sync.WaitGroup
 			for i := range 4 {
-				r := must[*Receiver](t)(c.NewReceiver("inproc://" + strconv.Itoa(i)))
+				r := bustest.Must[*bus.Receiver](t)(c.NewReceiver("inproc://" + strconv.Itoa(i)))
 				started.Add(1)
 				ended.Go(func() {
 					started.Done()
-					if _, err := r.Receive(context.Background()); !errors.Is(err, ErrClosed) {
+					if _, err := r.Receive(context.Background()); !errors.Is(err, bus.ErrClosed) {
 						t.Errorf("Receive = %v, want ErrClosed", err)
 					}
 				})
@@ -309,7 +285,7 @@ func TestCloseIsQuickInAnyState(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := newContext(t)
+			c := bustest.NewContext(t)
 			tt.prepare(t, c)
 			start := time.Now()
 			if err := c.Close(); err != nil {
@@ -322,14 +298,14 @@ func TestCloseIsQuickInAnyState(t *testing.T) {
 	}
 }
 
-func TestWhatIsClosedSaysSo(t *testing.T) {
-	c := newContext(t)
-	p := must[*Publisher](t)(c.NewPublisher("inproc://a"))
-	s := must[*Subscriber](t)(c.NewSubscriber("inproc://a"))
+func TestClose_laterCalls_closedError(t *testing.T) {
+	c := bustest.NewContext(t)
+	p := bustest.Must[*bus.Publisher](t)(c.NewPublisher("inproc://a"))
+	s := bustest.Must[*bus.Subscriber](t)(c.NewSubscriber("inproc://a"))
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.TryReceive(new(Frame)); !errors.Is(err, ErrClosed) {
+	if err := s.TryReceive(new(bus.Frame)); !errors.Is(err, bus.ErrClosed) {
 		t.Errorf("TryReceive = %v, want ErrClosed", err)
 	}
 	for range 2 {
@@ -337,29 +313,29 @@ func TestWhatIsClosedSaysSo(t *testing.T) {
 			t.Errorf("Close = %v, want no error", err)
 		}
 	}
-	if err := p.Publish(nil); !errors.Is(err, ErrClosed) {
+	if err := p.Publish(nil); !errors.Is(err, bus.ErrClosed) {
 		t.Errorf("Publish = %v, want ErrClosed", err)
 	}
-	if _, err := c.NewSender("inproc://a"); !errors.Is(err, ErrClosed) {
+	if _, err := c.NewSender("inproc://a"); !errors.Is(err, bus.ErrClosed) {
 		t.Errorf("NewSender = %v, want ErrClosed", err)
 	}
 }
 
-func TestConnectingBeforeBindingIsRefused(t *testing.T) {
-	c := newContext(t)
-	if _, err := c.NewSubscriber("inproc://a"); !errors.Is(err, ErrNotBound) {
+func TestConnect_notBound_error(t *testing.T) {
+	c := bustest.NewContext(t)
+	if _, err := c.NewSubscriber("inproc://a"); !errors.Is(err, bus.ErrNotBound) {
 		t.Errorf("NewSubscriber = %v, want ErrNotBound", err)
 	}
-	if _, err := c.NewSender("inproc://a"); !errors.Is(err, ErrNotBound) {
+	if _, err := c.NewSender("inproc://a"); !errors.Is(err, bus.ErrNotBound) {
 		t.Errorf("NewSender = %v, want ErrNotBound", err)
 	}
 }
 
-func TestAnEndpointCanBeBoundAgainAtOnce(t *testing.T) {
-	c := newContext(t)
+func TestBind_afterClose_atOnce(t *testing.T) {
+	c := bustest.NewContext(t)
 	for i := range 20 {
-		r := must[*Receiver](t)(c.NewReceiver("inproc://a"))
-		s := must[*Sender](t)(c.NewSender("inproc://a"))
+		r := bustest.Must[*bus.Receiver](t)(c.NewReceiver("inproc://a"))
+		s := bustest.Must[*bus.Sender](t)(c.NewSender("inproc://a"))
 		if err := s.Send([]byte(strconv.Itoa(i))); err != nil {
 			t.Fatal(err)
 		}
@@ -369,15 +345,15 @@ func TestAnEndpointCanBeBoundAgainAtOnce(t *testing.T) {
 		if err := r.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.NewSender("inproc://a"); !errors.Is(err, ErrNotBound) {
+		if _, err := c.NewSender("inproc://a"); !errors.Is(err, bus.ErrNotBound) {
 			t.Errorf("NewSender after the receiver closed = %v, want ErrNotBound", err)
 		}
 	}
 }
 
-func TestAnEndpointInUseIsNamed(t *testing.T) {
-	c := newContext(t)
-	must[*Publisher](t)(c.NewPublisher("inproc://taken"))
+func TestBind_inUse_namesEndpoint(t *testing.T) {
+	c := bustest.NewContext(t)
+	bustest.Must[*bus.Publisher](t)(c.NewPublisher("inproc://taken"))
 	if _, err := c.NewPublisher("inproc://taken"); err == nil || !strings.Contains(err.Error(), "inproc://taken") {
 		t.Errorf("error = %v, want one that names the endpoint", err)
 	}

@@ -8,75 +8,80 @@ import (
 	"time"
 )
 
-// Sockets for questions that are answered, one at a time. They are no mailboxes: a request is answered once or not at all,
-// and what waits is little. On the wire they are what ZeroMQ's REQ with ZMQ_REQ_CORRELATE and ZMQ_REQ_RELAXED sends, so
-// that such a socket may be the other end of a Responder.
-
-// ErrNoReply says that a request was sent and no reply came in time. Whether it was received is not known.
+// ErrNoReply is returned if a request was sent and no reply came in time. It is unknown whether the responder received the request.
 var ErrNoReply = errors.New("bus: no reply")
 
 const (
-	// RequestTimeout is how long a request waits for its reply at most, whatever its context says.
+	// RequestTimeout is the maximum time that a request waits for its reply.
 	RequestTimeout = time.Second
-	// requestQueue is how many requests of one peer wait for a responder. Those that it is too slow for are dropped.
+	// requestQueue is how many requests of one peer wait for the responder. Further ones are dropped.
 	requestQueue = 4
-	// connectEvery is how often a request looks whether there is a peer by now.
-	connectEvery = 2 * time.Millisecond
+	// connectInterval is how often a request without a peer tries again.
+	connectInterval = 2 * time.Millisecond
 )
 
-// Requester asks one responder.
+// Requester sends requests to one responder, one at a time. Its messages are those of ZeroMQ's REQ socket with ZMQ_REQ_CORRELATE and
+// ZMQ_REQ_RELAXED, which may be the other end of a Responder.
 type Requester struct {
-	parts partsReader
-	id    [4]byte // Of the last request, as ZMQ_REQ_CORRELATE has it.
+	*socket[messageSocket]
+	id [4]byte // Of the last request, as ZMQ_REQ_CORRELATE sends it.
 }
 
 // NewRequester returns a requester that is connected to the responder at endpoint.
 func (c *Context) NewRequester(endpoint string, opts ...Option) (*Requester, error) {
-	s, err := c.newSocket(dealer, false, endpoint, append(highWater(requestQueue), onlyConnected()), opts, nil)
+	s, err := open(c, false, endpoint, opts, transport.newRequester)
 	if err != nil {
 		return nil, err
 	}
-	return &Requester{parts: partsReader{socket: s}}, nil
+	return &Requester{socket: s}, nil
 }
 
-// Request sends frame and returns the reply to it, waiting for it until ctx is done and for at most RequestTimeout. It does
-// not keep frame; the reply holds until the next call. The error is [ErrNoPeer] where there was nobody to send it to,
-// [ErrNoReply] where there was, and ctx's too where ctx ended it; it is [ErrClosed] once the socket is closed.
+// Request sends frame and returns the reply, which it waits for until ctx is done and for at most RequestTimeout. It does not keep
+// frame; the reply is valid until the next call. The error is [ErrNoPeer] if the request was not sent, [ErrNoReply] if it was, and
+// also ctx's if ctx ended it; it is [ErrClosed] after the socket was closed.
 //
-// A reply that comes later is dropped. Nothing is sent twice.
+// A later reply is dropped. No request is sent twice.
 func (r *Requester) Request(ctx context.Context, frame []byte) ([]byte, error) {
-	s := r.parts.socket
-	if err := s.acquire(); err != nil {
+	if err := r.acquire(); err != nil {
 		return nil, err
 	}
-	defer s.release()
+	defer r.release()
 	ctx, cancel := context.WithTimeout(ctx, RequestTimeout)
 	defer cancel()
 	binary.LittleEndian.PutUint32(r.id[:], binary.LittleEndian.Uint32(r.id[:])+1)
+	if err := r.sendRequest(ctx, frame); err != nil {
+		return nil, err
+	}
+	return r.receiveReply(ctx)
+}
+
+// sendRequest sends a request as soon as there is a peer.
+func (r *Requester) sendRequest(ctx context.Context, frame []byte) error {
 	for {
-		if err := r.bound(); err != nil && err != ErrNoPeer {
-			return nil, err
-		} else if err == nil {
-			s.zmq.settle()
-			if err := s.sendParts([][]byte{r.id[:], nil, frame}); err == nil {
-				break
-			} else if err != ErrNoPeer {
-				return nil, err
-			}
+		err := r.impl.reach()
+		if err == nil {
+			err = r.impl.sendMessage([][]byte{r.id[:], nil, frame})
 		}
-		if err := s.pause(ctx, connectEvery); err != nil {
-			return nil, ended(ErrNoPeer, err)
+		if err != ErrNoPeer {
+			return err
+		}
+		if err := r.impl.wait(ctx, connectInterval); err != nil {
+			return requestError(ErrNoPeer, err)
 		}
 	}
+}
+
+// receiveReply returns the reply to the last request, and drops those to earlier ones.
+func (r *Requester) receiveReply(ctx context.Context) ([]byte, error) {
 	for {
-		gone := s.point != nil && s.point.life.Load() != s.life // Who closed does not answer any more.
-		parts, err := r.parts.take()
+		gone := r.impl.isPeerGone() // Before the queue is read: the peer may have replied before.
+		parts, err := r.impl.takeMessage()
 		switch {
 		case err == nil && len(parts) == 3 && string(parts[0]) == string(r.id[:]) && len(parts[1]) == 0:
 			return parts[2], nil
-		case err == nil: // It answers an earlier request, or is none.
+		case err == nil:
 			if err := ctx.Err(); err != nil {
-				return nil, ended(ErrNoReply, err)
+				return nil, requestError(ErrNoReply, err)
 			}
 			continue
 		case err != ErrEmpty:
@@ -84,127 +89,83 @@ func (r *Requester) Request(ctx context.Context, frame []byte) ([]byte, error) {
 		case gone:
 			return nil, ErrNoReply
 		}
-		if err := s.pause(ctx, slice); err != nil {
-			return nil, ended(ErrNoReply, err)
+		if err := r.impl.wait(ctx, pollInterval); err != nil {
+			return nil, requestError(ErrNoReply, err)
 		}
 	}
 }
 
-// ended is the error of a request that ended before its reply came.
-func ended(what, why error) error {
-	if why == ErrClosed {
-		return why
+// requestError is the error of a request whose wait ended with cause.
+func requestError(err, cause error) error {
+	if cause == ErrClosed {
+		return cause
 	}
-	return fmt.Errorf("%w: %w", what, why)
+	return fmt.Errorf("%w: %w", err, cause)
 }
 
-// bound follows an inproc endpoint that was bound again. The error is ErrNoPeer while nobody has bound it.
-func (r *Requester) bound() error {
-	s := r.parts.socket
-	if s.point == nil {
-		return nil
-	}
-	if bound, err := s.follow(); err != nil || bound {
-		return err
-	}
-	return ErrNoPeer
-}
-
-// pause waits until there may be a message to receive, for at most so long. Unlike wait, it takes nothing. The caller owns
-// the socket.
-func (s *socket) pause(ctx context.Context, most time.Duration) error {
-	if s.closing.Load() {
-		return ErrClosed
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if deadline, ok := ctx.Deadline(); ok {
-		most = min(most, time.Until(deadline))
-	}
-	if err := s.zmq.wait(most); err != nil {
-		return fmt.Errorf("bus: waiting for a message: %w", err)
-	}
-	return nil
-}
-
-// Endpoint returns where the requester is connected.
-func (r *Requester) Endpoint() string { return r.parts.Endpoint() }
-
-// Close closes the socket within 100 ms. Further calls do nothing.
-func (r *Requester) Close() error { return r.parts.Close() }
-
-// Responder answers any number of requesters. It need not answer every request.
+// Responder answers any number of requesters. It may leave requests unanswered.
 type Responder struct {
-	parts    partsReader
-	envelope [][]byte // Who sent the request that was received last; nil once it was answered.
+	*socket[messageSocket]
+	envelope [][]byte // The route to the sender of the last request; nil after the reply.
 }
 
 // NewResponder returns a responder that is bound to endpoint.
 func (c *Context) NewResponder(endpoint string, opts ...Option) (*Responder, error) {
-	s, err := c.newSocket(router, true, endpoint, highWater(requestQueue), opts, nil)
+	s, err := open(c, true, endpoint, opts, transport.newResponder)
 	if err != nil {
 		return nil, err
 	}
-	return &Responder{parts: partsReader{socket: s}}, nil
+	return &Responder{socket: s}, nil
 }
 
-// Receive returns the next request, waiting for it until ctx is done. The error is then ctx's; it is [ErrClosed] once the
-// socket is closed, and [ErrParts] for a message that is no request of one part. The request holds until the next call.
+// Receive returns the next request, and waits for it until ctx is done. The error is then ctx's; it is [ErrClosed] after the socket
+// was closed, and [ErrMultipart] for a message that is not a request of one part. The request is valid until the next call.
 func (r *Responder) Receive(ctx context.Context) ([]byte, error) {
-	s := r.parts.socket
-	if err := s.acquire(); err != nil {
+	if err := r.acquire(); err != nil {
 		return nil, err
 	}
-	defer s.release()
+	defer r.release()
 	r.envelope = nil
-	parts, err := r.parts.take()
-	for ; err == ErrEmpty; parts, err = r.parts.take() {
-		if err := s.pause(ctx, slice); err != nil {
+	parts, err := r.impl.takeMessage()
+	for ; err == ErrEmpty; parts, err = r.impl.takeMessage() {
+		if err := r.impl.wait(ctx, pollInterval); err != nil {
 			return nil, err
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
-	// Who sent it, what the sender wants back, a part of nothing, and the request. Of one that is too long not all is here.
+	var request []byte
+	r.envelope, request, err = splitRequest(parts)
+	return request, err
+}
+
+// splitRequest splits the parts of a message into the envelope and the request. The envelope has the name that the ROUTER socket gave
+// to the sender, parts that the sender expects in the reply, and an empty part. A message that is too long is incomplete.
+func splitRequest(parts [][]byte) (envelope [][]byte, request []byte, err error) {
 	last := len(parts) - 1
 	if len(parts) == MaxParts || last < 2 || len(parts[last-1]) != 0 {
-		return nil, ErrParts
+		return nil, nil, ErrMultipart
 	}
 	for _, part := range parts[1 : last-1] {
 		if len(part) == 0 {
-			return nil, ErrParts
+			return nil, nil, ErrMultipart
 		}
 	}
-	r.envelope = parts[:last]
-	return parts[last], nil
+	return parts[:last], parts[last], nil
 }
 
-// Reply answers the request that was received last. It does not block and does not keep frame. To a requester that is gone,
-// or does not read, the reply is dropped. Who has received no request, or answered it, gets an error.
+// Reply answers the last request. It does not block and does not keep frame. A reply to a requester that has left, or does not read,
+// is dropped. Without an unanswered request it is an error.
 func (r *Responder) Reply(frame []byte) error {
-	s := r.parts.socket
-	if err := s.acquire(); err != nil {
+	if err := r.acquire(); err != nil {
 		return err
 	}
-	defer s.release()
+	defer r.release()
 	if r.envelope == nil {
-		return errors.New("bus: found no request to reply to")
+		return errors.New("bus: no request to reply to")
 	}
 	reply := append(r.envelope, frame)
-	// ZeroMQ looks only now and then whether a requester took what it was sent before, and drops what seems too much for it;
-	// this makes it look now.
-	s.zmq.settle()
 	r.envelope = nil
-	return s.sendParts(reply)
+	return r.impl.sendMessage(reply)
 }
-
-// Endpoint returns where the responder is bound; for a port of 0 it has the one that the system chose.
-func (r *Responder) Endpoint() string { return r.parts.Endpoint() }
-
-// Connections returns what was counted of connections so far. It may be called at any time from any goroutine.
-func (r *Responder) Connections() Connections { return r.parts.Connections() }
-
-// Close closes the socket within 100 ms. Further calls do nothing.
-func (r *Responder) Close() error { return r.parts.Close() }

@@ -31,6 +31,7 @@ var (
 
 // Subscriber receives observation frames. *bus.Subscriber implements it.
 type Subscriber interface {
+	bus.ConnectionCounter
 	// TryReceive sets f to the newest unread frame, without blocking. The error is bus.ErrEmpty if there is none.
 	TryReceive(f *bus.Frame) error
 	// Receive sets f to the newest unread frame, and waits for one until ctx is done.
@@ -39,6 +40,7 @@ type Subscriber interface {
 
 // Sender sends command frames. *bus.Sender implements it.
 type Sender interface {
+	bus.ConnectionCounter
 	// Send sends a frame without blocking. It must not retain frame.
 	Send(frame []byte) error
 }
@@ -120,7 +122,7 @@ type Client struct {
 	stats      Stats
 }
 
-// New returns a client for r that reads from subscriber and sends to sender.
+// New returns a client for r that reads from subscriber and sends to sender, which is nil for a client that only reads.
 func New(r *robot.Robot, subscriber Subscriber, sender Sender, opts ...Option) *Client {
 	c := &Client{
 		robot:        r,
@@ -195,7 +197,7 @@ func (c *Client) Release(o *message.Observation) {
 // receiveFailed counts an error of the subscriber, and returns it.
 func (c *Client) receiveFailed(err error) error {
 	reason := "transport"
-	if errors.Is(err, bus.ErrParts) {
+	if errors.Is(err, bus.ErrMultipart) {
 		reason = "multipart"
 	}
 	return c.reject(reason, err)
@@ -320,9 +322,12 @@ func (c *Client) Stats() Stats {
 	defer c.mu.Unlock()
 	stats := c.stats
 	stats.Rejected = maps.Clone(stats.Rejected)
-	stats.Connections = bus.ConnectionsOf(c.subscriber, c.sender)
-	if n := bus.ConnectionsOf(c.subscriber).Oversize; n > 0 {
-		stats.Rejected["oversize"] = n // Rejected by the socket.
+	stats.Connections = c.subscriber.Connections()
+	if n := stats.Connections.Oversize; n > 0 {
+		stats.Rejected["oversize"] = n // The socket rejected them.
+	}
+	if c.sender != nil {
+		stats.Connections = stats.Connections.Add(c.sender.Connections())
 	}
 	return stats
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"krabby.dev/krabby/hal/bus"
+	"krabby.dev/krabby/hal/bus/bustest"
 	"krabby.dev/krabby/hal/clock"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/robot"
@@ -19,6 +20,8 @@ import (
 
 // fakeLink implements Subscriber and Sender with one pending frame.
 type fakeLink struct {
+	bustest.NoConnections
+
 	frame   []byte
 	recvErr error
 	sent    []message.JointCommand
@@ -133,7 +136,7 @@ func TestPoll_rejects(t *testing.T) {
 		{"other robot", "invalid", func() { l.observe(t, 1, 11, func(o *message.Observation) { o.Resize(18, 6) }) }, isFieldError},
 		{"repeated", "old", func() { l.observe(t, 1, 10, nil) }, func(err error) bool { return errors.Is(err, ErrOutdated) }},
 		{"earlier", "old", func() { l.observe(t, 1, 9, nil) }, func(err error) bool { return errors.Is(err, ErrOutdated) }},
-		{"multipart message", "multipart", func() { l.recvErr = bus.ErrParts }, func(err error) bool { return errors.Is(err, bus.ErrParts) }},
+		{"multipart message", "multipart", func() { l.recvErr = bus.ErrMultipart }, func(err error) bool { return errors.Is(err, bus.ErrMultipart) }},
 		{"transport error", "transport", func() { l.recvErr = errors.New("broken") }, func(err error) bool { return errors.Is(err, l.recvErr) }},
 	}
 	want := map[string]uint64{}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,6 +12,7 @@ import (
 
 	"krabby.dev/krabby/hal/backend/backendtest"
 	"krabby.dev/krabby/hal/bus"
+	"krabby.dev/krabby/hal/bus/bustest"
 	"krabby.dev/krabby/hal/client"
 	"krabby.dev/krabby/hal/clock"
 	"krabby.dev/krabby/hal/message"
@@ -40,27 +40,6 @@ func (r *remoteClock) NowNs() int64 {
 	return ns + int64(r.offset) + int64(float64(ns-r.fromNs)*r.ppm*1e-6)
 }
 
-func must[T any](t *testing.T) func(T, error) T {
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
-
-func newContext(t *testing.T) *bus.Context {
-	t.Helper()
-	b := must[*bus.Context](t)(bus.NewContext())
-	t.Cleanup(func() {
-		if err := b.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return b
-}
-
 // remote is a server on TCP endpoints.
 type remote struct {
 	server                          *server.Server
@@ -70,25 +49,12 @@ type remote struct {
 
 func startRemote(t *testing.T, source clock.Source, observations, commands, control string) *remote {
 	t.Helper()
-	b := must[*bus.Context](t)(bus.NewContext())
-	deadline := time.Now().Add(10 * time.Second)
-	open := func(bind func() error) {
-		t.Helper()
-		for err := bind(); err != nil; err = bind() { // The system may keep an address in use for some time.
-			if time.Now().After(deadline) {
-				t.Fatal(err)
-			}
-			time.Sleep(time.Millisecond)
-		}
-	}
-	var out *bus.Publisher
-	var in *bus.Receiver
-	var respond *bus.Responder
-	open(func() (err error) { out, err = b.NewPublisher(observations); return err })
-	open(func() (err error) { in, err = b.NewReceiver(commands); return err })
-	open(func() (err error) { respond, err = b.NewResponder(control); return err })
+	b := bustest.Must[*bus.Context](t)(bus.NewContext())
+	out := bustest.Retry(t, func() (*bus.Publisher, error) { return b.NewPublisher(observations) })
+	in := bustest.Retry(t, func() (*bus.Receiver, error) { return b.NewReceiver(commands) })
+	respond := bustest.Retry(t, func() (*bus.Responder, error) { return b.NewResponder(control) })
 	r := robot.Go1()
-	s := must[*server.Server](t)(server.New(r, backendtest.Configured(t, synthetic.New(r, 10*time.Millisecond)), out, in, server.WithClock(source), server.WithControl(respond)))
+	s := bustest.Must[*server.Server](t)(server.New(r, backendtest.Configured(t, synthetic.New(r, 10*time.Millisecond)), out, in, server.WithClock(source), server.WithControl(respond)))
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { s.Run(ctx) })
@@ -103,66 +69,20 @@ func startRemote(t *testing.T, source clock.Source, observations, commands, cont
 		})
 	}
 	t.Cleanup(stop)
+	// Before it, a reset is rejected.
+	bustest.Eventually(t, "the first observation is published", func() bool { return s.Stats().Published > 0 })
 	return &remote{s, out.Endpoint(), in.Endpoint(), respond.Endpoint(), stop}
 }
 
 const anyPort = "tcp://127.0.0.1:0"
 
-// delayed returns an endpoint that forwards to another endpoint, with a delay in each direction.
-func delayed(t *testing.T, endpoint string, forward, backward time.Duration) string {
-	t.Helper()
-	l := must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
-	t.Cleanup(func() { l.Close() })
-	relay := func(to, from net.Conn, delay time.Duration) {
-		type piece struct {
-			due   time.Time
-			bytes []byte
-		}
-		pieces := make(chan piece, 1000)
-		go func() {
-			defer to.Close()
-			for p := range pieces {
-				time.Sleep(time.Until(p.due))
-				if _, err := to.Write(p.bytes); err != nil {
-					from.Close()
-				}
-			}
-		}()
-		defer close(pieces)
-		for {
-			b := make([]byte, 16<<10)
-			n, err := from.Read(b)
-			if err != nil {
-				return
-			}
-			pieces <- piece{time.Now().Add(delay), b[:n]}
-		}
-	}
-	go func() {
-		for {
-			in, err := l.Accept()
-			if err != nil {
-				return
-			}
-			out, err := net.Dial("tcp", strings.TrimPrefix(endpoint, "tcp://"))
-			if err != nil {
-				in.Close()
-				continue
-			}
-			go relay(out, in, forward)
-			go relay(in, out, backward)
-		}
-	}()
-	return "tcp://" + l.Addr().String()
-}
-
 // connect returns a client whose clock is synchronized over control, unless control is "".
 func connect(t *testing.T, observations, commands, control string, opts ...client.Option) (*client.Client, *client.Clock) {
 	t.Helper()
-	b := newContext(t)
+	b := bustest.NewContext(t)
 	var synchronized *client.Clock
 	if control != "" {
-		q := must[*bus.Requester](t)(b.NewRequester(control))
+		q := bustest.Must[*bus.Requester](t)(b.NewRequester(control))
 		synchronized = client.NewClock(client.NewControl(q))
 		ctx, cancel := context.WithCancel(context.Background())
 		var running sync.WaitGroup
@@ -170,7 +90,7 @@ func connect(t *testing.T, observations, commands, control string, opts ...clien
 		t.Cleanup(func() { cancel(); running.Wait() })
 		opts = append(opts, client.WithClock(synchronized))
 	}
-	return client.New(robot.Go1(), must[*bus.Subscriber](t)(b.NewSubscriber(observations)), must[*bus.Sender](t)(b.NewSender(commands)), opts...), synchronized
+	return client.New(robot.Go1(), bustest.Must[*bus.Subscriber](t)(b.NewSubscriber(observations)), bustest.Must[*bus.Sender](t)(b.NewSender(commands)), opts...), synchronized
 }
 
 // move commands the first joint to targetRad, and reports whether it is observed there before the timeout.
@@ -215,9 +135,9 @@ func TestRemote_move(t *testing.T) {
 			r := startRemote(t, tt.clock, anyPort, anyPort, anyPort)
 			observations, commands, control := r.observations, r.commands, r.control
 			if tt.forward != 0 {
-				observations = delayed(t, observations, tt.forward, tt.backward)
-				commands = delayed(t, commands, tt.forward, tt.backward)
-				control = delayed(t, control, tt.forward, tt.backward)
+				observations = bustest.Delay(t, observations, tt.forward, tt.backward)
+				commands = bustest.Delay(t, commands, tt.forward, tt.backward)
+				control = bustest.Delay(t, control, tt.forward, tt.backward)
 			}
 			var readNs atomic.Int64 // When the last observation was read, by the server's clock.
 			c, synchronized := connect(t, observations, commands, control, client.WithMeter(func(time.Duration) { readNs.Store(tt.clock.NowNs()) }))
@@ -228,7 +148,7 @@ func TestRemote_move(t *testing.T) {
 			if n := r.server.Stats().Rejected["future"]; n != 0 {
 				t.Errorf("%d commands were rejected for future, want 0", n)
 			}
-			e := must[client.ClockEstimate](t)(synchronized.Estimate())
+			e := bustest.Must[client.ClockEstimate](t)(synchronized.Estimate())
 			if wrong := (e.Offset - tt.clock.offset).Abs(); wrong > e.Bound+time.Millisecond {
 				t.Errorf("offset = %v, want %v ± %v", e.Offset, tt.clock.offset, e.Bound)
 			}
@@ -237,8 +157,8 @@ func TestRemote_move(t *testing.T) {
 			late := 0
 			o := message.NewObservation(robot.Go1())
 			for range samples {
-				age := must[time.Duration](t)(c.Latest(t.Context(), o))
-				e := must[client.ClockEstimate](t)(synchronized.Estimate())
+				age := bustest.Must[time.Duration](t)(c.Latest(t.Context(), o))
+				e := bustest.Must[client.ClockEstimate](t)(synchronized.Estimate())
 				if wrong := (age - time.Duration(readNs.Load()-o.MonotonicNs)).Abs(); wrong > e.Bound+slack {
 					late++
 				}
@@ -277,14 +197,14 @@ func TestRemote_serverRestart(t *testing.T) {
 	if !move(t, c, 0.3, 10*time.Second) {
 		t.Fatalf("the first joint did not move: client %+v, server %+v", c.Stats(), first.server.Stats())
 	}
-	before := must[client.ClockEstimate](t)(synchronized.Estimate())
+	before := bustest.Must[client.ClockEstimate](t)(synchronized.Estimate())
 	first.stop()
 	second := startRemote(t, newRemoteClock(-5*time.Hour, 0), first.observations, first.commands, first.control)
 	if !move(t, c, -0.3, 10*time.Second) {
 		_, err := synchronized.Estimate()
 		t.Fatalf("the first joint did not move after the restart: clock %v, client %+v, server %+v", err, c.Stats(), second.server.Stats())
 	}
-	after := must[client.ClockEstimate](t)(synchronized.Estimate())
+	after := bustest.Must[client.ClockEstimate](t)(synchronized.Estimate())
 	if after.SessionID == before.SessionID || (before.Offset-after.Offset-8*time.Hour).Abs() > 20*time.Millisecond {
 		t.Errorf("estimates %+v and %+v, want them 8 h apart", before, after)
 	}
@@ -313,15 +233,15 @@ func (l *lossy) Request(ctx context.Context, frame []byte) ([]byte, error) {
 
 func TestControl_repeatedReset(t *testing.T) {
 	r := startRemote(t, newRemoteClock(-5*time.Hour, 0), anyPort, anyPort, anyPort)
-	b := newContext(t)
-	other := client.NewControl(must[*bus.Requester](t)(b.NewRequester(r.control)))
+	b := bustest.NewContext(t)
+	other := client.NewControl(bustest.Must[*bus.Requester](t)(b.NewRequester(r.control)))
 	stop := func() {
 		if a, err := other.EStop(t.Context()); err != nil || a.State != "stopped" {
 			t.Fatalf("e-stop = %+v, %v", a, err)
 		}
 	}
 	stop()
-	control := client.NewControl(&lossy{must[*bus.Requester](t)(b.NewRequester(r.control)), stop})
+	control := client.NewControl(&lossy{bustest.Must[*bus.Requester](t)(b.NewRequester(r.control)), stop})
 	a, err := control.Reset(t.Context())
 	if _, rejected := errors.AsType[*client.RejectedError](err); !rejected || a.Status != message.RequestExpired || !strings.Contains(err.Error(), "stopped again") {
 		t.Errorf("Reset = %+v, %v, want a RejectedError", a, err)
@@ -340,7 +260,7 @@ func TestRemote_stopAndReset(t *testing.T) {
 	if !move(t, c, 0.3, 10*time.Second) {
 		t.Fatal("the first joint did not move")
 	}
-	control := client.NewControl(must[*bus.Requester](t)(newContext(t).NewRequester(r.control)))
+	control := client.NewControl(bustest.Must[*bus.Requester](t)(bustest.NewContext(t).NewRequester(r.control)))
 	a, err := control.EStop(t.Context())
 	if err != nil || a.State != "stopped" {
 		t.Fatalf("e-stop = %+v, %v", a, err)

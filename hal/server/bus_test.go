@@ -16,6 +16,7 @@ import (
 
 	"krabby.dev/krabby/hal/backend/backendtest"
 	"krabby.dev/krabby/hal/bus"
+	"krabby.dev/krabby/hal/bus/bustest"
 	"krabby.dev/krabby/hal/client"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/robot"
@@ -24,27 +25,6 @@ import (
 	"krabby.dev/krabby/hal/wire"
 	v1 "krabby.dev/krabby/hal/wire/v1"
 )
-
-func must[T any](t *testing.T) func(T, error) T {
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
-
-func newContext(t *testing.T) *bus.Context {
-	t.Helper()
-	b := must[*bus.Context](t)(bus.NewContext())
-	t.Cleanup(func() {
-		if err := b.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return b
-}
 
 // start runs s until the end of the test, or until stop is called.
 func start(t *testing.T, s *server.Server) (stop func()) {
@@ -55,20 +35,6 @@ func start(t *testing.T, s *server.Server) (stop func()) {
 	stop = func() { cancel(); running.Wait() }
 	t.Cleanup(stop)
 	return stop
-}
-
-// again retries f while an address is still in use.
-func again[T any](t *testing.T, f func() (T, error)) T {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		v, err := f()
-		if err == nil {
-			return v
-		}
-		if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-	}
 }
 
 // move commands the first joint to targetRad until an observation shows it there.
@@ -102,16 +68,16 @@ var endpoints = []struct{ observations, commands string }{
 func TestServer_clientFollowsRestart(t *testing.T) {
 	for _, e := range endpoints {
 		t.Run(e.observations[:strings.Index(e.observations, ":")], func(t *testing.T) {
-			b, r := newContext(t), robot.Go1()
+			b, r := bustest.NewContext(t), robot.Go1()
 			observations, commands := e.observations, e.commands
 			var c *client.Client
 			for life := range 3 {
-				out := again(t, func() (*bus.Publisher, error) { return b.NewPublisher(observations) })
-				in := again(t, func() (*bus.Receiver, error) { return b.NewReceiver(commands) })
+				out := bustest.Retry(t, func() (*bus.Publisher, error) { return b.NewPublisher(observations) })
+				in := bustest.Retry(t, func() (*bus.Receiver, error) { return b.NewReceiver(commands) })
 				observations, commands = out.Endpoint(), in.Endpoint()
-				s := must[*server.Server](t)(server.New(r, backendtest.Configured(t, synthetic.New(r, 10*time.Millisecond)), out, in))
+				s := bustest.Must[*server.Server](t)(server.New(r, backendtest.Configured(t, synthetic.New(r, 10*time.Millisecond)), out, in))
 				if c == nil {
-					c = client.New(r, must[*bus.Subscriber](t)(b.NewSubscriber(observations)), must[*bus.Sender](t)(b.NewSender(commands)))
+					c = client.New(r, bustest.Must[*bus.Subscriber](t)(b.NewSubscriber(observations)), bustest.Must[*bus.Sender](t)(b.NewSender(commands)))
 				}
 				stop := start(t, s)
 				move(t, c, 0.5)
@@ -134,13 +100,13 @@ func TestServer_clientFollowsRestart(t *testing.T) {
 }
 
 func TestWithLink_clientsOnAllLinks(t *testing.T) {
-	b, r := newContext(t), robot.Go1()
-	out, in := must[*bus.Publisher](t)(b.NewPublisher("inproc://o")), must[*bus.Receiver](t)(b.NewReceiver("inproc://c"))
-	out2, in2 := must[*bus.Publisher](t)(b.NewPublisher("tcp://127.0.0.1:0")), must[*bus.Receiver](t)(b.NewReceiver("tcp://127.0.0.1:0"))
-	s := must[*server.Server](t)(server.New(r, backendtest.Configured(t, synthetic.New(r, 10*time.Millisecond)), out, in, server.WithLink(out2, in2)))
+	b, r := bustest.NewContext(t), robot.Go1()
+	out, in := bustest.Must[*bus.Publisher](t)(b.NewPublisher("inproc://o")), bustest.Must[*bus.Receiver](t)(b.NewReceiver("inproc://c"))
+	out2, in2 := bustest.Must[*bus.Publisher](t)(b.NewPublisher("tcp://127.0.0.1:0")), bustest.Must[*bus.Receiver](t)(b.NewReceiver("tcp://127.0.0.1:0"))
+	s := bustest.Must[*server.Server](t)(server.New(r, backendtest.Configured(t, synthetic.New(r, 10*time.Millisecond)), out, in, server.WithLink(out2, in2)))
 	start(t, s)
-	near := client.New(r, must[*bus.Subscriber](t)(b.NewSubscriber("inproc://o")), must[*bus.Sender](t)(b.NewSender("inproc://c")))
-	far := client.New(r, must[*bus.Subscriber](t)(b.NewSubscriber(out2.Endpoint())), must[*bus.Sender](t)(b.NewSender(in2.Endpoint())))
+	near := client.New(r, bustest.Must[*bus.Subscriber](t)(b.NewSubscriber("inproc://o")), bustest.Must[*bus.Sender](t)(b.NewSender("inproc://c")))
+	far := client.New(r, bustest.Must[*bus.Subscriber](t)(b.NewSubscriber(out2.Endpoint())), bustest.Must[*bus.Sender](t)(b.NewSender(in2.Endpoint())))
 	move(t, near, 0.4)
 	move(t, far, -0.4)
 	if st := s.Stats(); len(st.Unpublished) != 0 {
@@ -186,12 +152,12 @@ func (p *tapped) Publish(frame []byte) error {
 }
 
 func TestPublish_imagesInFrameAndRepeated(t *testing.T) {
-	b, r := newContext(t), robot.Go1()
-	out := &tapped{Publisher: must[*bus.Publisher](t)(b.NewPublisher("inproc://o"))}
-	in := must[*bus.Receiver](t)(b.NewReceiver("inproc://c"))
+	b, r := bustest.NewContext(t), robot.Go1()
+	out := &tapped{Publisher: bustest.Must[*bus.Publisher](t)(b.NewPublisher("inproc://o"))}
+	in := bustest.Must[*bus.Receiver](t)(b.NewReceiver("inproc://c"))
 	cameras := &camera{Backend: synthetic.New(r, time.Millisecond)}
-	s := must[*server.Server](t)(server.New(r, backendtest.Configured(t, cameras), out, in, server.WithRate(500)))
-	c := client.New(r, must[*bus.Subscriber](t)(b.NewSubscriber("inproc://o")), must[*bus.Sender](t)(b.NewSender("inproc://c")))
+	s := bustest.Must[*server.Server](t)(server.New(r, backendtest.Configured(t, cameras), out, in, server.WithRate(500)))
+	c := client.New(r, bustest.Must[*bus.Subscriber](t)(b.NewSubscriber("inproc://o")), bustest.Must[*bus.Sender](t)(b.NewSender("inproc://c")))
 	stop := start(t, s)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -233,15 +199,15 @@ func TestWithV1_client(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := newContext(t)
-	out, in := must[*bus.Publisher](t)(b.NewPublisher("inproc://o")), must[*bus.Receiver](t)(b.NewReceiver("inproc://c"))
-	out1, in1 := must[*bus.PartsPublisher](t)(b.NewPartsPublisher("tcp://127.0.0.1:0")), must[*bus.PartsReceiver](t)(b.NewPartsReceiver("tcp://127.0.0.1:0"))
-	s := must[*server.Server](t)(server.New(hex, backendtest.Configured(t, synthetic.New(hex, 10*time.Millisecond)), out, in, server.WithV1(out1, in1, 24, 32)))
+	b := bustest.NewContext(t)
+	out, in := bustest.Must[*bus.Publisher](t)(b.NewPublisher("inproc://o")), bustest.Must[*bus.Receiver](t)(b.NewReceiver("inproc://c"))
+	out1, in1 := bustest.Must[*bus.MultipartPublisher](t)(b.NewMultipartPublisher("tcp://127.0.0.1:0")), bustest.Must[*bus.MultipartReceiver](t)(b.NewMultipartReceiver("tcp://127.0.0.1:0"))
+	s := bustest.Must[*server.Server](t)(server.New(hex, backendtest.Configured(t, synthetic.New(hex, 10*time.Millisecond)), out, in, server.WithV1(out1, in1, 24, 32)))
 	start(t, s)
 
-	other := newContext(t)
-	subscriber := must[*bus.PartsSubscriber](t)(other.NewPartsSubscriber(out1.Endpoint(), v1.Topic))
-	sender := must[*bus.PartsSender](t)(other.NewPartsSender(in1.Endpoint()))
+	other := bustest.NewContext(t)
+	subscriber := bustest.Must[*bus.MultipartSubscriber](t)(other.NewMultipartSubscriber(out1.Endpoint(), v1.Topic))
+	sender := bustest.Must[*bus.MultipartSender](t)(other.NewMultipartSender(in1.Endpoint()))
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	var o v1.Observation
@@ -272,7 +238,7 @@ func TestWithV1_client(t *testing.T) {
 	good := func() *v1.JointCommand {
 		return &v1.JointCommand{ObservationTimestampNs: o.TimestampNs, TargetRad: make([]float64, 18)}
 	}
-	encode := func(c *v1.JointCommand) [][]byte { return must[[][]byte](t)(encoder.EncodeJointCommand(c)) }
+	encode := func(c *v1.JointCommand) [][]byte { return bustest.Must[[][]byte](t)(encoder.EncodeJointCommand(c)) }
 	for _, tt := range []struct {
 		cause string
 		parts func() [][]byte
@@ -307,14 +273,14 @@ func TestWithV1_client(t *testing.T) {
 }
 
 func TestReceive_malformedMessagesCounted(t *testing.T) {
-	b, r := newContext(t), robot.Go1()
-	out := must[*bus.Publisher](t)(b.NewPublisher("tcp://127.0.0.1:0"))
-	in := must[*bus.Receiver](t)(b.NewReceiver("tcp://127.0.0.1:0", bus.WithMaxFrameBytes(wire.MaxCommandBytes)))
-	s := must[*server.Server](t)(server.New(r, backendtest.Configured(t, synthetic.New(r, 10*time.Millisecond)), out, in))
+	b, r := bustest.NewContext(t), robot.Go1()
+	out := bustest.Must[*bus.Publisher](t)(b.NewPublisher("tcp://127.0.0.1:0"))
+	in := bustest.Must[*bus.Receiver](t)(b.NewReceiver("tcp://127.0.0.1:0", bus.WithMaxFrameBytes(wire.MaxCommandBytes)))
+	s := bustest.Must[*server.Server](t)(server.New(r, backendtest.Configured(t, synthetic.New(r, 10*time.Millisecond)), out, in))
 	start(t, s)
-	c := client.New(r, must[*bus.Subscriber](t)(b.NewSubscriber(out.Endpoint())), must[*bus.Sender](t)(b.NewSender(in.Endpoint())))
+	c := client.New(r, bustest.Must[*bus.Subscriber](t)(b.NewSubscriber(out.Endpoint())), bustest.Must[*bus.Sender](t)(b.NewSender(in.Endpoint())))
 	move(t, c, 0.3)
-	bad, parts := must[*bus.Sender](t)(b.NewSender(in.Endpoint())), must[*bus.PartsSender](t)(b.NewPartsSender(in.Endpoint()))
+	bad, parts := bustest.Must[*bus.Sender](t)(b.NewSender(in.Endpoint())), bustest.Must[*bus.MultipartSender](t)(b.NewMultipartSender(in.Endpoint()))
 	for _, tt := range []struct {
 		cause string
 		send  func() error
@@ -367,9 +333,9 @@ func TestStats_connectionsOfAllLinks(t *testing.T) {
 	r := robot.Go1()
 	out, in := counted{connections: bus.Connections{Opened: 1, Oversize: 2}}, counted{connections: bus.Connections{Opened: 10, Closed: 3, Oversize: 4}}
 	out1, in1 := countedV1{connections: bus.Connections{Opened: 100, Key: 5}}, countedV1{connections: bus.Connections{Opened: 1000, Protocol: 6, Oversize: 7}}
-	b := newContext(t)
-	near := must[*bus.Publisher](t)(b.NewPublisher("inproc://o"))
-	s := must[*server.Server](t)(server.New(r, backendtest.Configured(t, synthetic.New(r, time.Millisecond)), near, must[*bus.Receiver](t)(b.NewReceiver("inproc://c")),
+	b := bustest.NewContext(t)
+	near := bustest.Must[*bus.Publisher](t)(b.NewPublisher("inproc://o"))
+	s := bustest.Must[*server.Server](t)(server.New(r, backendtest.Configured(t, synthetic.New(r, time.Millisecond)), near, bustest.Must[*bus.Receiver](t)(b.NewReceiver("inproc://c")),
 		server.WithLink(out, in), server.WithV1(out1, in1, 1, 1)))
 	for range 2 { // Stats does not change the counters.
 		st := s.Stats()
@@ -391,12 +357,12 @@ func TestReceive_floodOfGarbage(t *testing.T) {
 		peers     = 4
 		period    = 20 * time.Millisecond // Of a policy.
 	)
-	b, r := newContext(t), robot.Go1()
-	out, in := must[*bus.Publisher](t)(b.NewPublisher("tcp://127.0.0.1:0")), must[*bus.Receiver](t)(b.NewReceiver("tcp://127.0.0.1:0"))
-	elsewhere := must[*bus.Receiver](t)(b.NewReceiver("tcp://127.0.0.1:0"))
-	s := must[*server.Server](t)(server.New(r, backendtest.Configured(t, synthetic.New(r, 10*time.Millisecond)), out, in))
+	b, r := bustest.NewContext(t), robot.Go1()
+	out, in := bustest.Must[*bus.Publisher](t)(b.NewPublisher("tcp://127.0.0.1:0")), bustest.Must[*bus.Receiver](t)(b.NewReceiver("tcp://127.0.0.1:0"))
+	elsewhere := bustest.Must[*bus.Receiver](t)(b.NewReceiver("tcp://127.0.0.1:0"))
+	s := bustest.Must[*server.Server](t)(server.New(r, backendtest.Configured(t, synthetic.New(r, 10*time.Millisecond)), out, in))
 	start(t, s)
-	c := client.New(r, must[*bus.Subscriber](t)(b.NewSubscriber(out.Endpoint())), must[*bus.Sender](t)(b.NewSender(in.Endpoint())))
+	c := client.New(r, bustest.Must[*bus.Subscriber](t)(b.NewSubscriber(out.Endpoint())), bustest.Must[*bus.Sender](t)(b.NewSender(in.Endpoint())))
 	move(t, c, 0.3)
 
 	// under returns the fraction of the commands applied during a flood of an endpoint, and the number of rejected messages.
@@ -408,7 +374,7 @@ func TestReceive_floodOfGarbage(t *testing.T) {
 		var flooding sync.WaitGroup
 		for range peers {
 			// As in another process, with its own context.
-			flood := must[*bus.Sender](t)(newContext(t).NewSender(endpoint))
+			flood := bustest.Must[*bus.Sender](t)(bustest.NewContext(t).NewSender(endpoint))
 			flooding.Go(func() {
 				defer flood.Close()
 				for began := time.Now(); ctx.Err() == nil; {

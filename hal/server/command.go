@@ -46,7 +46,7 @@ func (s *Server) receiveFrom(in Receiver) {
 		if errors.Is(err, bus.ErrEmpty) {
 			return
 		}
-		if errors.Is(err, bus.ErrParts) {
+		if errors.Is(err, bus.ErrMultipart) {
 			s.reject(Multipart, err)
 			continue
 		}

@@ -16,7 +16,8 @@ const Remote safety.Fault = "remote"
 
 // Responder receives control requests and sends the replies; *bus.Responder is one.
 type Responder interface {
-	// Receive waits for the next request until ctx is done. The request is valid until the next call. The error is bus.ErrParts
+	bus.ConnectionCounter
+	// Receive waits for the next request until ctx is done. The request is valid until the next call. The error is bus.ErrMultipart
 	// for a message that is not a request.
 	Receive(ctx context.Context) ([]byte, error)
 	// Reply answers the last request. It does not block and does not keep frame.
@@ -53,7 +54,7 @@ func (s *Server) ServeControl(ctx context.Context) {
 		switch {
 		case ctx.Err() != nil || errors.Is(err, bus.ErrClosed):
 			return
-		case errors.Is(err, bus.ErrParts):
+		case errors.Is(err, bus.ErrMultipart):
 			reject(Multipart, err)
 			continue
 		case err != nil:

@@ -13,6 +13,7 @@ import (
 
 	"krabby.dev/krabby/hal/backend/backendtest"
 	"krabby.dev/krabby/hal/bus"
+	"krabby.dev/krabby/hal/bus/bustest"
 	"krabby.dev/krabby/hal/client"
 	"krabby.dev/krabby/hal/clock"
 	"krabby.dev/krabby/hal/message"
@@ -52,14 +53,16 @@ type controlled struct {
 
 func newControlled(t *testing.T, endpoint string) *controlled {
 	t.Helper()
-	b, r := newContext(t), robot.Go1()
-	out, in := must[*bus.Publisher](t)(b.NewPublisher("inproc://o")), must[*bus.Receiver](t)(b.NewReceiver("inproc://c"))
-	respond := must[*bus.Responder](t)(b.NewResponder(endpoint))
+	b, r := bustest.NewContext(t), robot.Go1()
+	out, in := bustest.Must[*bus.Publisher](t)(b.NewPublisher("inproc://o")), bustest.Must[*bus.Receiver](t)(b.NewReceiver("inproc://c"))
+	respond := bustest.Must[*bus.Responder](t)(b.NewResponder(endpoint))
 	c := &controlled{backend: &bent{Backend: synthetic.New(r, 10*time.Millisecond)}, bus: b, at: respond.Endpoint()}
-	c.server = must[*server.Server](t)(server.New(r, backendtest.Configured(t, c.backend), out, in, server.WithSession(controlSession), server.WithControl(respond)))
+	c.server = bustest.Must[*server.Server](t)(server.New(r, backendtest.Configured(t, c.backend), out, in, server.WithSession(controlSession), server.WithControl(respond)))
 	start(t, c.server)
-	c.client = client.New(r, must[*bus.Subscriber](t)(b.NewSubscriber("inproc://o")), must[*bus.Sender](t)(b.NewSender("inproc://c")))
-	c.control = must[*bus.Requester](t)(b.NewRequester(c.at))
+	c.client = client.New(r, bustest.Must[*bus.Subscriber](t)(b.NewSubscriber("inproc://o")), bustest.Must[*bus.Sender](t)(b.NewSender("inproc://c")))
+	c.control = bustest.Must[*bus.Requester](t)(b.NewRequester(c.at))
+	// Before it, a reset is rejected.
+	bustest.Eventually(t, "the first observation is published", func() bool { return c.server.Stats().Published > 0 })
 	return c
 }
 
@@ -67,7 +70,7 @@ func newControlled(t *testing.T, endpoint string) *controlled {
 func (c *controlled) ask(t *testing.T, q message.ControlRequest) message.ControlReply {
 	t.Helper()
 	var a message.ControlReply
-	frame := again(t, func() ([]byte, error) { return c.control.Request(t.Context(), wire.AppendControlRequest(nil, &q)) })
+	frame := bustest.Retry(t, func() ([]byte, error) { return c.control.Request(t.Context(), wire.AppendControlRequest(nil, &q)) })
 	if err := wire.DecodeControlReply(&a, frame); err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +148,7 @@ func TestServeControl_resetRejectedDuringFault(t *testing.T) {
 	c := newControlled(t, "inproc://control")
 	move(t, c.client, 0.2)
 	c.backend.out.Store(true)
-	again(t, func() (any, error) {
+	bustest.Retry(t, func() (any, error) {
 		if a := c.ask(t, message.ControlRequest{Operation: message.ReadClock}); a.StoppedBy != "joint_outside" {
 			return nil, errors.New("not stopped: " + a.State)
 		}
@@ -157,7 +160,7 @@ func TestServeControl_resetRejectedDuringFault(t *testing.T) {
 		t.Errorf("reply to a reset while a joint is outside = %+v", a)
 	}
 	c.backend.out.Store(false)
-	again(t, func() (any, error) {
+	bustest.Retry(t, func() (any, error) {
 		if a := c.reset(t); a.Status != message.Done || a.State != "damp" {
 			return nil, errors.New(a.Reason)
 		}
@@ -236,9 +239,9 @@ func (*connected) Connections() bus.Connections {
 }
 
 func TestStats_connectionsOfControlLink(t *testing.T) {
-	b, r := newContext(t), robot.Go1()
-	s := must[*server.Server](t)(server.New(r, backendtest.Configured(t, synthetic.New(r, 10*time.Millisecond)),
-		must[*bus.Publisher](t)(b.NewPublisher("inproc://o")), must[*bus.Receiver](t)(b.NewReceiver("inproc://c")), server.WithControl(&connected{})))
+	b, r := bustest.NewContext(t), robot.Go1()
+	s := bustest.Must[*server.Server](t)(server.New(r, backendtest.Configured(t, synthetic.New(r, 10*time.Millisecond)),
+		bustest.Must[*bus.Publisher](t)(b.NewPublisher("inproc://o")), bustest.Must[*bus.Receiver](t)(b.NewReceiver("inproc://c")), server.WithControl(&connected{})))
 	for range 2 { // Stats does not change the counters.
 		st := s.Stats()
 		if want := (bus.Connections{Opened: 5, Closed: 4, Oversize: 3, Key: 2, Protocol: 1}); st.Connections != want {
@@ -258,7 +261,7 @@ func TestServeControl_malformedRequests(t *testing.T) {
 	flipped[128] ^= 1
 	other := append([]byte(nil), good...)
 	other[4] = 3
-	command := must[[]byte](t)(wire.AppendJointCommand(nil, message.NewJointCommand(robot.Go1())))
+	command := bustest.Must[[]byte](t)(wire.AppendJointCommand(nil, message.NewJointCommand(robot.Go1())))
 	for _, frame := range [][]byte{nil, good[:100], []byte("something else of more bytes than a header has: of any number, in fact"), flipped, other, command} {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		if reply, err := c.control.Request(ctx, frame); !errors.Is(err, bus.ErrNoReply) {
@@ -281,7 +284,7 @@ func TestServeControl_floodKeepsLoopRate(t *testing.T) {
 	var all sync.WaitGroup
 	var answered atomic.Uint64
 	for range 4 {
-		q := must[*bus.Requester](t)(c.bus.NewRequester(c.at))
+		q := bustest.Must[*bus.Requester](t)(c.bus.NewRequester(c.at))
 		all.Go(func() {
 			frame := wire.AppendControlRequest(nil, &message.ControlRequest{Operation: message.ReadClock})
 			for ctx.Err() == nil {
@@ -301,7 +304,10 @@ func TestServeControl_floodKeepsLoopRate(t *testing.T) {
 }
 
 // The server retries a responder that always fails at a low rate, and still ends in time.
-type broken struct{ asked atomic.Uint64 }
+type broken struct {
+	bustest.NoConnections
+	asked atomic.Uint64
+}
 
 func (b *broken) Receive(context.Context) ([]byte, error) {
 	b.asked.Add(1)
@@ -311,9 +317,9 @@ func (b *broken) Receive(context.Context) ([]byte, error) {
 func (b *broken) Reply([]byte) error { return nil }
 
 func TestServeControl_transportErrorsCounted(t *testing.T) {
-	b, r, in := newContext(t), robot.Go1(), &broken{}
-	s := must[*server.Server](t)(server.New(r, backendtest.Configured(t, synthetic.New(r, 10*time.Millisecond)),
-		must[*bus.Publisher](t)(b.NewPublisher("inproc://o")), must[*bus.Receiver](t)(b.NewReceiver("inproc://c")), server.WithControl(in)))
+	b, r, in := bustest.NewContext(t), robot.Go1(), &broken{}
+	s := bustest.Must[*server.Server](t)(server.New(r, backendtest.Configured(t, synthetic.New(r, 10*time.Millisecond)),
+		bustest.Must[*bus.Publisher](t)(b.NewPublisher("inproc://o")), bustest.Must[*bus.Receiver](t)(b.NewReceiver("inproc://c")), server.WithControl(in)))
 	stop := start(t, s)
 	time.Sleep(100 * time.Millisecond)
 	stop()
@@ -323,11 +329,14 @@ func TestServeControl_transportErrorsCounted(t *testing.T) {
 }
 
 // partly is a responder that receives only malformed multipart messages.
-type partly struct{ messages int }
+type partly struct {
+	bustest.NoConnections
+	messages int
+}
 
 func (p *partly) Receive(ctx context.Context) ([]byte, error) {
 	if p.messages--; p.messages >= 0 {
-		return nil, bus.ErrParts
+		return nil, bus.ErrMultipart
 	}
 	<-ctx.Done()
 	return nil, ctx.Err()
@@ -336,9 +345,9 @@ func (p *partly) Receive(ctx context.Context) ([]byte, error) {
 func (p *partly) Reply([]byte) error { return errors.New("nobody asked") }
 
 func TestServeControl_multipartBesideStep(t *testing.T) {
-	b, r := newContext(t), robot.Go1()
-	s := must[*server.Server](t)(server.New(r, backendtest.Configured(t, synthetic.New(r, 10*time.Millisecond)),
-		must[*bus.Publisher](t)(b.NewPublisher("inproc://o")), must[*bus.Receiver](t)(b.NewReceiver("inproc://c")), server.WithControl(&partly{5})))
+	b, r := bustest.NewContext(t), robot.Go1()
+	s := bustest.Must[*server.Server](t)(server.New(r, backendtest.Configured(t, synthetic.New(r, 10*time.Millisecond)),
+		bustest.Must[*bus.Publisher](t)(b.NewPublisher("inproc://o")), bustest.Must[*bus.Receiver](t)(b.NewReceiver("inproc://c")), server.WithControl(&partly{messages: 5})))
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	s.ServeControl(ctx)

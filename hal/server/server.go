@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"krabby.dev/krabby/hal/backend"
+	"krabby.dev/krabby/hal/bus"
 	"krabby.dev/krabby/hal/clock"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/robot"
@@ -26,6 +27,7 @@ import (
 
 // Publisher sends observation frames; *bus.Publisher is one. No method blocks.
 type Publisher interface {
+	bus.ConnectionCounter
 	// Acquire returns memory of length 0 and at least the given capacity for the next frame.
 	Acquire(bytes int) ([]byte, error)
 	// Publish sends frame, which may lie outside the memory of Acquire; Publish does not keep it then. The error is
@@ -35,6 +37,7 @@ type Publisher interface {
 
 // Receiver receives command frames; *bus.Receiver is one.
 type Receiver interface {
+	bus.ConnectionCounter
 	// TryReceive returns the next frame, valid until the next call, or bus.ErrEmpty. It does not block.
 	TryReceive() ([]byte, error)
 }

@@ -18,6 +18,7 @@ import (
 	"krabby.dev/krabby/hal/backend"
 	"krabby.dev/krabby/hal/backend/backendtest"
 	"krabby.dev/krabby/hal/bus"
+	"krabby.dev/krabby/hal/bus/bustest"
 	"krabby.dev/krabby/hal/clock"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/robot"
@@ -30,6 +31,7 @@ const session = 42
 // rig is a server with a fake backend and a fake bus.
 type rig struct {
 	backend.Stateless
+	bustest.NoConnections
 
 	t      *testing.T
 	server *Server
@@ -738,6 +740,7 @@ func TestNew_invalidOptions(t *testing.T) {
 // quiet is a backend and a bus that store nothing; every step brings another valid command.
 type quiet struct {
 	backend.Stateless
+	bustest.NoConnections
 
 	memory  []byte
 	server  *Server

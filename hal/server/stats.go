@@ -76,27 +76,30 @@ func (s *Server) Stats() Stats {
 	stats.Control = ControlStats{maps.Clone(stats.Control.Requests), maps.Clone(stats.Control.Rejected)}
 	stats.Safety = s.gate.Report(s.clock.NowNs())
 	stats.Backend = BackendStats{s.backend.State().String(), s.backend.Health()}
-	var sockets []any
-	for _, l := range s.links {
-		sockets = append(sockets, l.out, l.in)
-		addOversize(stats.Rejected, Oversize, l.in)
-	}
-	if s.v1 != nil {
-		sockets = append(sockets, s.v1.out, s.v1.in)
-		addOversize(stats.Rejected, "v1_"+Oversize, s.v1.in)
-	}
-	if s.control != nil {
-		sockets = append(sockets, s.control)
-		addOversize(stats.Control.Rejected, Oversize, s.control)
-	}
-	stats.Connections = bus.ConnectionsOf(sockets...)
+	stats.countConnections(s)
 	return stats
 }
 
-// addOversize counts the frames that a receiver rejected by itself.
-func addOversize(rejected map[string]uint64, reason string, in any) {
-	if n := bus.ConnectionsOf(in).Oversize; n > 0 {
-		rejected[reason] += n
+// countConnections adds the counters of the server's sockets.
+func (st *Stats) countConnections(s *Server) {
+	add := func(rejected map[string]uint64, reason string, out, in bus.ConnectionCounter) {
+		received := in.Connections()
+		st.Connections = st.Connections.Add(received)
+		if out != nil {
+			st.Connections = st.Connections.Add(out.Connections())
+		}
+		if received.Oversize > 0 { // The receiver rejected frames by itself.
+			rejected[reason] += received.Oversize
+		}
+	}
+	for _, l := range s.links {
+		add(st.Rejected, Oversize, l.out, l.in)
+	}
+	if s.v1 != nil {
+		add(st.Rejected, "v1_"+Oversize, s.v1.out, s.v1.in)
+	}
+	if s.control != nil {
+		add(st.Control.Rejected, Oversize, nil, s.control)
 	}
 }
 

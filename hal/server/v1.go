@@ -10,13 +10,15 @@ import (
 	v1 "krabby.dev/krabby/hal/wire/v1"
 )
 
-// MultipartPublisher sends observations of version 1; *bus.PartsPublisher is one. Publish does not block and does not keep parts.
+// MultipartPublisher sends observations of version 1; *bus.MultipartPublisher is one. Publish does not block and does not keep parts.
 type MultipartPublisher interface {
+	bus.ConnectionCounter
 	Publish(parts [][]byte) error
 }
 
-// MultipartReceiver receives commands of version 1; *bus.PartsReceiver is one.
+// MultipartReceiver receives commands of version 1; *bus.MultipartReceiver is one.
 type MultipartReceiver interface {
+	bus.ConnectionCounter
 	// TryReceive returns the parts of the next message, valid until the next call, or bus.ErrEmpty. It does not block.
 	TryReceive() ([][]byte, error)
 }

@@ -67,7 +67,7 @@ func (f *Flags) Check(flag, endpoint string) error {
 		if err != nil {
 			return fmt.Errorf("--server-key: %w", err)
 		}
-		f.security.Peers = []string{key}
+		f.security.ServerKey = key
 	}
 	f.security.Insecure = f.Insecure
 	if err := f.check("--observations", f.Observations); err != nil {
@@ -116,8 +116,8 @@ type Link struct {
 	local *clock.Clock
 	clock *client.Clock // Nil if the robot's clock is this machine's.
 
-	old     *bus.PartsSubscriber
-	oldOut  *bus.PartsSender
+	old     *bus.MultipartSubscriber
+	oldOut  *bus.MultipartSender
 	decoded v1.Observation // The newest.
 	// incoming is scratch for the next.
 	incoming v1.Observation
@@ -154,8 +154,8 @@ func (f *Flags) Open(ctx context.Context, b *bus.Context, commands string) (l *L
 	l = &Link{flags: f, local: clock.New(), rejected: map[string]uint64{}}
 	security := bus.WithSecurity(f.security)
 	if f.V1 {
-		if l.old, err = b.NewPartsSubscriber(f.Observations, v1.Topic, security); err == nil && commands != "" {
-			l.oldOut, err = b.NewPartsSender(commands, security)
+		if l.old, err = b.NewMultipartSubscriber(f.Observations, v1.Topic, security); err == nil && commands != "" {
+			l.oldOut, err = b.NewMultipartSender(commands, security)
 		}
 		return l, err
 	}
@@ -313,7 +313,7 @@ func skippable(err error) bool {
 	if _, ok := errors.AsType[*message.FieldError](err); ok {
 		return true
 	}
-	return errors.Is(err, client.ErrOutdated) || errors.Is(err, client.ErrClock) || errors.Is(err, bus.ErrParts)
+	return errors.Is(err, client.ErrOutdated) || errors.Is(err, client.ErrClock) || errors.Is(err, bus.ErrMultipart)
 }
 
 // timeoutError explains why no observation arrived.

@@ -49,7 +49,7 @@ func (l *links) check() error {
 		if err != nil {
 			return fmt.Errorf("--authorized-key: %w", err)
 		}
-		l.security.Peers = append(l.security.Peers, key)
+		l.security.AuthorizedKeys = append(l.security.AuthorizedKeys, key)
 	}
 	l.security.Insecure = l.Insecure
 	// Version 1 has no keys.
@@ -96,11 +96,11 @@ func (l *links) open(b *bus.Context) (opts []server.Option, err error) {
 	}
 	if l.V1Observations != "" {
 		old := bus.WithSecurity(bus.Security{Insecure: l.Insecure})
-		out, err := b.NewPartsPublisher(l.V1Observations, old)
+		out, err := b.NewMultipartPublisher(l.V1Observations, old)
 		if err != nil {
 			return nil, err
 		}
-		in, err := b.NewPartsReceiver(l.V1Commands, old, bus.WithMaxFrameBytes(v1PartBytes))
+		in, err := b.NewMultipartReceiver(l.V1Commands, old, bus.WithMaxFrameBytes(v1PartBytes))
 		if err != nil {
 			return nil, err
 		}

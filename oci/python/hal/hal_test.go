@@ -110,14 +110,14 @@ func TestKrabbyHAL(t *testing.T) {
 	t.Run("server", func(t *testing.T) { checkServer(t, p, bus.Security{}) })
 	t.Run("server with keys", func(t *testing.T) {
 		own, client := newKeys(t, p, "server"), newKeys(t, p, "client")
-		checkServer(t, p, bus.Security{Keys: own, Peers: []string{client.Public}}, "server.pub", "client")
+		checkServer(t, p, bus.Security{Keys: own, AuthorizedKeys: []string{client.Public}}, "server.pub", "client")
 	})
 	t.Run("clock 3 hours ahead", func(t *testing.T) {
 		checkRemoteClock(t, p, 3*time.Hour, bus.Security{})
 	})
 	t.Run("clock 5 hours behind with keys", func(t *testing.T) {
 		own, client := newKeys(t, p, "remote_server"), newKeys(t, p, "remote_client")
-		checkRemoteClock(t, p, -5*time.Hour, bus.Security{Keys: own, Peers: []string{client.Public}}, "remote_server.pub", "remote_client")
+		checkRemoteClock(t, p, -5*time.Hour, bus.Security{Keys: own, AuthorizedKeys: []string{client.Public}}, "remote_server.pub", "remote_client")
 	})
 	t.Run("version 1", func(t *testing.T) { checkV1(t, p) })
 }
@@ -601,11 +601,11 @@ type v1Report struct {
 func checkV1(t *testing.T, p python) {
 	b := newBus(t)
 	out, in := bind(t, b, "inproc://observations", "inproc://commands")
-	v1Out, err := b.NewPartsPublisher(anyPort)
+	v1Out, err := b.NewMultipartPublisher(anyPort)
 	if err != nil {
 		t.Fatal(err)
 	}
-	v1In, err := b.NewPartsReceiver(anyPort)
+	v1In, err := b.NewMultipartReceiver(anyPort)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,16 +31,23 @@ var krabby = imports.Table{
 		{Packages: "hal/wire", Imports: []string{"hal/message", "hal/robot"}},
 		{Packages: "hal/wire/v1", Imports: []string{"hal/message", "hal/robot"}},
 		{Packages: "hal/safety", Imports: []string{"hal/message", "hal/robot"}},
-		{Packages: "hal/bus"},
+		{Packages: "hal/bus/internal/zmq"},
+		{Packages: "hal/bus/internal/ring"},
+		{
+			Packages: "hal/bus",
+			Imports:  []string{"hal/bus/internal/ring", "hal/bus/internal/zmq"},
+			Tests:    []string{"hal/bus/bustest"},
+		},
+		{Packages: "hal/bus/bustest", Imports: []string{"hal/bus"}},
 		{
 			Packages: "hal/server",
 			Imports:  []string{"hal/backend", "hal/bus", "hal/clock", "hal/message", "hal/robot", "hal/safety", "hal/wire", "hal/wire/v1"},
-			Tests:    []string{"hal/backend/backendtest", "hal/client", "hal/synthetic"},
+			Tests:    []string{"hal/backend/backendtest", "hal/bus/bustest", "hal/client", "hal/synthetic"},
 		},
 		{
 			Packages: "hal/client",
 			Imports:  []string{"hal/bus", "hal/clock", "hal/message", "hal/robot", "hal/wire"},
-			Tests:    []string{"hal/backend/backendtest", "hal/server", "hal/synthetic"},
+			Tests:    []string{"hal/backend/backendtest", "hal/bus/bustest", "hal/server", "hal/synthetic"},
 		},
 		{
 			Packages: "hal/metrics",
@@ -152,7 +159,7 @@ var krabby = imports.Table{
 		{Packages: "third_party/bazel/rules_oci/...", Imports: []string{"third_party/bazel/rules_oci/..."}},
 	},
 	Only: map[string][]string{
-		"C":                               {"hal/bus", "hal/mujoco", "compute/onnx"},
+		"C":                               {"hal/bus/internal/zmq", "hal/mujoco", "compute/onnx"},
 		"github.com/yalue/onnxruntime_go": {"compute/onnx"},
 		"codeberg.org/sbinet/npyio/npy":   {"compute/rollout/npz"}, // It brings gonum and a reader of pickles.
 	},

@@ -125,7 +125,7 @@ func (r *Robot) start(t *testing.T, opts []server.Option) {
 	secured := bus.WithSecurity(r.security)
 	out, in := bind(t, b.NewPublisher, &r.Observations, secured), bind(t, b.NewReceiver, &r.Commands, secured)
 	control := bind(t, b.NewResponder, &r.Control, secured)
-	oldOut, oldIn := bind(t, b.NewPartsPublisher, &r.V1Observations), bind(t, b.NewPartsReceiver, &r.V1Commands)
+	oldOut, oldIn := bind(t, b.NewMultipartPublisher, &r.V1Observations), bind(t, b.NewMultipartReceiver, &r.V1Commands)
 	model := robot.Go1()
 	r.Server, err = server.New(model, backendtest.Configured(t, &robotBackend{Backend: synthetic.New(model, time.Second/RateHz), blind: &r.Blind}), out, in,
 		append(opts, server.WithRate(RateHz), server.WithV1(oldOut, oldIn, DepthHeight, DepthWidth), server.WithControl(control))...)

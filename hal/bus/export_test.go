@@ -1,0 +1,23 @@
+package bus
+
+import (
+	"context"
+
+	"krabby.dev/krabby/hal/bus/internal/zmq"
+)
+
+// For the tests in package bus_test.
+const (
+	HeartbeatInterval    = heartbeatInterval
+	DeadAfter            = deadAfter
+	MaxSubscriptionBytes = maxSubscriptionBytes
+	ResendAfter          = resendAfter
+	// ReportsOversize is whether libzmq reports frames that are too large, as the one of this repository does.
+	ReportsOversize = zmq.MessageSize != 0
+)
+
+// SendParts sends any message as a requester.
+func SendParts(r *Requester, parts [][]byte) error { return r.impl.sendMessage(parts) }
+
+// Wait waits as Receive does.
+func Wait(ctx context.Context, s *Subscriber) error { return s.impl.wait(ctx) }

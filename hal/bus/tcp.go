@@ -1,0 +1,163 @@
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"krabby.dev/krabby/hal/bus/internal/zmq"
+)
+
+const (
+	// tcpBufferBytes is the size of the operating system's buffer at each end. It is small, so that what arrives after a stall is not
+	// old, and large enough for large frames on a local network.
+	tcpBufferBytes = 128 << 10
+	// A peer that does not answer heartbeats for deadAfter is disconnected.
+	heartbeatInterval, deadAfter = time.Second, 3 * time.Second
+	handshakeTimeout             = 5 * time.Second
+	// The interval of attempts to connect again doubles between these.
+	reconnectInterval, maxReconnectInterval = 20 * time.Millisecond, 500 * time.Millisecond
+	// maxSubscriptionBytes is the maximum size of a message to a socket that writes: a subscription, which a publisher stores.
+	maxSubscriptionBytes = 1024
+	// curveOverheadBytes is how much larger an encrypted frame is.
+	curveOverheadBytes = 33
+)
+
+// tcpTransport connects processes and machines.
+type tcpTransport struct {
+	zmq zmq.Context
+
+	mu       sync.Mutex  // Guards the rest.
+	zap      *zapHandler // Nil before the first endpoint with keys.
+	monitors int         // The number of monitors so far.
+}
+
+func newTCPTransport(z zmq.Context) *tcpTransport { return &tcpTransport{zmq: z} }
+
+// close ends the ZAP handler, after all sockets were closed.
+func (t *tcpTransport) close() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.zap == nil {
+		return nil
+	}
+	return t.zap.close()
+}
+
+// admit returns a new domain of the ZAP handler, in which the owners of keys may connect.
+func (t *tcpTransport) admit(keys []string) (*zapDomain, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.zap == nil {
+		handler, err := startZAPHandler(t.zmq)
+		if err != nil {
+			return nil, fmt.Errorf("starting the check of keys: %w", err)
+		}
+		t.zap = handler
+	}
+	return t.zap.admit(keys), nil
+}
+
+// tcpSocket is the part that all sockets of the transport have in common.
+type tcpSocket struct {
+	zmq     *zmq.Socket
+	monitor *monitor
+	domain  *zapDomain // Nil if the socket connects, or has no keys.
+	binds   bool
+	address string
+	closing atomic.Bool
+}
+
+// open returns a socket that is bound or connected to endpoint.
+func (t *tcpTransport) open(kind zmq.Kind, binds bool, endpoint string, o *settings, options ...zmq.Option) (_ *tcpSocket, err error) {
+	s := &tcpSocket{binds: binds, address: endpoint}
+	options = append(options, o.security.options(binds)...)
+	options = append(options, tcpOptions(kind, o)...)
+	if o.security.hasKeys() && binds {
+		if s.domain, err = t.admit(o.security.AuthorizedKeys); err != nil {
+			return nil, err
+		}
+		options = append(options, zmq.ZAPDomain(s.domain.name))
+	}
+	if s.zmq, err = t.zmq.Socket(kind); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	if err := s.attach(t, options); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+// tcpOptions returns the options that do not depend on the direction.
+func tcpOptions(kind zmq.Kind, o *settings) []zmq.Option {
+	most := o.maxFrameBytes
+	if kind == zmq.Pub || kind == zmq.Push {
+		most = maxSubscriptionBytes
+	}
+	if o.security.hasKeys() {
+		most += curveOverheadBytes
+	}
+	return []zmq.Option{
+		zmq.Linger(0), zmq.MaxMessage(most), zmq.SendBuffer(tcpBufferBytes), zmq.ReceiveBuffer(tcpBufferBytes), zmq.HandshakeTimeout(handshakeTimeout),
+		zmq.ReconnectInterval(reconnectInterval), zmq.MaxReconnectInterval(maxReconnectInterval),
+		zmq.HeartbeatInterval(heartbeatInterval), zmq.HeartbeatTimeout(deadAfter),
+		// There are no heartbeats while earlier bytes wait, but the system knows that they are not acknowledged.
+		zmq.MaxRetransmit(deadAfter),
+	}
+}
+
+// attach starts the monitor, and binds or connects.
+func (s *tcpSocket) attach(t *tcpTransport, options []zmq.Option) (err error) {
+	if err := s.zmq.Set(options...); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	t.monitors++
+	number := t.monitors
+	t.mu.Unlock()
+	if s.monitor, err = startMonitor(t.zmq, s.zmq, number, !s.binds); err != nil {
+		return err
+	}
+	if !s.binds {
+		return s.zmq.Connect(s.address)
+	}
+	if err := s.zmq.Bind(s.address); err != nil {
+		return err
+	}
+	s.address, err = s.zmq.LastEndpoint()
+	return err
+}
+
+func (s *tcpSocket) endpoint() string         { return s.address }
+func (s *tcpSocket) connections() Connections { return s.monitor.connections() }
+func (s *tcpSocket) interrupt()               { s.closing.Store(true) }
+
+// reconnect connects again if libzmq has given up.
+func (s *tcpSocket) reconnect() {
+	if s.monitor.lost.CompareAndSwap(true, false) {
+		// Only a lack of memory makes these fail, because the socket was connected before.
+		_ = s.zmq.Disconnect(s.address)
+		_ = s.zmq.Connect(s.address)
+	}
+}
+
+// close frees the parts of the socket that exist.
+func (s *tcpSocket) close() error {
+	if s.domain != nil {
+		s.domain.revoke()
+	}
+	if s.zmq == nil {
+		return nil
+	}
+	if s.binds {
+		// Close frees the address some time later, Unbind sooner. An error means that it is free.
+		_ = s.zmq.Unbind(s.address)
+	}
+	var err error
+	if s.monitor != nil {
+		err = s.monitor.close(s.zmq)
+	}
+	return errors.Join(err, s.zmq.Close())
+}
