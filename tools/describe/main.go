@@ -1,7 +1,7 @@
-// Command describe writes the labels and annotations of an image from what it is made of, and refuses one whose parts do not
-// fit its base. With `versions` it writes docs/versions.md.
+// Command describe writes the labels and annotations of an image from its parts and its base, and fails if a part is not compatible
+// with the base. The command `versions` writes docs/versions.md.
 //
-// It runs in build actions and must never look at the clock, the environment or the network.
+// It runs in build actions and must not use the clock, the environment or the network.
 package main
 
 import (
@@ -25,7 +25,7 @@ import (
 
 type flags struct {
 	Labels   labelsCmd   `cmd:"" help:"Write labels and annotations of an image."`
-	Versions versionsCmd `cmd:"" help:"Write what is known of the bases, and what fits them, as Markdown."`
+	Versions versionsCmd `cmd:"" help:"Write the table of the bases and of the parts that fit them, as Markdown."`
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -33,28 +33,29 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 func run(args []string, stdout, stderr io.Writer) int {
 	return cli.Program{
 		Name:        "describe",
-		Description: "Says what an image is made of.",
+		Description: "Describes images: labels, annotations and the table of their bases.",
 		Flags:       &flags{},
 	}.Run(context.Background(), args, stdout, stderr)
 }
 
 type labelsCmd struct {
-	Image       string   `required:"" placeholder:"FILE" help:"What the image is, as robot_image writes it."`
-	Layout      string   `required:"" placeholder:"DIR" help:"OCI image layout of its base; manifest and config are enough."`
-	Base        string   `required:"" enum:"nvidia,slim" help:"Which kind of base it is: nvidia or slim."`
+	Image       string   `required:"" placeholder:"FILE" help:"Description of the image, as robot_image writes it."`
+	Layout      string   `required:"" placeholder:"DIR" help:"OCI image layout of the base; manifest and config are sufficient."`
+	Base        string   `required:"" enum:"nvidia,slim" help:"Kind of the base: nvidia or slim."`
 	NvidiaLock  string   `required:"" placeholder:"FILE" help:"Lock of NVIDIA's bases."`
-	PythonLock  string   `required:"" placeholder:"FILE" help:"Lock of Python wheels; ONNX Runtime comes from one."`
+	PythonLock  string   `required:"" placeholder:"FILE" help:"Lock of Python wheels, with the version of ONNX Runtime."`
 	ZEDLock     string   `required:"" name:"zed-lock" placeholder:"FILE" help:"Lock of the ZED SDK."`
-	ZED         string   `name:"zed" default:"none" placeholder:"NAME" help:"Which build of the ZED SDK is in the image; none without."`
-	User        string   `help:"User that the image sets; empty where it keeps its base's."`
-	Policy      []string `placeholder:"FILE" help:"Manifest of a policy in the image."`
-	Labels      string   `required:"" placeholder:"FILE" help:"Where to write the labels, one name=value a line."`
-	Annotations string   `required:"" placeholder:"FILE" help:"Where to write the annotations, likewise."`
+	ZED         string   `name:"zed" default:"none" placeholder:"NAME" help:"Build of the ZED SDK in the image, or none."`
+	User        string   `help:"User that the image sets; empty if the image keeps the user of its base."`
+	Policy      []string `placeholder:"FILE" help:"Manifest of a policy in the image; repeat the flag for each."`
+	Labels      string   `required:"" placeholder:"FILE" help:"File for the labels, one name=value per line."`
+	Annotations string   `required:"" placeholder:"FILE" help:"File for the annotations, one name=value per line."`
 }
 
-// slimName is the name of the slim base for people; it is in no registry.
+// slimName is the name of the slim base in labels. No registry has an image of this name.
 const slimName = "krabby-slim"
 
+// Run writes the labels and annotations.
 func (c *labelsCmd) Run(console *cli.Console) error {
 	image, err := facts.ReadImage(c.Image)
 	if err != nil {
@@ -69,10 +70,10 @@ func (c *labelsCmd) Run(console *cli.Console) error {
 func (c *labelsCmd) write(image facts.Image, console *cli.Console) error {
 	digest, config, err := readBase(c.Layout)
 	if err != nil {
-		return fmt.Errorf("its base: %w", err)
+		return fmt.Errorf("reading the base: %w", err)
 	}
 	if c.User == "" && isRoot(config.Config.User) {
-		return fmt.Errorf("it keeps the user of its base, which is root: give it one of its own")
+		return fmt.Errorf("the user of the base is root: set the user of the image")
 	}
 	parts := facts.Parts{Architecture: image.Architecture(), Python: image.Python[c.Base]}
 	sdks, err := facts.ReadSDKs(c.ZEDLock)
@@ -83,7 +84,7 @@ func (c *labelsCmd) write(image facts.Image, console *cli.Console) error {
 	if zed != "none" {
 		sdk, ok := sdks[zed]
 		if !ok {
-			return fmt.Errorf("%s has no ZED SDK %q; it has %s", c.ZEDLock, zed, strings.Join(slices.Sorted(maps.Keys(sdks)), ", "))
+			return fmt.Errorf("%s: ZED SDK %q not found, expected one of %s", c.ZEDLock, zed, strings.Join(slices.Sorted(maps.Keys(sdks)), ", "))
 		}
 		parts.ZED, zed = &sdk, sdk.Label()
 	}
@@ -96,7 +97,7 @@ func (c *labelsCmd) write(image facts.Image, console *cli.Console) error {
 		for _, m := range misfits {
 			lines = append(lines, m.String())
 		}
-		return fmt.Errorf("it does not fit its base %s: %s", name, strings.Join(lines, "; "))
+		return fmt.Errorf("does not fit its base %s: %s", name, strings.Join(lines, "; "))
 	}
 	robots, policies, err := readPolicies(c.Policy)
 	if err != nil {
@@ -125,33 +126,33 @@ func (c *labelsCmd) write(image facts.Image, console *cli.Console) error {
 	return errors.Join(writeDict(c.Labels, labels), writeDict(c.Annotations, annotations))
 }
 
-// base returns the base's name and all that is known of it.
+// base returns the name of the base and the facts of its config and of the lock.
 func (c *labelsCmd) base(image facts.Image, config *v1.ConfigFile, console *cli.Console) (string, facts.Base, error) {
-	itself := facts.FromConfig(config)
+	configured := facts.FromConfig(config)
 	if c.Base == "slim" {
-		return slimName, itself, nil
+		return slimName, configured, nil
 	}
 	lock, err := facts.ReadLock(c.NvidiaLock)
 	if err != nil {
-		return "", itself, err
+		return "", configured, err
 	}
 	pin, platform, err := lock.Find(image.Nvidia, image.Platform)
 	if err != nil {
-		return "", itself, err
+		return "", configured, err
 	}
 	name := pin.Image + ":" + pin.Tag
 	if pin.Digest == "" {
-		console.Progress("warning: %s: its base %s is not pinned, so this is the image that the tag named when it was asked: `./tools/bazel run //tools/pin -- base %s`",
+		console.Progress("warning: %s: the base %s is not pinned, so its tag can name another image in the next build: run `./tools/bazel run //tools/pin -- base %s`",
 			image.Name, name, image.Nvidia)
 	}
-	if found := platform.Contradictions(itself); len(found) > 0 {
-		return "", itself, fmt.Errorf("%s is not what %s says (%s): run `./tools/bazel run //tools/pin -- base %s` and look at what changes",
+	if found := platform.Contradictions(configured); len(found) > 0 {
+		return "", configured, fmt.Errorf("%s contradicts %s (%s): run `./tools/bazel run //tools/pin -- base %s` and review the changes",
 			name, c.NvidiaLock, strings.Join(found, "; "), image.Nvidia)
 	}
-	return name, itself.Over(platform.Facts), nil
+	return name, configured.Over(platform.Facts), nil
 }
 
-// readBase reads digest and config of the one image of a layout.
+// readBase reads the digest and the config of the single image in a layout.
 func readBase(dir string) (v1.Hash, *v1.ConfigFile, error) {
 	index, err := layout.ImageIndexFromPath(dir)
 	if err != nil {
@@ -173,13 +174,13 @@ func readBase(dir string) (v1.Hash, *v1.ConfigFile, error) {
 	return digest, config, err
 }
 
-// isRoot says whether a config's user, "user" or "user:group", is root.
+// isRoot reports whether the user of a config, "user" or "user:group", is root. An empty user is root.
 func isRoot(user string) bool {
 	name, _, _ := strings.Cut(user, ":")
 	return name == "" || name == "0" || name == "root"
 }
 
-// onnxRuntime returns the version of the library, which comes out of a wheel.
+// onnxRuntime returns the version of ONNX Runtime, whose library is in a wheel.
 func onnxRuntime(lock, architecture string) (string, error) {
 	raw, err := os.ReadFile(lock)
 	if err != nil {
@@ -199,7 +200,7 @@ func onnxRuntime(lock, architecture string) (string, error) {
 	return version, nil
 }
 
-// readPolicies returns the robots that the policies drive and the policies' names, sorted.
+// readPolicies returns the robots and the names of the policies, sorted.
 func readPolicies(manifests []string) (robots, policies []string, err error) {
 	for _, path := range manifests {
 		raw, err := os.ReadFile(path)
@@ -217,12 +218,12 @@ func readPolicies(manifests []string) (robots, policies []string, err error) {
 	return slices.Compact(robots), policies, nil
 }
 
-// writeDict writes what oci_image reads: one name=value a line, sorted.
+// writeDict writes a file of labels or annotations for oci_image: one name=value per line, sorted.
 func writeDict(path string, dict map[string]string) error {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(dict)) {
 		if strings.ContainsAny(dict[name], "\r\n") {
-			return fmt.Errorf("%s: %q has a line break, which a label cannot have", name, dict[name])
+			return fmt.Errorf("%s: found %q, expected a value without line breaks", name, dict[name])
 		}
 		fmt.Fprintf(&b, "%s=%s\n", name, dict[name])
 	}
@@ -230,12 +231,13 @@ func writeDict(path string, dict map[string]string) error {
 }
 
 type versionsCmd struct {
-	Image      []string `required:"" placeholder:"FILE" help:"What an image is, as robot_image writes it; for each."`
+	Image      []string `required:"" placeholder:"FILE" help:"Description of an image, as robot_image writes it; repeat the flag for each."`
 	NvidiaLock string   `required:"" placeholder:"FILE" help:"Lock of NVIDIA's bases."`
 	ZEDLock    string   `required:"" name:"zed-lock" placeholder:"FILE" help:"Lock of the ZED SDK."`
-	Output     string   `required:"" placeholder:"FILE" help:"Where to write it."`
+	Output     string   `required:"" placeholder:"FILE" help:"File to write."`
 }
 
+// Run writes the table.
 func (c *versionsCmd) Run() error {
 	lock, err := facts.ReadLock(c.NvidiaLock)
 	if err != nil {

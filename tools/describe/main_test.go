@@ -12,14 +12,14 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 )
 
-// made is a folder with all that describe reads.
-type made struct {
+// inputs is a directory with the input files of describe.
+type inputs struct {
 	t   *testing.T
 	dir string
 }
 
-func newMade(t *testing.T) *made {
-	m := &made{t, t.TempDir()}
+func newInputs(t *testing.T) *inputs {
+	m := &inputs{t, t.TempDir()}
 	m.write("image.json", `{"name": "krabby-x", "description": "X = y", "licenses": "Apache-2.0", "platform": "linux/arm64",
 		"nvidia": "b", "python": {"nvidia": "3.12"}}`)
 	m.write("nvidia.json", `{"bases": {"b": {"image": "r.example/i", "tag": "1", "digest": "", "platforms": {
@@ -30,14 +30,14 @@ func newMade(t *testing.T) *made {
 	return m
 }
 
-func (m *made) write(name, content string) {
+func (m *inputs) write(name, content string) {
 	m.t.Helper()
 	if err := os.WriteFile(filepath.Join(m.dir, name), []byte(content), 0o644); err != nil {
 		m.t.Fatal(err)
 	}
 }
 
-func (m *made) read(name string) string {
+func (m *inputs) read(name string) string {
 	m.t.Helper()
 	content, err := os.ReadFile(filepath.Join(m.dir, name))
 	if err != nil {
@@ -46,8 +46,8 @@ func (m *made) read(name string) string {
 	return string(content)
 }
 
-// base makes the base's layout and returns its digest.
-func (m *made) base(user string, env ...string) string {
+// base writes the layout of the base and returns its digest.
+func (m *inputs) base(user string, env ...string) string {
 	m.t.Helper()
 	config, err := empty.Image.ConfigFile()
 	if err != nil {
@@ -73,27 +73,28 @@ func (m *made) base(user string, env ...string) string {
 	return digest.String()
 }
 
-func (m *made) labels(more ...string) (code int, said string) {
+// labels runs the command labels and returns its exit code and standard error.
+func (m *inputs) labels(more ...string) (code int, stderr string) {
 	at := func(name string) string { return filepath.Join(m.dir, name) }
 	args := []string{
 		"labels", "--image", at("image.json"), "--layout", at("base"), "--nvidia-lock", at("nvidia.json"), "--python-lock", at("python.json"), "--zed-lock", at("zed.json"),
 		"--policy", at("manifest.json"), "--labels", at("labels"), "--annotations", at("annotations"),
 	}
-	var out, err bytes.Buffer
-	code = run(append(args, more...), &out, &err)
-	return code, err.String()
+	var stdout, diagnostics bytes.Buffer
+	code = run(append(args, more...), &stdout, &diagnostics)
+	return code, diagnostics.String()
 }
 
-func TestLabelsSayWhatTheImageIsMadeOf(t *testing.T) {
+func TestLabels(t *testing.T) {
 	for _, test := range []struct{ base, name, python string }{
 		{"nvidia", "r.example/i:1", "dev.krabby.python=3.12\n"},
-		{"slim", "krabby-slim", ""}, // It has no wheels.
+		{"slim", "krabby-slim", ""}, // Without wheels.
 	} {
 		t.Run(test.base, func(t *testing.T) {
-			m := newMade(t)
+			m := newInputs(t)
 			digest := m.base("", "PYVER=3.12")
-			if code, said := m.labels("--base", test.base, "--user=10001"); code != 0 {
-				t.Fatalf("exit code %d: %s", code, said)
+			if code, stderr := m.labels("--base", test.base, "--user=10001"); code != 0 {
+				t.Fatalf("exit code %d: %s", code, stderr)
 			}
 			annotations := "org.opencontainers.image.base.digest=" + digest + "\n" +
 				"org.opencontainers.image.base.name=" + test.name + "\n" +
@@ -101,33 +102,33 @@ func TestLabelsSayWhatTheImageIsMadeOf(t *testing.T) {
 				"org.opencontainers.image.licenses=Apache-2.0\n" +
 				"org.opencontainers.image.title=krabby-x\n"
 			if got := m.read("annotations"); got != annotations {
-				t.Errorf("annotations are\n%s\nexpected\n%s", got, annotations)
+				t.Errorf("annotations are\n%s\nwant\n%s", got, annotations)
 			}
 			labels := "dev.krabby.onnxruntime=1.2.3\ndev.krabby.policies=go1_joystick\n" + test.python + "dev.krabby.robot=go1\n" + annotations
 			if got := m.read("labels"); got != labels {
-				t.Errorf("labels are\n%s\nexpected\n%s", got, labels)
+				t.Errorf("labels are\n%s\nwant\n%s", got, labels)
 			}
 		})
 	}
 }
 
-func TestImagesThatCannotWorkAreRefused(t *testing.T) {
+func TestLabels_invalid(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		base string
-		user string // Of the base.
-		env  string // Of the base.
-		set  string // By the image.
+		user string // User of the base.
+		env  string // Environment of the base.
+		set  string // User that the image sets.
 		args []string
-		edit func(m *made)
+		edit func(m *inputs)
 		want string
 	}{
 		{
 			name: "wheels for another Python", base: "nvidia", env: "PYVER=3.10", set: "10001",
-			want: "krabby-x: it does not fit its base r.example/i:1: the wheels: expected Python 3.12, the base has Python 3.10",
+			want: "krabby-x: does not fit its base r.example/i:1: the wheels: expected Python 3.12, the base has Python 3.10",
 		},
 		{
-			name: "a base that is not what the lock says", base: "nvidia", env: "CUDA_VERSION=12.6", set: "10001",
+			name: "a base that contradicts the lock", base: "nvidia", env: "CUDA_VERSION=12.6", set: "10001",
 			want: "CUDA: the image says 12.6, the lock 13.0): run `./tools/bazel run //tools/pin -- base b`",
 		},
 		{
@@ -135,82 +136,82 @@ func TestImagesThatCannotWorkAreRefused(t *testing.T) {
 			want: "ZED SDK 1.0 for L4T 36.4 (CUDA 12.6): expected CUDA 12 on a robot with L4T 36.4, the base has CUDA 13.0, which runs on L4T 38; " +
 				"instead: ZED SDK 1.0 for L4T 38.2 (CUDA 13.0), or a base with CUDA 12.6 for L4T 36.4, or no SDK",
 		},
-		{name: "an unknown ZED SDK", base: "slim", set: "1", args: []string{"--zed=2"}, want: `has no ZED SDK "2"; it has 1.0, 1.0-new`},
-		{name: "root by default", base: "nvidia", want: "it keeps the user of its base, which is root"},
-		{name: "root by name", base: "nvidia", user: "root:root", want: "it keeps the user of its base, which is root"},
-		{name: "root by number", base: "slim", user: "0", want: "it keeps the user of its base, which is root"},
+		{name: "an unknown ZED SDK", base: "slim", set: "1", args: []string{"--zed=2"}, want: `zed.json: ZED SDK "2" not found, expected one of 1.0, 1.0-new`},
+		{name: "root by default", base: "nvidia", want: "the user of the base is root"},
+		{name: "root by name", base: "nvidia", user: "root:root", want: "the user of the base is root"},
+		{name: "root by number", base: "slim", user: "0", want: "the user of the base is root"},
 		{
-			name: "a base that is not locked", base: "nvidia", set: "1",
-			edit: func(m *made) { m.write("nvidia.json", `{"bases": {}}`) }, want: `base "b": expected one of`,
+			name: "a base without an entry in the lock", base: "nvidia", set: "1",
+			edit: func(m *inputs) { m.write("nvidia.json", `{"bases": {}}`) }, want: `base "b": expected one of`,
 		},
 		{
 			name: "no version of ONNX Runtime", base: "slim", set: "1",
-			edit: func(m *made) { m.write("python.json", `{"wheels": {}}`) }, want: "onnxruntime_arm64 has no version",
+			edit: func(m *inputs) { m.write("python.json", `{"wheels": {}}`) }, want: "onnxruntime_arm64 has no version",
 		},
 		{
 			name: "a description of two lines", base: "slim", set: "1",
-			edit: func(m *made) {
+			edit: func(m *inputs) {
 				m.write("image.json", strings.Replace(m.read("image.json"), "X = y", `X\ny`, 1))
-			}, want: `org.opencontainers.image.description: "X\ny" has a line break`,
+			}, want: `org.opencontainers.image.description: found "X\ny", expected a value without line breaks`,
 		},
 		{
 			name: "no base", base: "slim", set: "1",
-			edit: func(m *made) { os.RemoveAll(filepath.Join(m.dir, "base")) }, want: "krabby-x: its base: ",
+			edit: func(m *inputs) { os.RemoveAll(filepath.Join(m.dir, "base")) }, want: "krabby-x: reading the base: ",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			m := newMade(t)
+			m := newInputs(t)
 			m.base(test.user, test.env)
 			if test.edit != nil {
 				test.edit(m)
 			}
-			code, said := m.labels(append(test.args, "--base", test.base, "--user="+test.set)...)
-			if code != 1 || !strings.Contains(said, test.want) {
-				t.Errorf("exit code %d, said %q; expected 1 and %q", code, said, test.want)
+			code, stderr := m.labels(append(test.args, "--base", test.base, "--user="+test.set)...)
+			if code != 1 || !strings.Contains(stderr, test.want) {
+				t.Errorf("exit code %d, stderr %q; want 1 and %q", code, stderr, test.want)
 			}
 		})
 	}
 }
 
-func TestLabelNamesTheZEDSDK(t *testing.T) {
-	m := newMade(t)
+func TestLabels_zedSDK(t *testing.T) {
+	m := newInputs(t)
 	m.base("")
 	m.write("image.json", strings.Replace(m.read("image.json"), `"nvidia": "b"`, `"nvidia": "b", "zed": true`, 1))
 	for _, test := range []struct{ sdk, want string }{{"none", "none"}, {"1.0-new", "1.0 (L4T 38.2, CUDA 13.0)"}} {
-		if code, said := m.labels("--base=nvidia", "--user=1", "--zed="+test.sdk); code != 0 {
-			t.Fatalf("exit code %d: %s", code, said)
+		if code, stderr := m.labels("--base=nvidia", "--user=1", "--zed="+test.sdk); code != 0 {
+			t.Fatalf("exit code %d: %s", code, stderr)
 		}
 		if got := m.read("labels"); !strings.Contains(got, "dev.krabby.zed="+test.want+"\n") {
-			t.Errorf("labels are\n%s\nexpected dev.krabby.zed=%s", got, test.want)
+			t.Errorf("labels are\n%s\nwant dev.krabby.zed=%s", got, test.want)
 		}
 	}
 }
 
-func TestBaseWithoutDigestIsWarnedOf(t *testing.T) {
-	m := newMade(t)
+func TestLabels_baseWithoutDigest_warns(t *testing.T) {
+	m := newInputs(t)
 	m.base("")
-	const warning = "warning: krabby-x: its base r.example/i:1 is not pinned"
-	if code, said := m.labels("--base=nvidia", "--user=1"); code != 0 || !strings.Contains(said, warning) || !strings.Contains(said, "-- base b`") {
-		t.Errorf("exit code %d, said %q, expected %q", code, said, warning)
+	const warning = "warning: krabby-x: the base r.example/i:1 is not pinned"
+	if code, stderr := m.labels("--base=nvidia", "--user=1"); code != 0 || !strings.Contains(stderr, warning) || !strings.Contains(stderr, "-- base b`") {
+		t.Errorf("exit code %d, stderr %q, want %q", code, stderr, warning)
 	}
 	m.write("nvidia.json", strings.Replace(m.read("nvidia.json"), `"tag": "1", "digest": ""`, `"tag": "1", "digest": "sha256:01"`, 1))
-	if code, said := m.labels("--base=nvidia", "--user=1"); code != 0 || said != "" {
-		t.Errorf("with a digest: exit code %d, said %q, expected nothing", code, said)
+	if code, stderr := m.labels("--base=nvidia", "--user=1"); code != 0 || stderr != "" {
+		t.Errorf("with a digest: exit code %d, stderr %q, want 0 and nothing", code, stderr)
 	}
 }
 
-func TestBaseThatIsNotRootMayKeepItsUser(t *testing.T) {
-	m := newMade(t)
+func TestLabels_userOfBase(t *testing.T) {
+	m := newInputs(t)
 	m.base("1234:1234")
-	if code, said := m.labels("--base=nvidia", "--user="); code != 0 {
-		t.Errorf("exit code %d: %s", code, said)
+	if code, stderr := m.labels("--base=nvidia", "--user="); code != 0 {
+		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }
 
-func TestWrongUseExitsWith2(t *testing.T) {
-	m := newMade(t)
+func TestLabels_usage(t *testing.T) {
+	m := newInputs(t)
 	m.base("1")
-	if code, said := m.labels("--base=debian"); code != 2 || !strings.Contains(said, `--base must be one of "nvidia","slim"`) {
-		t.Errorf("exit code %d, said %q", code, said)
+	if code, stderr := m.labels("--base=debian"); code != 2 || !strings.Contains(stderr, `--base must be one of "nvidia","slim"`) {
+		t.Errorf("exit code %d, stderr %q", code, stderr)
 	}
 }
