@@ -1,19 +1,19 @@
-"""What every archive has in common: fetched by a package client of this machine, believed only with the right sha256.
+"""Fetches pinned archives with the package clients of this machine and verifies them by SHA-256.
 
-The clients (apt, pip, go) know the mirrors, proxies and credentials of the machine, so no address is written here. What
-they bring goes through Bazel's downloader as a local file, which checks the hash and keeps the archive in the
-repository cache; an archive that is there, or in third_party/dist, is not fetched again.
+The clients (apt, pip, go) have the mirrors, proxies and credentials of the machine, so this repository contains no addresses.
+Bazel's downloader reads each archive as a local file: it checks the hash and stores the archive in the repository cache. An
+archive in this cache or in third_party/dist is not fetched again.
 """
 
 def fetch(rctx, name, sha256, download, output = None):
-    """Brings one pinned archive into the repository.
+    """Puts one pinned archive into the repository.
 
     Args:
       rctx: repository context.
       name: file name of the archive, for third_party/dist and messages.
       sha256: expected sha256, in hex.
       download: function without arguments that fetches the archive and returns its path.
-      output: where to put it in the repository, the name if not given.
+      output: path of the archive in the repository; the default is the name.
 
     Returns:
       Path of the verified archive in the repository.
@@ -40,11 +40,11 @@ def _sha256(rctx, path):
     return result.sha256 if result.success else "no file"
 
 def run(rctx, what, arguments):
-    """Runs a package client; when it fails, so does the repository, with the client's own last words.
+    """Runs a package client. If the client fails, the repository fails with the end of the client's output.
 
     Args:
       rctx: repository context.
-      what: what is being fetched, for the message.
+      what: the file to fetch, for error messages.
       arguments: command line.
 
     Returns:

@@ -1,4 +1,4 @@
-// What libzmq's build would find out about Linux with glibc 2.35, for x86_64 and aarch64 alike.
+// Configuration of libzmq for Linux with glibc 2.35 on x86_64 and aarch64. It replaces the header that libzmq's own build generates.
 #ifndef KRABBY_LIBZMQ_PLATFORM_HPP
 #define KRABBY_LIBZMQ_PLATFORM_HPP
 
@@ -36,7 +36,7 @@
 #define ZMQ_HAVE_TCP_KEEPINTVL
 #define ZMQ_HAVE_UIO
 
-// CURVE, with the implementation that comes with libzmq.
+// CURVE, with libzmq's copy of TweetNaCl.
 #define ZMQ_HAVE_CURVE
 #define ZMQ_USE_TWEETNACL
 

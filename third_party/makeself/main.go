@@ -56,10 +56,10 @@ func (f *flags) Run() (err error) {
 		return err
 	}
 	if err := rootfs.Unpack(f.Root, dir); err != nil {
-		return fmt.Errorf("unpack %s: %w", f.Root, err)
+		return fmt.Errorf("unpacking %s: %w", f.Root, err)
 	}
 	if err := rootfs.Unpack(f.Tree, filepath.Join(dir, directory)); err != nil {
-		return fmt.Errorf("unpack %s: %w", f.Tree, err)
+		return fmt.Errorf("unpacking %s: %w", f.Tree, err)
 	}
 	command := f.command(dir)
 	if output, err := command.CombinedOutput(); err != nil {

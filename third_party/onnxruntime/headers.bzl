@@ -5,7 +5,7 @@ load("@rules_go//go:def.bzl", "GoInfo")
 def _headers_impl(ctx):
     headers = [f for f in ctx.attr.library[GoInfo].srcs if f.extension == "h"]
     if not headers:
-        fail("%s: found no headers among its sources" % ctx.attr.library.label)
+        fail("%s: no headers found in its sources" % ctx.attr.library.label)
     files = depset(headers)
     return [
         DefaultInfo(files = files),
@@ -16,11 +16,11 @@ def _headers_impl(ctx):
     ]
 
 headers = rule(
-    doc = "The headers among the sources of a Go package with C in it: the wheel of the library has none.",
+    doc = "Provides the C headers in the sources of a Go package. The wheel of ONNX Runtime has no headers.",
     implementation = _headers_impl,
     attrs = {
         "library": attr.label(
-            doc = "The `go_library`.",
+            doc = "`go_library` with the headers.",
             mandatory = True,
             providers = [GoInfo],
         ),

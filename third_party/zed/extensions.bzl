@@ -1,7 +1,7 @@
 """The ZED SDK, pinned in lock.json: one self-extracting archive for each version, from third_party/dist or its vendor.
 
-The archive is read, never run (//tools/layer). `bazel run //tools/pin -- archive` writes `sha256` and `size`; the other
-fields are written by hand. It is fetched only by who builds with --//third_party/zed:sdk=VERSION.
+Builds read an archive and never run it (//tools/layer). Bazel fetches it only for builds with --//third_party/zed:sdk=VERSION.
+`bazel run //tools/pin -- archive` writes the fields `sha256` and `size` of the lock file; edit the other fields by hand.
 """
 
 load("//third_party/bazel:fetch.bzl", "fetch")
@@ -9,7 +9,7 @@ load("//third_party/bazel:fetch.bzl", "fetch")
 def _archive_impl(rctx):
     attr = rctx.attr
     if not attr.sha256:
-        fail("ZED SDK {version}: third_party/zed/lock.json has no sha256 of {file}, and what is not pinned is not built. Pin it once, and commit the lock: ./tools/bazel run //tools/pin -- archive {version}".format(
+        fail("ZED SDK {version}: third_party/zed/lock.json has no sha256 of {file}: pin the archive and commit the lock: ./tools/bazel run //tools/pin -- archive {version}".format(
             file = attr.file,
             version = attr.version,
         ))
@@ -17,7 +17,7 @@ def _archive_impl(rctx):
     def download():
         result = rctx.download(url = attr.url, output = attr.file, sha256 = attr.sha256, allow_fail = True)
         if not result.success:
-            fail("ZED SDK {version}: {url} does not give the archive with sha256 {sha256}. Where there is no network to it, put the file by hand into third_party/dist/{file}".format(
+            fail("ZED SDK {version}: {url} does not give the archive with sha256 {sha256}: if the address is not reachable, put the file into third_party/dist/{file}".format(
                 file = attr.file,
                 sha256 = attr.sha256,
                 url = attr.url,
@@ -30,11 +30,11 @@ def _archive_impl(rctx):
 
 _archive = repository_rule(
     implementation = _archive_impl,
-    doc = "One archive as it is, archive.run.",
+    doc = "One archive, as the file `archive.run`.",
     attrs = {
-        "file": attr.string(mandatory = True, doc = "The vendor's name of the archive, which it has in third_party/dist."),
-        "sha256": attr.string(doc = "sha256 of the archive; without it there is no building."),
-        "url": attr.string(mandatory = True, doc = "The vendor's address of the archive."),
+        "file": attr.string(mandatory = True, doc = "File name of the archive, of the vendor and in third_party/dist."),
+        "sha256": attr.string(doc = "SHA-256 of the archive, in hex. Builds of an archive without it fail."),
+        "url": attr.string(mandatory = True, doc = "URL of the archive."),
         "version": attr.string(mandatory = True, doc = "Version of the SDK, for messages."),
     },
 )
@@ -45,8 +45,8 @@ def _lock_impl(rctx):
 
 _lock = repository_rule(
     implementation = _lock_impl,
-    doc = "What the lock says, as Starlark: ARCHIVES in lock.bzl.",
-    attrs = {"archives": attr.string(mandatory = True, doc = "The lock's archives, as JSON.")},
+    doc = "The entries of the lock file as Starlark: `ARCHIVES` in lock.bzl.",
+    attrs = {"archives": attr.string(mandatory = True, doc = "The entries of the lock file, as JSON.")},
 )
 
 def _zed_impl(mctx):
@@ -64,5 +64,5 @@ def _zed_impl(mctx):
 
 zed = module_extension(
     implementation = _zed_impl,
-    doc = "Makes @zed, with the lock as Starlark, and @zed_<version> for each archive in lock.json.",
+    doc = "Defines `@zed`, with the lock file as Starlark, and `@zed_<version>` for each archive in lock.json.",
 )

@@ -1,5 +1,5 @@
-// Package zed_test checks the layer that is made of an archive with the ZED SDK's structure. The SDK's own archive is
-// nowhere in this repository.
+// Package zed_test checks the layer of a synthetic archive with the structure of the ZED SDK's archives, and the lock file. This
+// repository does not contain the SDK.
 package zed_test
 
 import (
@@ -11,19 +11,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bazelbuild/rules_go/go/runfiles"
-
+	"krabby.dev/krabby/internal/testfile"
 	"krabby.dev/krabby/tools/layer/tree"
 )
 
 const golden = "testdata/layer.txt"
 
-func TestLayerIsAsDeclared(t *testing.T) {
-	path, err := runfiles.Rlocation(os.Getenv("LAYER"))
-	if err != nil {
-		t.Fatalf("LAYER: %v: run me with Bazel", err)
-	}
-	f, err := os.Open(path)
+func TestLayer_golden(t *testing.T) {
+	f, err := os.Open(testfile.Find(t, "LAYER"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,12 +36,12 @@ func TestLayerIsAsDeclared(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got.String() != string(want) {
-		t.Errorf("the layer differs from %s (write it anew with: bazel run //tools/layer -- list LAYER); got:\n%s", golden, &got)
+		t.Errorf("the layer differs from %s (to update the file: bazel run //tools/layer -- list LAYER); got:\n%s", golden, &got)
 	}
 }
 
-// TestLockSaysForWhatAnSDKWasMade holds the facts that others compare with a base image.
-func TestLockSaysForWhatAnSDKWasMade(t *testing.T) {
+// TestLock checks the form of the entries, whose facts //tools/describe compares with those of base images.
+func TestLock(t *testing.T) {
 	data, err := os.ReadFile("lock.json")
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +60,7 @@ func TestLockSaysForWhatAnSDKWasMade(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(lock.Archives) == 0 {
-		t.Fatal("the lock has no archive")
+		t.Fatal("no archives found in the lock")
 	}
 	number := regexp.MustCompile(`^[0-9]+(\.[0-9]+)+$`)
 	hash := regexp.MustCompile(`^[0-9a-f]{64}$`)

@@ -1,9 +1,9 @@
 #!/bin/bash
-# The C and C++ compiler driver and linker for {TARGET}: zig's clang to compile, zig's lld to link against the
-# runtime libraries in the sysroot. Filled in by toolchain.bzl.
+# The C and C++ compiler driver and linker for {TARGET}: zig's clang compiles, zig's lld links against the runtime libraries of the
+# sysroot. This is a template: toolchain.bzl replaces the words in braces.
 set -euo pipefail
 
-# Bazel starts this from the execution root, `go build` by absolute path from elsewhere.
+# Bazel starts this script from the execution root, `go build` by its absolute path from other directories.
 root=${0%/{SELF}}
 [[ $root != "$0" ]] || root=$PWD
 readonly root zig=$root/{ZIG} sysroot=$root/{SYSROOT}
@@ -25,7 +25,7 @@ if [[ $compile ]]; then
     -ffile-prefix-map="$root"=. -ffile-compilation-dir=. "$@"
 fi
 
-# What lld must know of the driver's options; the rest concerns only compilation.
+# Collects the options for lld. The other options of the driver concern compilation only.
 start=$sysroot/crt1.o
 kind=(-no-pie)
 options=()
@@ -41,7 +41,7 @@ while (($#)); do
     -static) echo "cc: {TARGET} has no static C library" >&2 && exit 1 ;;
     -rdynamic) options+=(--export-dynamic) ;;
     -s | -S) options+=("$1") ;;
-    # In the C library since glibc 2.34, or given below.
+    # Part of the C library since glibc 2.34, or in the command below.
     -lc | -lm | -ldl | -lpthread | -lrt | -lutil | -lresolv | -lc++ | -lstdc++ | -lgcc | -lgcc_s) ;;
     -target | --target | -arch | -include | -isystem | -I | -x | -MF | -MT) shift ;;
     -L* | -l*) options+=("$1") ;;

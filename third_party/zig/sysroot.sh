@@ -1,6 +1,6 @@
 #!/bin/bash
-# Builds what every link needs from zig's sources: the C++ runtime and compiler libraries, start files, and stubs of
-# the C library. zig builds them when it links; two small programs make it do so.
+# Builds the files for all links from zig's sources: the runtime libraries of C++ and of the compiler, start files, and stubs of the
+# C library. zig builds them when it links, so this script links two small programs.
 #
 #   sysroot.sh ZIG TARGET OUTPUT
 set -euo pipefail

@@ -1,7 +1,7 @@
-"""A C and C++ toolchain out of the ziglang wheel, for one architecture and one version of glibc.
+"""A C and C++ toolchain from the ziglang wheel, for one architecture and one version of glibc.
 
-Everything that a compiler or linker reads is an input of the action: zig itself, its headers, and a sysroot of runtime
-libraries that is built once for each architecture. Nothing is kept between actions.
+All files that the compiler and the linker read are inputs of the action: zig, its headers, and a sysroot of runtime libraries,
+which is built once for each architecture. zig's cache is private to each action.
 """
 
 load("@bazel_tools//tools/build_defs/cc:action_names.bzl", "ACTION_NAMES")
@@ -14,7 +14,7 @@ load(
     "tool",
 )
 
-# Parts of the toolchain run on the machine that builds; nothing wants them built for another.
+# The parts of the toolchain run on the build machine. This tag excludes them from `//...`, which builds for the target platform.
 _INTERNAL = ["manual"]
 
 _LOADERS = {
@@ -40,7 +40,7 @@ _LINK_ACTIONS = [
     ACTION_NAMES.cpp_link_nodeps_dynamic_library,
 ]
 
-# Bazel's own features with the flags of each action, which a toolchain with its own tools must ask for.
+# Bazel's features with the flags of each action. Actions with explicit tools get them only through `implies`.
 _COMPILE_FEATURES = [
     "compiler_input_flags",
     "compiler_output_flags",
@@ -56,7 +56,7 @@ _LINK_FEATURES = [
     "user_link_flags",
 ]
 
-# While rules_go builds its linter it marks everything below, this toolchain included, which would then be built twice.
+# rules_go sets these flags for its linter nogo and all dependencies. Resetting them avoids a second build of the toolchain.
 _unmarked = transition(
     implementation = lambda _settings, _attr: {
         "@rules_go//go/private:bootstrap_nogo": False,
@@ -84,7 +84,7 @@ def _sysroot_impl(ctx):
 _sysroot = rule(
     implementation = _sysroot_impl,
     cfg = _unmarked,
-    doc = "Runtime libraries and start files to link with, as one directory.",
+    doc = "Builds the runtime libraries and start files for links, as one directory.",
     attrs = {
         "target": attr.string(mandatory = True, doc = "zig's name of the target, such as aarch64-linux-gnu.2.35."),
         "_script": attr.label(default = ":sysroot.sh", allow_single_file = True, executable = True, cfg = "exec"),
@@ -114,12 +114,12 @@ def _tool_impl(ctx):
 
 _tool = rule(
     implementation = _tool_impl,
-    doc = "A driver script with the paths and names of one target filled in.",
+    doc = "Writes the driver script of one target from a template.",
     attrs = {
         "architecture": attr.string(mandatory = True, values = _LOADERS.keys(), doc = "Architecture to build for."),
         "glibc": attr.string(mandatory = True, doc = "Newest version of glibc whose symbols may be used."),
-        "sysroot": attr.label(mandatory = True, allow_single_file = True, doc = "Directory made by sysroot.sh."),
-        "template": attr.label(mandatory = True, allow_single_file = True, doc = "The script."),
+        "sysroot": attr.label(mandatory = True, allow_single_file = True, doc = "Directory that sysroot.sh writes."),
+        "template": attr.label(mandatory = True, allow_single_file = True, doc = "Template of the script."),
         "_zig": attr.label(default = "@ziglang//:ziglang/zig", allow_single_file = True),
     },
 )
@@ -143,7 +143,7 @@ def _config_impl(ctx):
         compiler = "clang",
         abi_version = "unknown",
         abi_libc_version = "unknown",
-        # Where cc.sh shows zig its headers.
+        # cc.sh links this path to zig's headers.
         cxx_builtin_include_directories = ["/tmp/zig"],
         action_configs = [
             action_config(action_name = name, enabled = True, tools = [cc], implies = _COMPILE_FEATURES)
@@ -180,7 +180,7 @@ def _config_impl(ctx):
 
 _config = rule(
     implementation = _config_impl,
-    doc = "What Bazel must know of the toolchain.",
+    doc = "Describes the toolchain to Bazel: tools, features and flags.",
     attrs = {
         "ar": attr.label(mandatory = True, allow_single_file = True, cfg = "exec", doc = "Archiver."),
         "architecture": attr.string(mandatory = True, doc = "Architecture to build for."),
@@ -196,7 +196,7 @@ def zig_toolchain(name, glibc, target_compatible_with):
     Args:
       name: architecture to build for, aarch64 or x86_64; also the name of the toolchain target.
       glibc: newest version of glibc whose symbols may be used, such as 2.35.
-      target_compatible_with: constraints of the platforms that it builds for.
+      target_compatible_with: constraints of the target platforms.
     """
     _sysroot(
         name = name + "_sysroot",

@@ -155,7 +155,7 @@ var krabby = imports.Table{
 		{Packages: "oci/testdata/edit"},
 		{Packages: "oci/...", Imports: []string{"oci/...", "tools/..."}},
 		{Packages: "third_party/makeself", Imports: []string{"internal/cli", "tools/rootfs"}, Tests: []string{"tools/layer/makeself"}},
-		{Packages: "third_party/zed", Tests: []string{"tools/layer/tree"}},
+		{Packages: "third_party/zed", Tests: []string{"internal/testfile", "tools/layer/tree"}},
 		{Packages: "third_party/bazel/rules_oci/...", Imports: []string{"third_party/bazel/rules_oci/..."}},
 	},
 	Only: map[string][]string{

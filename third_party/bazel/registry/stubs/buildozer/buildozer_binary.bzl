@@ -1,4 +1,4 @@
-"""The extension that bazel_tools asks for; `bazel mod tidy` needs the real one."""
+"""A stub of the extension that bazel_tools uses. `bazel mod tidy` requires the real one."""
 
 def _repository_impl(rctx):
     rctx.file("BUILD.bazel", "")
@@ -10,5 +10,5 @@ def _buildozer_impl(_mctx):
 
 buildozer_binary = module_extension(
     implementation = _buildozer_impl,
-    doc = "Makes @buildozer_binary, empty.",
+    doc = "Defines the empty repository @buildozer_binary.",
 )

@@ -1,13 +1,13 @@
-"""What gazelle writes into the build file of every Go module, without the meaning."""
+"""A stub of the macro that gazelle writes into the BUILD file of every Go module."""
 
 def package_metadata(name, purl, **kwargs):  # buildifier: disable=unused-variable
-    """Makes a target that says nothing about its package.
+    """Defines an empty target in place of the metadata of a package.
 
     Args:
       name: name of the target.
-      purl: package URL, not used.
+      purl: package URL, ignored.
       **kwargs: common attributes.
     """
 
-    # Not described by itself.
+    # Overrides the default of the package, which is this target.
     native.filegroup(name = name, applicable_licenses = [], **kwargs)
