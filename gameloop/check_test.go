@@ -52,10 +52,10 @@ func TestCheck_violations(t *testing.T) {
 		{"an observation without action", func(r *bringup.Report) { r.Actions = 90 }, "found 90 for 99 observations"},
 		{"not finite", func(r *bringup.Report) { r.Action.Finite = false }, "found NaN or infinity"},
 		{"all zero", func(r *bringup.Report) { r.Action.Min, r.Action.Max = 0, 0 }, "found only zeros"},
-		{"all refused", func(r *bringup.Report) {
+		{"all rejected", func(r *bringup.Report) {
 			r.Server.Applied, r.Server.Rejected = 0, map[string]uint64{"stale": 98}
 		}, "server: found 0 commands applied of 98 in 200 steps, expected 90 %; rejected: map[stale:98]"},
-		{"some refused", func(r *bringup.Report) { r.Server.Applied = 88 }, "server: found 88 commands applied of 98"},
+		{"some rejected", func(r *bringup.Report) { r.Server.Applied = 88 }, "server: found 88 commands applied of 98"},
 		{"stopped", func(r *bringup.Report) { r.Server.Safety.Trips = map[string]uint64{"joint_outside": 1} }, "stopped by map[joint_outside:1]"},
 		{"frozen", func(r *bringup.Report) { r.Action.Distinct = 1 }, "found 1 distinct of 98"},
 	}

@@ -1,5 +1,5 @@
 // Command hal-dump shows the observations that a robot's hardware abstraction layer publishes over TCP: one, a stream, or statistics.
-// Of images it shows sizes and extremes. It does not move the robot.
+// For images it shows sizes and extremes. It does not move the robot.
 //
 // Exit codes: 0 on success; 1 on failure, for example if no observation arrives; 2 if the command line is invalid. An error is one line on
 // standard error.
@@ -21,8 +21,8 @@ import (
 // flags is the command line.
 type flags struct {
 	Endpoint   endpoint.Flags `embed:""`
-	Stream     bool           `xor:"what" help:"Show every observation, one per line."`
-	Statistics bool           `xor:"what" help:"Show rate, ages, gaps and rejected messages of the stream."`
+	Stream     bool           `xor:"output" help:"Show every observation, one per line."`
+	Statistics bool           `xor:"output" help:"Show rate, ages, gaps and rejected messages of the stream."`
 	Duration   time.Duration  `help:"How long to watch; 0 runs until a signal. The default with --statistics is 10s."`
 	JSON       bool           `name:"json" help:"Print JSON instead of text, one object per line."`
 }
@@ -52,7 +52,7 @@ func program() cli.Program {
 	}
 }
 
-// Run shows what the flags select until it is done or ctx is.
+// Run prints the selected output until it is complete or ctx is done.
 func (f *flags) Run(ctx context.Context, console *cli.Console) error {
 	if f.Statistics && f.Duration == 0 {
 		f.Duration = defaultDuration
@@ -63,7 +63,7 @@ func (f *flags) Run(ctx context.Context, console *cli.Console) error {
 // printable can be printed as text or JSON.
 type printable interface{ text(io.Writer) error }
 
-// dump shows what the flags select until it is done or ctx is.
+// dump prints the selected output until it is complete or ctx is done.
 func dump(ctx context.Context, f *flags, link *endpoint.Link, stdout io.Writer) error {
 	w := &watcher{flags: f, link: link, observation: message.NewObservation(f.Endpoint.Model())}
 	show := func(s printable) error {
@@ -120,7 +120,7 @@ func (w *watcher) summary() *summary {
 	return summarise(w.flags.Endpoint.Model(), w.observation, w.now())
 }
 
-// watch calls each for every observation until the duration is over or ctx is done. The end is an error only without any observation.
+// watch calls each for every observation until the duration is over or ctx is done. It returns an error if no observation arrived.
 func (w *watcher) watch(ctx context.Context, each func() error) error {
 	// The duration starts with the first observation, after connecting.
 	watching := ctx

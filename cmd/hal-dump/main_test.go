@@ -96,8 +96,8 @@ func TestDump_version2(t *testing.T) {
 	}
 }
 
-func TestDump_ageByRobotsClock(t *testing.T) {
-	r := endpointtest.Start(t, bus.Security{}, endpointtest.Elsewhere(3*time.Hour))
+func TestDump_synchronisedClock(t *testing.T) {
+	r := endpointtest.Start(t, bus.Security{}, endpointtest.WithClockOffset(3*time.Hour))
 	args := []string{"--observations=" + r.Observations, "--control=" + r.Control}
 	s := decode[summary](t, show(t, append(args, "--json")...))
 	if s.AgeClock != synchronised || s.AgeUs <= 0 || s.AgeUs > 1e6 || s.AgeBoundUs <= 0 || s.AgeBoundUs > 25e3 {
@@ -240,7 +240,7 @@ func TestAgeOf(t *testing.T) {
 	}{
 		{"one machine", message.Observation{Sequence: 1, MonotonicNs: 90e6, WallNs: 5e18 - 11e6}, 10 * time.Millisecond, monotonic, false},
 		{"another machine", message.Observation{Sequence: 1, MonotonicNs: 77e9, WallNs: 5e18 - 11e6}, 11 * time.Millisecond, wall, false},
-		{"another machine that was asked", message.Observation{Sequence: 1, MonotonicNs: 90e6, WallNs: 4e18}, 10 * time.Millisecond, synchronised, true},
+		{"another machine, synchronised", message.Observation{Sequence: 1, MonotonicNs: 90e6, WallNs: 4e18}, 10 * time.Millisecond, synchronised, true},
 		{"version 1", message.Observation{MonotonicNs: 0, WallNs: 5e18 - 12e6}, 12 * time.Millisecond, wall, false},
 	}
 	for _, tt := range tests {

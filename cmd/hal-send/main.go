@@ -4,8 +4,8 @@
 // A command answers an observation, so hal-send reads the newest one first. The server does not acknowledge commands: their effect is
 // visible in the published positions, which hal-send prints at the end, and in the server's counters.
 //
-// Exit codes: 0 if everything was sent, or the robot confirmed the stop or reset; 1 on failure; 2 if the command line is invalid or --yes
-// is missing. An error is one line on standard error.
+// Exit codes: 0 if all commands were sent, or the robot confirmed the stop or reset; 1 on failure; 2 if the command line is invalid or
+// --yes is missing. An error is one line on standard error.
 package main
 
 import (
@@ -257,11 +257,11 @@ func (s *sender) first(ctx context.Context, c *message.JointCommand) error {
 
 // plan prints the commands without sending them.
 func (s *sender) plan(w io.Writer, c *message.JointCommand) error {
-	what := "one command"
+	commands := "one command"
 	if s.flags.Duration > 0 {
-		what = fmt.Sprintf("commands at %v Hz for %v", s.flags.Rate, s.flags.Duration)
+		commands = fmt.Sprintf("commands at %v Hz for %v", s.flags.Rate, s.flags.Duration)
 	}
-	fmt.Fprintf(w, "would send %s to %s\n", what, s.flags.Commands)
+	fmt.Fprintf(w, "would send %s to %s\n", commands, s.flags.Commands)
 	if s.flags.Endpoint.V1 {
 		fmt.Fprintf(w, "in answer to the observation of %d ns; the gains are the robot's\n", s.observation.WallNs)
 	} else {

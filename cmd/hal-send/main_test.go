@@ -83,11 +83,11 @@ func TestSend_withoutYes(t *testing.T) {
 			t.Errorf("exit code %d, want %d", code, cli.ExitUsage)
 		}
 		endpointtest.CheckLine(t, stderr.String(), "hal-send", "nothing was sent", "--yes")
-		answers := "in answer to observation "
+		observation := "in answer to observation "
 		if v1 {
-			answers = "in answer to the observation of "
+			observation = "in answer to the observation of "
 		}
-		for _, part := range []string{"would send one command to ", answers, "0.2500"} {
+		for _, part := range []string{"would send one command to ", observation, "0.2500"} {
 			if !strings.Contains(stdout.String(), part) {
 				t.Errorf("no %q in:\n%s", part, &stdout)
 			}
@@ -95,7 +95,7 @@ func TestSend_withoutYes(t *testing.T) {
 	}
 	time.Sleep(settle)
 	if s := r.Server.Stats(); s.Applied != 0 || len(s.Rejected) != 0 {
-		t.Errorf("applied %d, rejected %v, want nothing to have arrived", s.Applied, s.Rejected)
+		t.Errorf("applied %d, rejected %v, want no command at the server", s.Applied, s.Rejected)
 	}
 }
 

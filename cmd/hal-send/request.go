@@ -10,7 +10,7 @@ import (
 	"krabby.dev/krabby/hal/message"
 )
 
-// request sends a stop or a reset and prints the answer.
+// request sends a stop or a reset and prints the reply.
 func request(ctx context.Context, f *flags, stdout io.Writer) (err error) {
 	b, err := bus.NewContext()
 	if err != nil {
@@ -21,34 +21,34 @@ func request(ctx context.Context, f *flags, stdout io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	ask := f.Endpoint.Reset
+	send := f.Endpoint.Reset
 	switch {
 	case f.EStop:
-		ask = f.Endpoint.EStop
+		send = f.Endpoint.EStop
 	case !f.Yes:
-		ask = f.Endpoint.State
+		send = f.Endpoint.State
 	}
-	a, err := ask(ctx, control)
+	reply, err := send(ctx, control)
 	if err != nil {
 		if ctx.Err() != nil {
 			return errInterrupted
 		}
 		return err
 	}
-	fmt.Fprintf(stdout, "%s: session %d is %s\n", f.Endpoint.ControlEndpoint(), a.SessionID, state(a))
+	fmt.Fprintf(stdout, "%s: session %d is %s\n", f.Endpoint.ControlEndpoint(), reply.SessionID, state(reply))
 	switch {
-	case f.EStop && a.State != "stopped":
-		return fmt.Errorf("found the robot %s, expected stopped: another client has reset it", state(a))
+	case f.EStop && reply.State != "stopped":
+		return fmt.Errorf("found the robot %s, expected stopped: another client has reset it", state(reply))
 	case f.Reset && !f.Yes:
 		return errNotConfirmed
 	}
 	return nil
 }
 
-// state returns the state in the answer.
-func state(a message.ControlReply) string {
-	if a.StoppedBy == "" {
-		return a.State
+// state describes the state in a reply.
+func state(reply message.ControlReply) string {
+	if reply.StoppedBy == "" {
+		return reply.State
 	}
-	return a.State + " by " + a.StoppedBy
+	return reply.State + " by " + reply.StoppedBy
 }

@@ -12,8 +12,8 @@ import (
 	"krabby.dev/krabby/internal/cli"
 )
 
-// try runs hal-send and returns its output and exit code.
-func try(t *testing.T, args ...string) (stdout, stderr string, code int) {
+// run runs hal-send and returns its output and exit code.
+func run(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, diagnostics bytes.Buffer
 	code = program().Run(t.Context(), args, &out, &diagnostics)
@@ -45,19 +45,19 @@ func TestRequest_stopAndReset(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := endpointtest.Start(t, tt.security)
 			control := append([]string{"--control=" + r.Control}, tt.keys...)
-			stdout, stderr, code := try(t, append(control, "--e-stop")...)
+			stdout, stderr, code := run(t, append(control, "--e-stop")...)
 			if code != cli.ExitOK || stderr != "" || !strings.HasPrefix(stdout, r.Control+": session ") || !strings.HasSuffix(stdout, " is stopped by remote\n") {
 				t.Fatalf("e-stop: exit code %d, stdout %q, stderr %q", code, stdout, stderr)
 			}
 			if got := r.Server.Stats().Safety; got.State != "stopped" || got.Trips["remote"] != 1 {
 				t.Errorf("safety = %+v, want it stopped", got)
 			}
-			stdout, stderr, code = try(t, append(control, "--reset")...)
+			stdout, stderr, code = run(t, append(control, "--reset")...)
 			if code != cli.ExitUsage || !strings.HasSuffix(stdout, " is stopped by remote\n") || r.Server.Stats().Safety.State != "stopped" {
 				t.Errorf("reset without --yes: exit code %d, stdout %q, state %s", code, stdout, r.Server.Stats().Safety.State)
 			}
 			endpointtest.CheckLine(t, stderr, "hal-send", "nothing was sent", "--yes")
-			stdout, stderr, code = try(t, append(control, "--reset", "--yes")...)
+			stdout, stderr, code = run(t, append(control, "--reset", "--yes")...)
 			if code != cli.ExitOK || stderr != "" || !strings.HasSuffix(stdout, " is damp\n") || r.Server.Stats().Safety.State != "damp" {
 				t.Errorf("reset: exit code %d, stdout %q, stderr %q, state %s", code, stdout, stderr, r.Server.Stats().Safety.State)
 			}
@@ -67,7 +67,7 @@ func TestRequest_stopAndReset(t *testing.T) {
 		newKeys(t, dir, "unknown")
 		r := endpointtest.Start(t, secured)
 		for _, keys := range [][]string{nil, {"--key=" + filepath.Join(dir, "unknown"), "--server-key=" + filepath.Join(dir, "robot.pub")}} {
-			_, stderr, code := try(t, append([]string{"--control=" + r.Control, "--e-stop", "--timeout=300ms"}, keys...)...)
+			_, stderr, code := run(t, append([]string{"--control=" + r.Control, "--e-stop", "--timeout=300ms"}, keys...)...)
 			if code != cli.ExitFailed || r.Server.Stats().Safety.State != "idle" {
 				t.Errorf("exit code %d, state %s, want a failure and no stop", code, r.Server.Stats().Safety.State)
 			}
@@ -78,12 +78,12 @@ func TestRequest_stopAndReset(t *testing.T) {
 
 func TestRequest_resetRejected(t *testing.T) {
 	r := endpointtest.Start(t, bus.Security{})
-	if _, stderr, code := try(t, "--control="+r.Control, "--e-stop"); code != cli.ExitOK {
+	if _, stderr, code := run(t, "--control="+r.Control, "--e-stop"); code != cli.ExitOK {
 		t.Fatal(stderr)
 	}
-	r.Blind.Store(true)
+	r.FailReads.Store(true)
 	time.Sleep(300 * time.Millisecond) // 200 ms without a reading are a fault.
-	stdout, stderr, code := try(t, "--control="+r.Control, "--reset", "--yes")
+	stdout, stderr, code := run(t, "--control="+r.Control, "--reset", "--yes")
 	if code != cli.ExitFailed || stdout != "" || r.Server.Stats().Safety.State != "stopped" {
 		t.Errorf("exit code %d, stdout %q, state %s, want a failure and the stop to stay", code, stdout, r.Server.Stats().Safety.State)
 	}
@@ -94,11 +94,11 @@ func TestSend_keys(t *testing.T) {
 	dir := t.TempDir()
 	r := endpointtest.Start(t, bus.Security{Keys: newKeys(t, dir, "robot"), AuthorizedKeys: []string{newKeys(t, dir, "tool").Public}})
 	args := append(endpoints(r, false), "--pose=default", "--duration=500ms", "--yes")
-	_, stderr, code := try(t, append(args, "--key="+filepath.Join(dir, "tool"), "--server-key="+filepath.Join(dir, "robot.pub"))...)
+	_, stderr, code := run(t, append(args, "--key="+filepath.Join(dir, "tool"), "--server-key="+filepath.Join(dir, "robot.pub"))...)
 	if code != cli.ExitOK || r.Server.Stats().Applied == 0 {
 		t.Errorf("exit code %d, stderr %q, server %+v; want commands applied", code, stderr, r.Server.Stats())
 	}
-	_, stderr, code = try(t, append(args, "--timeout=300ms")...)
+	_, stderr, code = run(t, append(args, "--timeout=300ms")...)
 	if code != cli.ExitFailed {
 		t.Errorf("without keys: exit code %d, want %d", code, cli.ExitFailed)
 	}
@@ -107,17 +107,17 @@ func TestSend_keys(t *testing.T) {
 
 func TestSend_robotsClock(t *testing.T) {
 	for _, offset := range []time.Duration{3 * time.Hour, -5 * time.Hour} {
-		r := endpointtest.Start(t, bus.Security{}, endpointtest.Elsewhere(offset))
+		r := endpointtest.Start(t, bus.Security{}, endpointtest.WithClockOffset(offset))
 		args := append(endpoints(r, false), "--pose=default", "--duration=500ms", "--yes")
 		// The endpoint is on this machine, so that synchronisation must be requested.
-		if _, _, code := try(t, args...); code != cli.ExitOK || r.Server.Stats().Applied != 0 {
+		if _, _, code := run(t, args...); code != cli.ExitOK || r.Server.Stats().Applied != 0 {
 			t.Errorf("%v apart: exit code %d, %d commands applied by another machine's time", offset, code, r.Server.Stats().Applied)
 		}
-		_, stderr, code := try(t, append(args, "--control="+r.Control)...)
+		_, stderr, code := run(t, append(args, "--control="+r.Control)...)
 		if code != cli.ExitOK || r.Server.Stats().Applied == 0 {
 			t.Errorf("%v apart: exit code %d, stderr %q, server %+v; want commands applied", offset, code, stderr, r.Server.Stats())
 		}
-		_, stderr, code = try(t, append(args, "--control=tcp://127.0.0.1:1", "--timeout=300ms")...)
+		_, stderr, code = run(t, append(args, "--control=tcp://127.0.0.1:1", "--timeout=300ms")...)
 		if code != cli.ExitFailed {
 			t.Errorf("without an answer: exit code %d, want %d", code, cli.ExitFailed)
 		}
@@ -125,12 +125,12 @@ func TestSend_robotsClock(t *testing.T) {
 	}
 }
 
-// After a restart the robot may be in another pose: a stream ends.
+// TestSend_restartEndsStream covers a robot whose pose may differ after the restart.
 func TestSend_restartEndsStream(t *testing.T) {
-	for _, asked := range []bool{false, true} {
+	for _, synchronised := range []bool{false, true} {
 		r := endpointtest.Start(t, bus.Security{})
 		args := append(endpoints(r, false), "--pose=default", "--duration=1m", "--yes")
-		if asked {
+		if synchronised {
 			args = append(args, "--control="+r.Control)
 		}
 		first := r.Server
@@ -157,7 +157,7 @@ func TestSend_restartEndsStream(t *testing.T) {
 			}
 			endpointtest.CheckLine(t, got.stderr, "hal-send", " commands: found session ", "was restarted, check the robot first")
 		case <-time.After(10 * time.Second):
-			t.Fatal("the stream goes on")
+			t.Fatal("the stream continues")
 		}
 		if s := r.Server.Stats(); s.Applied != 0 {
 			t.Errorf("the new program applied %d commands, want none", s.Applied)

@@ -244,11 +244,11 @@ func TestLocomotion_report(t *testing.T) {
 	if s := got.Server; s.Published == 0 || s.Applied == 0 || s.Applied > got.Actions || s.WriteErrors != 0 || len(s.Safety.Trips) != 0 {
 		t.Errorf("server = %+v, want some published and applied, and no stop", s)
 	}
-	for cause, n := range got.Server.Rejected {
-		switch safety.RejectReason(cause) {
+	for reason, n := range got.Server.Rejected {
+		switch safety.RejectReason(reason) {
 		case safety.RejectStale, safety.RejectExpired, safety.RejectSuperseded, safety.RejectObservationOld, server.Unwritten: // These depend on the machine.
 		default:
-			t.Errorf("%d commands rejected: %s", n, cause)
+			t.Errorf("%d commands rejected: %s", n, reason)
 		}
 	}
 	if got.StepLatency.P50 <= 0 || got.StepLatency.Max < got.StepLatency.P50 || got.ObservationAge.P50 <= 0 {
@@ -416,7 +416,7 @@ func TestLocomotion_signal(t *testing.T) {
 				t.Fatalf("exit: %v, stderr:\n%s", err, rest)
 			}
 			if took > limit {
-				t.Errorf("it took %v to end, want at most %v", took, limit)
+				t.Errorf("exit after %v, want at most %v", took, limit)
 			}
 			if got := decode(t, &stdout); got.Actions == 0 {
 				t.Errorf("report = %+v, want actions", got)

@@ -71,7 +71,7 @@ func record(t *testing.T, change func(observation []float32)) (path string) {
 	return path
 }
 
-// unchanged is no fault.
+// unchanged keeps the observation.
 func unchanged([]float32) {}
 
 // unscaled multiplies the joint velocities by 20.
@@ -115,7 +115,7 @@ func TestRun_fault(t *testing.T) {
 	if !strings.HasPrefix(stdout, "differs: the recorded observation scales joint velocity by 20\n") {
 		t.Errorf("stdout = %s", stdout)
 	}
-	// In this order: the verdict, the values, the findings, what was not checked.
+	// In this order: the verdict, the values, the findings, the limits.
 	at := 0
 	for _, want := range []string{
 		"36 of 48 agree", "joint velocity RR_calf_joint", "1. scaled: ", "fix: divide by 20", "residual of joint velocity: ",

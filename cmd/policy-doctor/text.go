@@ -23,7 +23,7 @@ func writeJSON(w io.Writer, report *doctor.Report) error {
 	return e.Encode(report)
 }
 
-// writeText writes the verdict, the values with the largest residuals, the findings and what was not checked.
+// writeText writes the verdict, the values with the largest residuals, the findings and the limits.
 func writeText(w io.Writer, r *doctor.Report) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	different := 0
@@ -97,7 +97,7 @@ func writeFinding(w io.Writer, f doctor.Finding) {
 	}
 }
 
-// writeLimits writes what is unexplained, and what the rollout does not show.
+// writeLimits writes the unexplained quantities, the limits of the rollout and the omitted checks.
 func writeLimits(w io.Writer, r *doctor.Report) error {
 	var lines []string
 	if len(r.Unexplained) > 0 {

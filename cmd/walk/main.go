@@ -44,7 +44,7 @@ type flags struct {
 	ONNXRuntime string            `required:"" name:"onnxruntime" env:"KRABBY_ONNXRUNTIME" placeholder:"FILE" help:"ONNX Runtime library."`
 }
 
-// Validate checks what the types of the flags do not.
+// Validate checks the ranges of numbers.
 func (f *flags) Validate() error {
 	if f.Duration <= 0 || f.Duration > time.Hour {
 		return fmt.Errorf("--duration: found %v, expected more than 0s and at most 1h", f.Duration)

@@ -17,7 +17,7 @@ import (
 	"krabby.dev/krabby/internal/testfile"
 )
 
-// realFlags name what the walk needs; the environment does too, but may name runfiles.
+// realFlags returns the flags for the real policy, libraries and model, with absolute paths.
 func realFlags(t *testing.T) []string {
 	t.Helper()
 	return []string{
@@ -28,7 +28,7 @@ func realFlags(t *testing.T) []string {
 	}
 }
 
-// walkWith runs the program and checks its exit code and that standard error has a line only where it fails.
+// walkWith runs the program and checks its exit code, and that standard error has one line exactly if it fails.
 func walkWith(t *testing.T, code int, args ...string) (stdout, stderr string) {
 	t.Helper()
 	var out, err bytes.Buffer
@@ -36,7 +36,7 @@ func walkWith(t *testing.T, code int, args ...string) (stdout, stderr string) {
 		t.Errorf("walk %q: exit code %d, want %d; stderr: %s", args, got, code, &err)
 	}
 	if line := err.String(); code == cli.ExitOK && line != "" || code != cli.ExitOK && (strings.Count(line, "\n") != 1 || !strings.HasPrefix(line, "walk: ")) {
-		t.Errorf("walk %q: stderr = %q, want one line of walk: where it fails", args, line)
+		t.Errorf("walk %q: stderr = %q, want one line exactly if it fails", args, line)
 	}
 	return out.String(), err.String()
 }
@@ -58,7 +58,7 @@ func TestWalk_reportPlotAndRecording(t *testing.T) {
 		t.Fatalf("report %s: %v", stdout, err)
 	}
 	if r.Policy != "go1_joystick" || r.Robot != "go1" || r.Terrain != "slope:5" || r.Seed != 3 || !slices.Equal(r.Command, []float64{1, 0, 0}) {
-		t.Errorf("report = %+v, want what was asked for", r)
+		t.Errorf("report = %+v, want the values of the flags", r)
 	}
 	if r.SimulatedS != 4 || r.MeanVxMps < 0.85 || r.PolicyLoop.Actions != 200 || r.Server.Applied < 199 {
 		t.Errorf("report = %+v, want a walk of 4 s, 200 actions", r)
@@ -74,12 +74,12 @@ func TestWalk_reportPlotAndRecording(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What was recorded of a walk is correct, and each step of it was looked at.
+	// The doctor finds no fault in the recording and examines each step.
 	examined, err := doctor.Examine(p, recorded, doctor.Options{Noise: -1})
 	if err != nil || examined.Verdict != doctor.Correct || examined.Steps != 200 || len(examined.Elements) != 48 || len(examined.Stationary) > 0 {
 		t.Errorf("recording: %v, %+v; want 200 correct steps of 48 values", err, examined)
 	}
-	for _, at := range []int{22, 23} { // And it moved enough to show what is wrong.
+	for _, at := range []int{22, 23} { // The joints move enough to show flipped signs.
 		for step := range recorded.Steps() {
 			recorded.Observation.Row(step)[at] *= -1
 		}
@@ -92,7 +92,7 @@ func TestWalk_reportPlotAndRecording(t *testing.T) {
 func TestWalk_notAsCommanded(t *testing.T) {
 	stdout, stderr := walkWith(t, cli.ExitFailed, append(realFlags(t), "--push=0,700")...)
 	if !strings.Contains(stderr, "tilt: ") || !strings.Contains(stdout, `"max_tilt_rad"`) {
-		t.Errorf("stderr = %q, report = %q, want a complaint, and the report all the same", stderr, stdout)
+		t.Errorf("stderr = %q, report = %q, want the violation in the first and the report in the second", stderr, stdout)
 	}
 }
 
@@ -102,20 +102,20 @@ func TestFlags_invalid(t *testing.T) {
 		args []string
 		want string
 	}{
-		"unknown flag":     {append(real, "--sideways"), "unknown flag --sideways"},
-		"a command beyond": {append(real, "--command=9,0,0"), "--command"},
-		"no command":       {append(real, "--command=1"), "expected three numbers VX,VY,YAW"},
-		"terrain":          {append(real, "--terrain=hills"), "expected flat, steps:RISE"},
-		"push":             {append(real, "--push=1"), "expected two forces FX,FY"},
-		"push, no number":  {append(real, "--push=1,NaN"), "expected two forces FX,FY"},
-		"duration":         {append(real, "--duration=0s"), "--duration: found 0s"},
-		"rate":             {append(real, "--hal-rate=10"), "--hal-rate: found 10"},
-		"record":           {append(real, "--record=/nope/walk.npz"), "/nope/walk.npz: no such file or directory"},
-		"policy":           {append(real, "--policy=/nope"), "/nope/manifest.json: no such file or directory"},
-		"onnxruntime":      {append(real, "--onnxruntime=/nope"), "/nope: no such file or directory"},
-		"mujoco":           {append(real, "--mujoco=/nope"), "mujoco: MuJoCo library: stat /nope: no such file or directory"},
-		"model":            {append(real, "--model=/nope.xml"), "/nope.xml"},
-		"no model":         {append(real, "--model="), "--model: missing"},
+		"unknown flag":   {append(real, "--sideways"), "unknown flag --sideways"},
+		"command range":  {append(real, "--command=9,0,0"), "--command"},
+		"command of one": {append(real, "--command=1"), "expected three numbers VX,VY,YAW"},
+		"terrain":        {append(real, "--terrain=hills"), "expected flat, steps:RISE"},
+		"push":           {append(real, "--push=1"), "expected two forces FX,FY"},
+		"push of NaN":    {append(real, "--push=1,NaN"), "expected two forces FX,FY"},
+		"duration":       {append(real, "--duration=0s"), "--duration: found 0s"},
+		"rate":           {append(real, "--hal-rate=10"), "--hal-rate: found 10"},
+		"record":         {append(real, "--record=/nope/walk.npz"), "/nope/walk.npz: no such file or directory"},
+		"policy":         {append(real, "--policy=/nope"), "/nope/manifest.json: no such file or directory"},
+		"onnxruntime":    {append(real, "--onnxruntime=/nope"), "/nope: no such file or directory"},
+		"mujoco":         {append(real, "--mujoco=/nope"), "mujoco: MuJoCo library: stat /nope: no such file or directory"},
+		"model":          {append(real, "--model=/nope.xml"), "/nope.xml"},
+		"no model":       {append(real, "--model="), "--model: missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if stdout, stderr := walkWith(t, cli.ExitUsage, test.args...); !strings.Contains(stderr, test.want) || stdout != "" {
@@ -127,7 +127,7 @@ func TestFlags_invalid(t *testing.T) {
 
 func TestWalk_plotNotWritable(t *testing.T) {
 	if _, stderr := walkWith(t, cli.ExitFailed, append(realFlags(t), "--duration=1s", "--plot=/nope/walk.svg")...); !strings.Contains(stderr, "writing the plot") {
-		t.Errorf("stderr = %q, want it to say what could not be written", stderr)
+		t.Errorf("stderr = %q, want the failed operation", stderr)
 	}
 }
 

@@ -53,7 +53,7 @@ func Check(r *Record) error {
 	return errors.Join(violations...)
 }
 
-// gate lists what kept actions from the robot.
+// gate returns the violations at the server and its safety gate.
 func (r *Record) gate() (violations []error) {
 	hal := r.Server
 	if trips := hal.Safety.Trips; len(trips) > 0 {

@@ -1,5 +1,5 @@
-// Package walk runs a policy in a physics simulation through everything that lies between them on a robot: client, bus, server and
-// safety gate. It records the robot's motion and checks it against the command.
+// Package walk runs a policy in a physics simulation through the same client, bus, server and safety gate as on a robot. It records
+// the robot's motion and checks it against the command.
 //
 // In lock step the server and the policy step in turn on one simulated clock, as fast as they compute: all runs are equal, bit for
 // bit. In real time both loops run as on a robot.
@@ -22,7 +22,7 @@ import (
 	"krabby.dev/krabby/internal/bringup"
 )
 
-const sessionID = 1 // Constant, because it is part of every frame.
+const sessionID = 1 // Constant, so that the frames of all runs are equal.
 
 // Push is a force on the base.
 type Push struct {
@@ -62,7 +62,7 @@ type Walk struct {
 	record    *Record
 }
 
-// New loads the simulation and puts the robot's software together. The error says what is invalid in c.
+// New loads the simulation and connects the robot's software to it. The error names the invalid value in c.
 func New(ctx context.Context, c Config) (*Walk, error) {
 	if _, err := bringup.StepsPerAction(c.HALRateHz, c.Policy.ControlRateHz); err != nil && !c.RealTime {
 		return nil, fmt.Errorf("walk: %w", err)

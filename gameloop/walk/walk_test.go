@@ -250,10 +250,10 @@ func TestRun_invalidConfig(t *testing.T) {
 		want   string
 	}{
 		"rates that do not fit": {func(c *walk.Config) { c.HALRateHz = 120 }, "found 120 Hz, expected a multiple of the policy's, 50 Hz"},
-		"a slower robot":        {func(c *walk.Config) { c.HALRateHz = 25 }, "found 25 Hz"},
-		"no model library":      {func(c *walk.Config) { c.Physics.Library = "/nope.so" }, "MuJoCo library: stat /nope.so: no such file"},
+		"slow server":           {func(c *walk.Config) { c.HALRateHz = 25 }, "found 25 Hz"},
+		"no physics library":    {func(c *walk.Config) { c.Physics.Library = "/nope.so" }, "MuJoCo library: stat /nope.so: no such file"},
 		"no model":              {func(c *walk.Config) { c.Physics.Model = "/nope.xml" }, "/nope.xml"},
-		"no time":               {func(c *walk.Config) { c.Duration = 0 }, "no reading of the robot"},
+		"no duration":           {func(c *walk.Config) { c.Duration = 0 }, "no reading of the robot"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := config(t, forward)

@@ -1,5 +1,5 @@
-// Package bringup puts a robot's software together in one process: backend, server, bus, client, clock and, where there is one, a
-// policy. Programs, benchmarks and tests share it, in real time and in lock step with a simulated clock.
+// Package bringup connects a robot's software in one process: backend, server, bus, client, clock and, optionally, a policy.
+// Programs, benchmarks and tests share it, in real time and in lock step with a simulated clock.
 //
 // It must not read command lines.
 package bringup
@@ -23,7 +23,7 @@ import (
 	"krabby.dev/krabby/hal/server"
 )
 
-// The endpoints between server and client by default.
+// Default endpoints between server and client.
 const (
 	Observations = "inproc://hal_observation"
 	Commands     = "inproc://hal_commands"
@@ -44,7 +44,7 @@ type Config struct {
 	WrapReceiver func(*bus.Receiver) server.Receiver
 	// Links, if set, binds further endpoints on the bus and returns the server's options for them.
 	Links func(*bus.Context) ([]server.Option, error)
-	// Server, Client and Runner are further options of the three.
+	// Server, Client and Runner are additional options of the parts of these names.
 	Server []server.Option
 	Client []client.Option
 	Runner []runner.Option
@@ -68,12 +68,12 @@ type System struct {
 	config Config
 	bus    *bus.Context
 	robot  *backend.Lifecycle
-	// publisher and receiver are the server's ends of the bus, for their addresses.
+	// publisher and receiver are the server's sockets. The client connects to their endpoints.
 	publisher *bus.Publisher
 	receiver  *bus.Receiver
 }
 
-// New puts the system together and configures the backend. The caller must close the system.
+// New connects the parts of the system and configures the backend. The caller must close the system.
 func New(ctx context.Context, c Config) (_ *System, err error) {
 	s := &System{config: c, robot: backend.NewLifecycle(c.Backend)}
 	defer func() {
@@ -159,7 +159,7 @@ func (s *System) Close() error {
 // Threads prepares the threads of the two loops, for example their priority. Nil functions do nothing. An error ends both loops.
 type Threads struct{ Server, Runner func() error }
 
-// Run runs the server's loop and the policy's, each on a thread of its own, until ctx is done.
+// Run runs the server's loop and the policy's, each on its own thread, until ctx is done.
 func (s *System) Run(ctx context.Context, threads Threads) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

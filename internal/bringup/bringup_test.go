@@ -128,14 +128,14 @@ func TestRun_threadErrorEndsBothLoops(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer s.Close()
-			refused := errors.New("operation not permitted")
-			threads := bringup.Threads{Server: func() error { return refused }}
+			notPermitted := errors.New("operation not permitted")
+			threads := bringup.Threads{Server: func() error { return notPermitted }}
 			if loop == "runner" {
-				threads = bringup.Threads{Runner: func() error { return refused }}
+				threads = bringup.Threads{Runner: func() error { return notPermitted }}
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
-			if err := s.Run(ctx, threads); !errors.Is(err, refused) || ctx.Err() != nil {
+			if err := s.Run(ctx, threads); !errors.Is(err, notPermitted) || ctx.Err() != nil {
 				t.Errorf("Run = %v, context %v; want the error before the deadline", err, ctx.Err())
 			}
 		})

@@ -83,12 +83,12 @@ func (p Program) Main() {
 // command line that does not parse, ExitFailed for any other error. Each error is one line on stderr.
 func (p Program) Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	console := &Console{Out: stdout, Err: stderr, name: p.Name}
-	helped := false
+	helpPrinted := false
 	parser, err := kong.New(p.Flags,
 		kong.Name(p.Name),
 		kong.Description(p.Description),
 		kong.Writers(stdout, io.Discard),
-		kong.Exit(func(int) { helped = true }), // kong calls it for --help only.
+		kong.Exit(func(int) { helpPrinted = true }), // kong calls it for --help only.
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(console),
 		p.Vars,
@@ -98,7 +98,7 @@ func (p Program) Run(ctx context.Context, args []string, stdout, stderr io.Write
 	}
 	command, err := parser.Parse(p.rename(args, console))
 	switch {
-	case helped:
+	case helpPrinted:
 		return ExitOK
 	case err != nil:
 		return console.fail(Usage(err))

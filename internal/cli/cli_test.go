@@ -39,15 +39,15 @@ type key struct{}
 // several is a program with a default command and another one, which gets its flags.
 type several struct {
 	Name string  `default:"${name}"`
-	Rest restCmd `cmd:"" default:"withargs" help:"Does nothing."`
-	Say  sayCmd  `cmd:"" help:"Says it."`
+	Idle idleCmd `cmd:"" default:"withargs" help:"Does nothing."`
+	Show showCmd `cmd:"" help:"Prints the name."`
 }
 
-type restCmd struct{ Fail bool }
+type idleCmd struct{ Fail bool }
 
-func (r *restCmd) Run() error {
-	if r.Fail {
-		return errors.New("restless")
+func (i *idleCmd) Run() error {
+	if i.Fail {
+		return errors.New("not idle")
 	}
 	return nil
 }
@@ -64,15 +64,15 @@ func (a *argument) Run(c *cli.Console) error {
 
 // required is a program without a default command.
 type required struct {
-	Say struct{} `cmd:"" help:"Says it."`
+	Show struct{} `cmd:"" help:"Prints the name."`
 }
 
-type sayCmd struct{ Fail bool }
+type showCmd struct{ Fail bool }
 
-func (s *sayCmd) Run(root *several, c *cli.Console) error {
+func (s *showCmd) Run(root *several, c *cli.Console) error {
 	fmt.Fprintln(c.Out, root.Name)
 	if s.Fail {
-		return errors.New("mute")
+		return errors.New("no terminal")
 	}
 	return nil
 }
@@ -96,11 +96,11 @@ func TestRun_exitCodeAndOutput(t *testing.T) {
 		"not a number":           {&single{}, []string{"--number=x"}, 2, "", "tool: --number: expected a valid 64 bit int but got \"x\" (see --help)\n"},
 		"excess argument":        {&single{}, []string{"all"}, 2, "", "tool: unexpected argument all (see --help)\n"},
 		"missing argument":       {&argument{}, nil, 2, "", "tool: expected \"<file>\" (see --help)\n"},
-		"command":                {&several{}, []string{"say"}, 0, "someone\n", ""},
-		"failed command":         {&several{}, []string{"say", "--fail"}, 1, "someone\n", "tool say: mute\n"},
+		"command":                {&several{}, []string{"show"}, 0, "a name\n", ""},
+		"failed command":         {&several{}, []string{"show", "--fail"}, 1, "a name\n", "tool show: no terminal\n"},
 		"default command":        {&several{}, nil, 0, "", ""},
-		"failed default command": {&several{}, []string{"--fail"}, 1, "", "tool: restless\n"},
-		"missing command":        {&required{}, nil, 2, "", "tool: expected \"say\" (see --help)\n"},
+		"failed default command": {&several{}, []string{"--fail"}, 1, "", "tool: not idle\n"},
+		"missing command":        {&required{}, nil, 2, "", "tool: expected \"show\" (see --help)\n"},
 		"invalid Flags":          {"flags", nil, 2, "", "tool: expected a pointer to a struct but got string (see --help)\n"},
 		"deprecated flag":        {&single{}, []string{"--count=3"}, 0, "result 5 3\n", "tool: warning: --count is deprecated and will be removed in the next version: use --number\n" + begun},
 		"deprecated flag, separate value": {&single{}, []string{"--count", "3"}, 0, "result 5 3\n",
@@ -109,7 +109,7 @@ func TestRun_exitCodeAndOutput(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			p := cli.Program{Name: "tool", Description: "Does it.", Flags: test.flags, Vars: map[string]string{"name": "someone"}, Deprecated: map[string]string{"count": "number"}}
+			p := cli.Program{Name: "tool", Description: "Does it.", Flags: test.flags, Vars: map[string]string{"name": "a name"}, Deprecated: map[string]string{"count": "number"}}
 			code := p.Run(context.WithValue(t.Context(), key{}, 5), test.args, &stdout, &stderr)
 			if code != test.code || stdout.String() != test.stdout || stderr.String() != test.stderr {
 				t.Errorf("exit code %d, stdout %q, stderr %q; want %d, %q, %q", code, &stdout, &stderr, test.code, test.stdout, test.stderr)

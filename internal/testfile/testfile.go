@@ -1,10 +1,9 @@
-// Package testfile finds the files that tests run against and that this repository does not hold: policies, libraries,
-// models of robots.
+// Package testfile finds the files of tests that are not in this repository: policies, libraries and robot models.
 //
-// A variable of the environment names each by a plain path or, under Bazel, by a runfile's ($(rlocationpath ...)). Under
-// Bazel a test that misses one fails, so that nothing is skipped unseen; under plain "go test" it is skipped.
+// An environment variable names each file by its path or, under Bazel, by its runfile path ($(rlocationpath ...)). Without the
+// variable a test fails under Bazel, so that no test is skipped by mistake, and is skipped under plain `go test`.
 //
-// It must be imported by tests only, and imports nothing of this module.
+// Only tests may import it. It must not import another package of this repository.
 package testfile
 
 import (
@@ -15,13 +14,13 @@ import (
 	"github.com/bazelbuild/rules_go/go/runfiles"
 )
 
-// Find returns the absolute path of the file or folder that the variable names.
+// Find returns the absolute path of the file or directory that the variable names.
 func Find(t testing.TB, variable string) string {
 	t.Helper()
 	path := os.Getenv(variable)
 	if path == "" {
 		if os.Getenv("TEST_TARGET") != "" {
-			t.Fatalf("%s is not set: give this test its data and env", variable)
+			t.Fatalf("%s is not set: add the file to data and env of this test", variable)
 		}
 		t.Skipf("%s is not set", variable)
 	}

@@ -54,7 +54,7 @@ func (f *Flags) request(ctx context.Context, send func(context.Context) (message
 	within, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	a, err := send(within)
-	if _, answered := errors.AsType[*client.RejectedError](err); err != nil && !answered && ctx.Err() == nil {
+	if _, rejected := errors.AsType[*client.RejectedError](err); err != nil && !rejected && ctx.Err() == nil {
 		err = fmt.Errorf("%w? %w", f.noAnswer(timeout), err)
 	}
 	return a, err

@@ -128,7 +128,7 @@ type Link struct {
 	rejected map[string]uint64
 }
 
-// WithLink opens a link on a bus of its own, calls use, and closes both; see Open. If ctx is done before the link is open, the error is
+// WithLink opens a link on a new bus, calls use, and closes both; see Open. If ctx is done before the link is open, the error is
 // interrupted.
 func (f *Flags) WithLink(ctx context.Context, commands string, interrupted error, use func(*Link) error) (err error) {
 	b, err := bus.NewContext()
@@ -223,11 +223,11 @@ func (l *Link) latestV1(ctx context.Context, o *message.Observation) error {
 		return err
 	}
 	var rejection error
-	good, until := false, time.Time{}
+	valid, until := false, time.Time{}
 	for range backlog {
 		if err := l.decodeV1(parts); err == nil {
-			if !good { // A rejected message has no age.
-				good, until = true, time.Now().Add(100*time.Millisecond)
+			if !valid { // A rejected message has no age.
+				valid, until = true, time.Now().Add(100*time.Millisecond)
 			}
 		} else {
 			rejection = err
@@ -242,7 +242,7 @@ func (l *Link) latestV1(ctx context.Context, o *message.Observation) error {
 			return err
 		}
 	}
-	if !good {
+	if !valid {
 		return rejection
 	}
 	d := &l.decoded

@@ -30,7 +30,7 @@ import (
 	"krabby.dev/krabby/internal/cli"
 )
 
-// Program returns a program of that name. check, if not nil, judges the report of a run; its error makes the exit code ExitFailed.
+// Program returns a program of that name. check, if not nil, checks the report of a run; an error sets the exit code ExitFailed.
 func Program(name, description string, check func(*bringup.Report) error) cli.Program {
 	f := &flags{check: check, factories: backends.All()}
 	names := backends.Names(f.factories)
@@ -46,7 +46,7 @@ func Program(name, description string, check func(*bringup.Report) error) cli.Pr
 	}
 }
 
-// runCmd runs the robot; it is what a program does without a command.
+// runCmd is the default command: it runs the robot.
 type runCmd struct{}
 
 // Run runs the robot until --duration is over or ctx is done. It writes the report as one JSON object to Out, logs to Err.
@@ -98,7 +98,7 @@ type run struct {
 	rateHz    float64
 }
 
-// open verifies and opens everything that the flags name. Every error is the user's to correct.
+// open verifies and opens the files and endpoints of the flags. All errors are usage errors.
 func open(ctx context.Context, f *flags, log *slog.Logger) (_ *run, err error) {
 	r := &run{flags: f, log: log, meters: metrics.New()}
 	defer func() {
@@ -123,10 +123,10 @@ func open(ctx context.Context, f *flags, log *slog.Logger) (_ *run, err error) {
 	if err := r.bringUp(ctx); err != nil {
 		return nil, err
 	}
-	return r, f.Deadlines.prepare() // Last: it locks the memory of everything above.
+	return r, f.Deadlines.prepare() // Last, because it locks the memory that the calls above allocate.
 }
 
-// bringUp makes the backend and the system around it.
+// bringUp creates the backend and the system around it.
 func (r *run) bringUp(ctx context.Context) error {
 	f, p := r.flags, r.inference.Policy
 	factory, err := backends.ByName(f.factories, f.Backend)
@@ -134,7 +134,7 @@ func (r *run) bringUp(ctx context.Context) error {
 		return fmt.Errorf("--backend: %w", err)
 	}
 	source := clock.New()
-	made, err := factory.New(backend.Config{
+	selected, err := factory.New(backend.Config{
 		Robot:  p.Robot,
 		Period: time.Duration(float64(time.Second) / f.HALRate),
 		Clock:  source,
@@ -153,7 +153,7 @@ func (r *run) bringUp(ctx context.Context) error {
 	r.recording = newRecording(cli.CallerPath(f.Record), p, r.log)
 	r.system, err = bringup.New(ctx, bringup.Config{
 		Robot:     p.Robot,
-		Backend:   made,
+		Backend:   selected,
 		HALRateHz: f.HALRate,
 		Clock:     source,
 		Links:     f.Links.open,

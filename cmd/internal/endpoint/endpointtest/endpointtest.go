@@ -41,8 +41,8 @@ type Robot struct {
 	Observations, Commands, V1Observations, V1Commands string
 	// Control is the endpoint of the control link.
 	Control string
-	// Blind makes reading the sensors fail.
-	Blind atomic.Bool
+	// FailReads makes reading the sensors fail.
+	FailReads atomic.Bool
 
 	security bus.Security
 	stop     func()
@@ -51,13 +51,13 @@ type Robot struct {
 // robotBackend is a synthetic robot with a depth camera of 10 Hz.
 type robotBackend struct {
 	*synthetic.Backend
-	blind *atomic.Bool
-	reads uint64
+	failReads *atomic.Bool
+	reads     uint64
 }
 
 func (b *robotBackend) Read(ctx context.Context, o *message.Observation) error {
-	if b.blind.Load() {
-		return errors.New("blind")
+	if b.failReads.Load() {
+		return errors.New("no sensor data")
 	}
 	if b.reads%10 == 0 {
 		o.Depth.Resize(DepthHeight, DepthWidth)
@@ -68,17 +68,17 @@ func (b *robotBackend) Read(ctx context.Context, o *message.Observation) error {
 	return b.Backend.Read(ctx, o)
 }
 
-// elsewhere is the clock of another machine.
-type elsewhere struct {
+// offsetClock is the clock of another machine.
+type offsetClock struct {
 	*clock.Clock
 	offset time.Duration
 }
 
-func (e elsewhere) NowNs() int64 { return e.Clock.NowNs() + int64(e.offset) }
+func (c offsetClock) NowNs() int64 { return c.Clock.NowNs() + int64(c.offset) }
 
-// Elsewhere adds an offset to the robot's monotonic clock, as on another machine.
-func Elsewhere(offset time.Duration) server.Option {
-	return server.WithClock(elsewhere{clock.New(), offset})
+// WithClockOffset adds an offset to the robot's monotonic clock, as on another machine.
+func WithClockOffset(offset time.Duration) server.Option {
+	return server.WithClock(offsetClock{clock.New(), offset})
 }
 
 // Start starts a robot on free ports. security applies to version 2.
@@ -127,7 +127,7 @@ func (r *Robot) start(t *testing.T, opts []server.Option) {
 	control := bind(t, b.NewResponder, &r.Control, secured)
 	oldOut, oldIn := bind(t, b.NewMultipartPublisher, &r.V1Observations), bind(t, b.NewMultipartReceiver, &r.V1Commands)
 	model := robot.Go1()
-	r.Server, err = server.New(model, backendtest.Configured(t, &robotBackend{Backend: synthetic.New(model, time.Second/RateHz), blind: &r.Blind}), out, in,
+	r.Server, err = server.New(model, backendtest.Configured(t, &robotBackend{Backend: synthetic.New(model, time.Second/RateHz), failReads: &r.FailReads}), out, in,
 		append(opts, server.WithRate(RateHz), server.WithV1(oldOut, oldIn, DepthHeight, DepthWidth), server.WithControl(control))...)
 	check(err)
 	ctx, cancel := context.WithCancel(context.Background())
