@@ -1,5 +1,5 @@
-// Package tools_test tests the launcher tools/bazel and tools/bootstrap.sh, which builds its private root, without a network. Fakes
-// on PATH play the programs of the machine.
+// Package tools_test tests the launcher tools/bazel and tools/bootstrap.sh, which builds its private root, without a network. Fake
+// programs on PATH replace those of the machine.
 package tools_test
 
 import (
@@ -57,8 +57,8 @@ func (c *checkout) read(t *testing.T, name string) string {
 	return string(content)
 }
 
-// play puts a fake program on PATH.
-func (c *checkout) play(t *testing.T, program, script string) {
+// addFake puts a fake program on PATH.
+func (c *checkout) addFake(t *testing.T, program, script string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(c.fake, program), []byte("#!/bin/bash\n"+script+"\n"), 0o755); err != nil {
 		t.Fatal(err)
@@ -104,7 +104,7 @@ const echo = `printf '[%s]' "$@"`
 
 func TestBazel_calledByBazelisk(t *testing.T) {
 	c := newCheckout(t)
-	c.play(t, "real", echo)
+	c.addFake(t, "real", echo)
 	r := c.run(t, []string{"BAZEL_REAL=" + filepath.Join(c.fake, "real")}, "build", "--flag=a b", "//...")
 	if r.code != 0 || r.stdout != "[build][--flag=a b][//...]" || r.stderr != "" {
 		t.Errorf("%+v, want the same arguments and no messages", r)
@@ -116,7 +116,7 @@ func TestBazel_calledByBazelisk(t *testing.T) {
 
 func TestBazel_directNetwork(t *testing.T) {
 	c := newCheckout(t)
-	c.play(t, "bazelisk", echo)
+	c.addFake(t, "bazelisk", echo)
 	r := c.run(t, []string{"KRABBY_NETWORK=direct"}, "build", "//:x")
 	if r.code != 0 || r.stdout != "[build][//:x]" || !strings.Contains(r.stderr, "network: direct (KRABBY_NETWORK is set)") {
 		t.Errorf("%+v, want a call of bazelisk and one line with the reason", r)
@@ -147,7 +147,7 @@ func TestBazel_errors(t *testing.T) {
 			[]string{"bazelisk is not on PATH", "KRABBY_NETWORK=mirrored"},
 		},
 		{
-			"no Debian mirror", func(c *checkout) { c.play(t, "apt-get", "exit 0") }, nil,
+			"no Debian mirror", func(c *checkout) { c.addFake(t, "apt-get", "exit 0") }, nil,
 			[]string{"no Debian mirror found", "DEBIAN_MIRROR"},
 		},
 		{
@@ -157,7 +157,7 @@ func TestBazel_errors(t *testing.T) {
 		{
 			"unreachable mirror",
 			func(c *checkout) {
-				c.play(t, "apt-get", `[[ $* != *update* ]] || { echo "W: old" && echo "E: Could not connect" && exit 100; }`)
+				c.addFake(t, "apt-get", `[[ $* != *update* ]] || { echo "W: old" && echo "E: Could not connect" && exit 100; }`)
 			},
 			[]string{"DEBIAN_MIRROR=http://mirror.example/debian/"},
 			[]string{"no package list from http://mirror.example/debian (testing)", "E: Could not connect"},
@@ -165,8 +165,8 @@ func TestBazel_errors(t *testing.T) {
 		{
 			"another Bazel version on the mirror",
 			func(c *checkout) {
-				c.play(t, "apt-get", "exit 0")
-				c.play(t, "apt-cache", "echo '  Candidate: 8.0.0+ds-1'")
+				c.addFake(t, "apt-get", "exit 0")
+				c.addFake(t, "apt-cache", "echo '  Candidate: 8.0.0+ds-1'")
 			},
 			[]string{"DEBIAN_MIRROR=http://mirror.example/debian"},
 			[]string{"is not version 7.7.1 of .bazelversion", "8.0.0 in testing; 8.0.0 in unstable;"},
@@ -202,8 +202,8 @@ func (c *checkout) requireApt(t *testing.T) {
 func TestBootstrap_signedLists(t *testing.T) {
 	c := newCheckout(t)
 	c.requireApt(t)
-	c.play(t, "apt-config", "cat <<'CONFIG'\n"+apttest.InsecureHost()+"CONFIG")
-	c.play(t, "apt-get", `cp "$APT_CONFIG" "$HOME/apt.conf"; cp "${APT_CONFIG%/*}/sources.list" "$HOME"; echo "E: stop"; exit 100`)
+	c.addFake(t, "apt-config", "cat <<'CONFIG'\n"+apttest.InsecureHost()+"CONFIG")
+	c.addFake(t, "apt-get", `cp "$APT_CONFIG" "$HOME/apt.conf"; cp "${APT_CONFIG%/*}/sources.list" "$HOME"; echo "E: stop"; exit 100`)
 	c.run(t, []string{"DEBIAN_MIRROR=http://mirror.example/debian"}, "version").checkError(t, "E: stop")
 	if accepted := apttest.AcceptsUnsigned(c.read(t, "apt.conf")); len(accepted) > 0 {
 		t.Errorf("apt accepts unsigned package lists: %q", accepted)
@@ -216,7 +216,7 @@ func TestBootstrap_signedLists(t *testing.T) {
 
 func TestBootstrap_programNotFound(t *testing.T) {
 	c := newCheckout(t)
-	c.path = t.TempDir() // These programs only, so no apt.
+	c.path = t.TempDir() // The following programs only, without apt.
 	for _, program := range []string{"bash", "cat", "cut", "dirname", "env", "grep", "sed", "sha256sum", "uname"} {
 		path, err := exec.LookPath(program)
 		if err != nil {

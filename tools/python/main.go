@@ -64,7 +64,7 @@ func python(dir string, arguments []string, console *cli.Console) error {
 		"PYTHONHOME=" + filepath.Join(dir, "usr"),
 		"PYTHONPATH=" + filepath.Join(dir, packages),
 		"PYTHONHASHSEED=0",
-		// By default the number of threads is that of the CPUs, and with it the order of floating-point additions.
+		// By default the number of CPUs sets the number of threads, which changes the order of floating-point additions.
 		"OPENBLAS_NUM_THREADS=1",
 		"TMPDIR=" + dir,
 	}

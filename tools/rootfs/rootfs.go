@@ -1,7 +1,7 @@
 // Package rootfs unpacks root file systems of layer rules and runs their programs on this machine, without privileges. Builds and
 // benchmarks use it to run the same programs on all machines.
 //
-// It must not depend on which program it runs.
+// It must not contain code for a particular program.
 package rootfs
 
 import (
@@ -16,7 +16,7 @@ import (
 )
 
 // Unpack unpacks a tar of files, directories and links into dir, owned by the current user. Several tars can be unpacked into one
-// directory, like the layers of an image. A path that leads out of dir and a second file at the same path are errors.
+// directory, like the layers of an image. A path outside dir and a second file at the same path are errors.
 func Unpack(archive, dir string) error {
 	f, err := os.Open(archive)
 	if err != nil {

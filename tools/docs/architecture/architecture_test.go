@@ -35,7 +35,7 @@ func TestUpdate(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, got)
 		}
 	}
-	// An edge that follows from others, an edge of a test and the old diagram are left out.
+	// The diagram omits implied edges and edges of tests, and replaces the old one.
 	for _, unwanted := range []string{"cmd --> hal_robot", "hal_server --> hal_bus", "old\n"} {
 		if strings.Contains(got, unwanted) {
 			t.Errorf("%q in\n%s", unwanted, got)

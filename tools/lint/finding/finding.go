@@ -1,4 +1,4 @@
-// Package finding has what the checks of sources share: the form of a finding, and the walk over files.
+// Package finding has the common parts of the checks of sources: the type of a finding and the walk over files.
 //
 // It must not import another package of this repository.
 package finding

@@ -1,4 +1,4 @@
-// Package hosts finds host names in files. It knows the hosts by hash only, so this repository does not contain their names.
+// Package hosts finds host names in files. It identifies them by their hashes, so this repository does not contain the names.
 package hosts
 
 import (

@@ -10,15 +10,15 @@ import (
 	"krabby.dev/krabby/tools/lint/sources"
 )
 
-// krabby is the order of the packages, from the ground up: facts, bytes, the two sides of the hardware abstraction layer, backends,
-// inference, the wiring of all of them, programs. A new package needs a row.
+// krabby has the allowed imports, from the lowest layer to the highest: the hardware abstraction layer, backends, inference, the
+// wiring of all of them, programs, tools. A new package requires a row.
 var krabby = imports.Table{
 	Modules: map[string]string{
 		"krabby.dev/krabby":    ".",
 		"krabby.dev/rules_oci": "third_party/bazel/rules_oci",
 	},
 	Rows: []imports.Row{
-		// Below everything.
+		// The lowest layer: packages that import no other layer.
 		{Packages: "internal/cli"},
 		{Packages: "internal/cli/clitest", Imports: []string{"internal/cli"}},
 		{Packages: "internal/testfile"},
@@ -120,7 +120,7 @@ var krabby = imports.Table{
 			Tests:    []string{"compute/policy/policytest", "hal/robot"},
 		},
 
-		// The wiring, and what judges its result.
+		// The wiring, and the checks of its results.
 		{
 			Packages: "internal/bringup",
 			Imports:  []string{"compute/policy", "compute/runner", "hal/backend", "hal/bus", "hal/client", "hal/clock", "hal/robot", "hal/server"},
@@ -138,7 +138,7 @@ var krabby = imports.Table{
 		},
 		{Packages: "cmd/...", Imports: []string{"cmd/internal/...", "compute/...", "gameloop/...", "hal/...", "internal/..."}},
 
-		// What builds, checks and ships. The robot's software does not import it.
+		// Tools for builds, checks and releases. The robot's software does not import them.
 		{Packages: "tools/bench/hal", Imports: []string{"tools/bench/...", "internal/...", "hal/..."}},
 		{
 			Packages: "tools/bench/inference",
@@ -161,7 +161,7 @@ var krabby = imports.Table{
 	Only: map[string][]string{
 		"C":                               {"hal/bus/internal/zmq", "hal/mujoco", "compute/onnx"},
 		"github.com/yalue/onnxruntime_go": {"compute/onnx"},
-		"codeberg.org/sbinet/npyio/npy":   {"compute/rollout/npz"}, // It brings gonum and a reader of pickles.
+		"codeberg.org/sbinet/npyio/npy":   {"compute/rollout/npz"}, // It imports gonum and a reader of pickles.
 	},
 }
 

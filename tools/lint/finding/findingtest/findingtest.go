@@ -1,4 +1,4 @@
-// Package findingtest has what the tests of checks share.
+// Package findingtest has the common parts of the tests of checks.
 package findingtest
 
 import (
