@@ -63,7 +63,7 @@ func velocities(r *walk.Record) *plot.Plot {
 
 func joints(r *walk.Record) *plot.Plot {
 	p := plot.New()
-	p.Title.Text = "joints of the first leg, asked for (dashed) and measured"
+	p.Title.Text = "joints of the first leg, commanded (dashed) and measured"
 	p.Y.Label.Text = "rad"
 	for i, name := range r.Joints[:min(legJoints, len(r.Joints))] {
 		add(p, r, i, name, false, func(s *walk.Sample) float64 { return s.PositionRad[i] })
