@@ -47,31 +47,19 @@ func TestHelp(t *testing.T) {
 }
 
 func TestFlags_invalid(t *testing.T) {
-	tests := []struct {
-		args string
-		want string
-	}{
-		{"--speed=3", "unknown flag --speed"},
-		{"--timeout=0s", "--timeout: found 0s, expected more than 0s"},
-		{"--robot=spot", `--robot: unknown robot "spot": expected one of go1, go2, hex`},
-		{"--robot=nowhere.json", "nowhere.json: no such file"},
-		{"--observations=inproc://x", `--observations: found endpoint "inproc://x", expected tcp://HOST:PORT`},
-		{"--observations=tcp://10.0.0.1:6001", "--observations: tcp://10.0.0.1:6001: other machines can reach it"},
-		{"--v1 --key=k", "--v1: not available with --key or --server-key"},
-		{"--key=nowhere", "--key"},
-		{"--duration=1s", "--duration: requires --stream or --statistics"},
-		{"--stream --duration=-1s", "--duration: found -1s, expected 0s or more"},
-		{"--stream --statistics", "--stream and --statistics can't be used together"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.args, func(t *testing.T) {
-			var stdout, stderr bytes.Buffer
-			if code := program().Run(t.Context(), strings.Fields(tt.args), &stdout, &stderr); code != cli.ExitUsage || stdout.Len() != 0 {
-				t.Errorf("exit code %d, stdout %q, want %d and nothing", code, &stdout, cli.ExitUsage)
-			}
-			endpointtest.CheckLine(t, stderr.String(), "hal-dump", tt.want)
-		})
-	}
+	endpointtest.CheckUsageErrors(t, program, map[string]string{
+		"--speed=3":                          "unknown flag --speed",
+		"--timeout=0s":                       "--timeout: found 0s, expected more than 0s",
+		"--robot=spot":                       `--robot: unknown robot "spot": expected one of go1, go2, hex`,
+		"--robot=nowhere.json":               "nowhere.json: no such file",
+		"--observations=inproc://x":          `--observations: found endpoint "inproc://x", expected tcp://HOST:PORT`,
+		"--observations=tcp://10.0.0.1:6001": "--observations: tcp://10.0.0.1:6001: other machines can reach it",
+		"--v1 --key=k":                       "--v1: not available with --key or --server-key",
+		"--key=nowhere":                      "--key",
+		"--duration=1s":                      "--duration: requires --stream or --statistics",
+		"--stream --duration=-1s":            "--duration: found -1s, expected 0s or more",
+		"--stream --statistics":              "--stream and --statistics can't be used together",
+	})
 }
 
 func TestDump_version2(t *testing.T) {
@@ -143,16 +131,7 @@ func TestDump_version1(t *testing.T) {
 
 func TestDump_keys(t *testing.T) {
 	dir := t.TempDir()
-	keys := func(name string) bus.Keys {
-		k, err := bus.NewKeys()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := k.Write(filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
-		}
-		return k
-	}
+	keys := func(name string) bus.Keys { return endpointtest.NewKeys(t, filepath.Join(dir, name)) }
 	r := endpointtest.Start(t, bus.Security{Keys: keys("robot"), AuthorizedKeys: []string{keys("tool").Public}})
 	text := show(t, "--observations="+r.Observations, "--key="+filepath.Join(dir, "tool"), "--server-key="+filepath.Join(dir, "robot.pub"))
 	if !strings.Contains(text, "FL_hip") {

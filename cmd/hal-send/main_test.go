@@ -28,42 +28,30 @@ func TestHelp(t *testing.T) {
 }
 
 func TestFlags_invalid(t *testing.T) {
-	tests := []struct {
-		args string
-		want string
-	}{
-		{"", "--target or --pose is required"},
-		{"--pose=sit", "--pose"},
-		{"--target=nose=1", `--target: joint "nose" not found, expected one of FR_hip_joint, `},
-		{"--target=FL_hip=9", "--target: FL_hip_joint: found 9 rad, expected -0.863 to 0.863"},
-		{"--target=FL_hip=NaN", "--target: FL_hip_joint: found NaN rad"},
-		{"--target=FL_hip=0.1,FL_hip_joint=0.2", "--target: FL_hip_joint is given twice"},
-		{"--target=FL_hip", "--target"},
-		{"--pose=default --rate=0", "--rate: found 0, expected 1 to 1000 Hz"},
-		{"--pose=default --duration=-1s", "--duration: found -1s"},
-		{"--pose=default --kp=-1", "--kp: found -1, expected 0 or more"},
-		{"--pose=default --v1 --kd=1", "--kd: not available with --v1"},
-		{"--pose=default --v1 --control=tcp://127.0.0.1:6003", "--v1: not available with --control"},
-		{"--pose=default --control=tcp://10.0.0.1:6003", "--control: tcp://10.0.0.1:6003: other machines can reach it"},
-		{"--pose=default --control=inproc://x", "--control: found endpoint \"inproc://x\", expected tcp://HOST:PORT"},
-		{"--e-stop --reset", "--e-stop and --reset can't be used together"},
-		{"--e-stop --pose=default", "--e-stop and --reset exclude --target and --pose"},
-		{"--reset --target=FL_hip=0.1", "--e-stop and --reset exclude --target and --pose"},
-		{"--e-stop --control=tcp://127.0.0.1:99999", `--control: tcp://127.0.0.1:99999: found port "99999", expected 1 to 65535`},
-		{"--pose=default --commands=tcp://127.0.0.1:0", `--commands: tcp://127.0.0.1:0: found port "0"`},
-		{"--pose=default --observations=tcp://127.0.0.1:six", `--observations: tcp://127.0.0.1:six: found port "six"`},
-		{"--e-stop --v1", "--v1: not available with requests to the robot"},
-		{"--pose=default --commands=tcp://10.0.0.1:6002", "--commands: tcp://10.0.0.1:6002: other machines can reach it"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.args, func(t *testing.T) {
-			var stdout, stderr bytes.Buffer
-			if code := program().Run(t.Context(), strings.Fields(tt.args), &stdout, &stderr); code != cli.ExitUsage || stdout.Len() != 0 {
-				t.Errorf("exit code %d, stdout %q, want %d and nothing", code, &stdout, cli.ExitUsage)
-			}
-			endpointtest.CheckLine(t, stderr.String(), "hal-send", tt.want)
-		})
-	}
+	endpointtest.CheckUsageErrors(t, program, map[string]string{
+		"":                                     "--target or --pose is required",
+		"--pose=sit":                           "--pose",
+		"--target=nose=1":                      `--target: joint "nose" not found, expected one of FR_hip_joint, `,
+		"--target=FL_hip=9":                    "--target: FL_hip_joint: found 9 rad, expected -0.863 to 0.863",
+		"--target=FL_hip=NaN":                  "--target: FL_hip_joint: found NaN rad",
+		"--target=FL_hip=0.1,FL_hip_joint=0.2": "--target: FL_hip_joint is given twice",
+		"--target=FL_hip":                      "--target",
+		"--pose=default --rate=0":              "--rate: found 0, expected 1 to 1000 Hz",
+		"--pose=default --duration=-1s":        "--duration: found -1s",
+		"--pose=default --kp=-1":               "--kp: found -1, expected 0 or more",
+		"--pose=default --v1 --kd=1":           "--kd: not available with --v1",
+		"--pose=default --v1 --control=tcp://127.0.0.1:6003": "--v1: not available with --control",
+		"--pose=default --control=tcp://10.0.0.1:6003":       "--control: tcp://10.0.0.1:6003: other machines can reach it",
+		"--pose=default --control=inproc://x":                "--control: found endpoint \"inproc://x\", expected tcp://HOST:PORT",
+		"--e-stop --reset":                                   "--e-stop and --reset can't be used together",
+		"--e-stop --pose=default":                            "--e-stop and --reset exclude --target and --pose",
+		"--reset --target=FL_hip=0.1":                        "--e-stop and --reset exclude --target and --pose",
+		"--e-stop --control=tcp://127.0.0.1:99999":           `--control: tcp://127.0.0.1:99999: found port "99999", expected 1 to 65535`,
+		"--pose=default --commands=tcp://127.0.0.1:0":        `--commands: tcp://127.0.0.1:0: found port "0"`,
+		"--pose=default --observations=tcp://127.0.0.1:six":  `--observations: tcp://127.0.0.1:six: found port "six"`,
+		"--e-stop --v1":                                      "--v1: not available with requests to the robot",
+		"--pose=default --commands=tcp://10.0.0.1:6002":      "--commands: tcp://10.0.0.1:6002: other machines can reach it",
+	})
 }
 
 // endpoints returns the flags for a version of the wire format.

@@ -23,14 +23,7 @@ func run(t *testing.T, args ...string) (stdout, stderr string, code int) {
 // newKeys writes a pair of keys to a directory.
 func newKeys(t *testing.T, dir, name string) bus.Keys {
 	t.Helper()
-	k, err := bus.NewKeys()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := k.Write(filepath.Join(dir, name)); err != nil {
-		t.Fatal(err)
-	}
-	return k
+	return endpointtest.NewKeys(t, filepath.Join(dir, name))
 }
 
 func TestRequest_stopAndReset(t *testing.T) {

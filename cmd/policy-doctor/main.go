@@ -8,7 +8,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
+	"io"
 
 	"krabby.dev/krabby/compute/doctor"
 	"krabby.dev/krabby/compute/doctor/plot"
@@ -61,8 +61,8 @@ func (f *flags) Run(console *cli.Console) error {
 		return cli.Usage(err)
 	}
 	if f.Plot != "" {
-		if err := draw(cli.CallerPath(f.Plot), report); err != nil {
-			return cli.Usage(err)
+		if err := cli.WriteFile(f.Plot, func(w io.Writer) error { return plot.WriteSVG(w, report) }); err != nil {
+			return cli.Usagef("writing the plot: %w", err)
 		}
 	}
 	write := writeText
@@ -115,16 +115,4 @@ func examine(f *flags) (_ *doctor.Report, err error) {
 		report.NotChecked["action"] = reason
 	}
 	return report, nil
-}
-
-// draw writes the plot to a file.
-func draw(path string, report *doctor.Report) error {
-	file, err := os.Create(path)
-	if err != nil {
-		return fmt.Errorf("writing the plot: %w", err)
-	}
-	if err := errors.Join(plot.WriteSVG(file, report), file.Close()); err != nil {
-		return fmt.Errorf("writing the plot: %w", err)
-	}
-	return nil
 }

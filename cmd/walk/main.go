@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -161,11 +160,7 @@ func (f *flags) config(i *inference.Inference, recorder *rollout.Recorder) walk.
 // write writes the plot, if any, and the report.
 func (f *flags) write(to io.Writer, policyName string, w *walk.Walk, r *walk.Record) error {
 	if f.Plot != "" {
-		file, err := os.Create(cli.CallerPath(f.Plot))
-		if err != nil {
-			return fmt.Errorf("writing the plot: %w", err)
-		}
-		if err := errors.Join(plot.WriteSVG(file, r), file.Close()); err != nil {
+		if err := cli.WriteFile(f.Plot, func(w io.Writer) error { return plot.WriteSVG(w, r) }); err != nil {
 			return fmt.Errorf("writing the plot: %w", err)
 		}
 	}

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 )
@@ -21,4 +23,13 @@ func CallerPath(path string) string {
 		return filepath.Join(folder, path)
 	}
 	return path
+}
+
+// WriteFile creates the file at CallerPath(path) and calls write with it.
+func WriteFile(path string, write func(io.Writer) error) error {
+	file, err := os.Create(CallerPath(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(file), file.Close())
 }

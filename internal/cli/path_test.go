@@ -1,6 +1,8 @@
 package cli_test
 
 import (
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -31,5 +33,27 @@ func TestLocateAndCallerPath(t *testing.T) {
 				t.Errorf("CallerPath(%q) = %q, want %q", tt.path, got, tt.callerPath)
 			}
 		})
+	}
+}
+
+func TestWriteFile(t *testing.T) {
+	caller := t.TempDir()
+	t.Setenv("BUILD_WORKING_DIRECTORY", caller)
+	text := func(w io.Writer) error {
+		_, err := io.WriteString(w, "text")
+		return err
+	}
+	if err := cli.WriteFile("a", text); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(caller, "a")); err != nil || string(got) != "text" {
+		t.Errorf("file = %q, %v, want text", got, err)
+	}
+	if err := cli.WriteFile("nope/a", text); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("WriteFile without a directory = %v, want %v", err, os.ErrNotExist)
+	}
+	failed := errors.New("failed")
+	if err := cli.WriteFile("b", func(io.Writer) error { return failed }); !errors.Is(err, failed) {
+		t.Errorf("WriteFile = %v, want the error of write", err)
 	}
 }

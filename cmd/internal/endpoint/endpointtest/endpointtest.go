@@ -4,6 +4,7 @@
 package endpointtest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math"
@@ -20,6 +21,7 @@ import (
 	"krabby.dev/krabby/hal/robot"
 	"krabby.dev/krabby/hal/server"
 	"krabby.dev/krabby/hal/synthetic"
+	"krabby.dev/krabby/internal/cli"
 )
 
 // The depth image of the robot.
@@ -142,6 +144,35 @@ func (r *Robot) start(t *testing.T, opts []server.Option) {
 		}
 	})
 	t.Cleanup(r.stop)
+}
+
+// NewKeys writes a pair of keys to path and path.pub.
+func NewKeys(t *testing.T, path string) bus.Keys {
+	t.Helper()
+	k, err := bus.NewKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Write(path); err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// CheckUsageErrors runs a program with invalid command lines, whose arguments are separated by spaces. It expects exit code 2, no
+// output, and one line on stderr with the wanted text of the command line.
+func CheckUsageErrors(t *testing.T, program func() cli.Program, wants map[string]string) {
+	t.Helper()
+	for args, want := range wants {
+		t.Run(args, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			p := program()
+			if code := p.Run(t.Context(), strings.Fields(args), &stdout, &stderr); code != cli.ExitUsage || stdout.Len() != 0 {
+				t.Errorf("exit code %d, stdout %q, want %d and nothing", code, &stdout, cli.ExitUsage)
+			}
+			CheckLine(t, stderr.String(), p.Name, want)
+		})
+	}
 }
 
 // CheckLine checks that stderr is one line that begins with the name of the command and contains every part.
