@@ -14,7 +14,7 @@ func realFlags(t *testing.T) []string {
 	return []string{"--policy=" + policytest.Policy(t), "--onnxruntime=" + policytest.Library(t)}
 }
 
-func TestGameloop_realPolicyPasses(t *testing.T) {
+func TestGameloop_realPolicy_passes(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	// A slow HAL and policy, so that a busy machine keeps the rate.
 	args := append(realFlags(t), "--duration=2s", "--rate=10", "--hal-rate=20")
@@ -23,7 +23,7 @@ func TestGameloop_realPolicyPasses(t *testing.T) {
 	}
 }
 
-func TestGameloop_noActionFails(t *testing.T) {
+func TestGameloop_noAction_fails(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	args := append(realFlags(t), "--duration=1ms", "--log-level=error")
 	if code := program().Run(t.Context(), args, &stdout, &stderr); code != cli.ExitFailed {

@@ -4,8 +4,8 @@
 // A command answers an observation, so hal-send reads the newest one first. The server does not acknowledge commands: their effect is
 // visible in the published positions, which hal-send prints at the end, and in the server's counters.
 //
-// Exit codes: 0 if all commands were sent, or the robot confirmed the stop or reset; 1 on failure; 2 if the command line is invalid or
-// --yes is missing. An error is one line on standard error.
+// Exit codes: 0 if all commands were sent, or the robot confirmed the stop or reset; 1 on failure; 2 if the command line is invalid
+// or --yes is missing. An error is one line on standard error.
 package main
 
 import (

@@ -118,8 +118,8 @@ func TestSend_robotsClock(t *testing.T) {
 	}
 }
 
-// TestSend_restartEndsStream covers a robot whose pose may differ after the restart.
-func TestSend_restartEndsStream(t *testing.T) {
+// TestSend_restart_endsStream covers a robot whose pose may differ after the restart.
+func TestSend_restart_endsStream(t *testing.T) {
 	for _, synchronised := range []bool{false, true} {
 		r := endpointtest.Start(t, bus.Security{})
 		args := append(endpoints(r, false), "--pose=default", "--duration=1m", "--yes")

@@ -1,8 +1,8 @@
 // Command policy-doctor diagnoses observation mismatches: it rebuilds the observations of a recorded rollout from its sensors,
 // compares them with the recorded observations, and names the mistakes that explain the differences.
 //
-// Exit codes: 0 if the observations agree, apart from noise; 1 if they differ; 2 if there is no verdict, because the command line is
-// invalid, the policy or the rollout is not readable, or they do not match.
+// Exit codes: 0 if the observations agree, apart from noise; 1 if they differ; 2 if there is no verdict, because the command line
+// is invalid, the policy or the rollout is not readable, or they do not match.
 package main
 
 import (

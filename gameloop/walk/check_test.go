@@ -47,10 +47,10 @@ func TestSummary(t *testing.T) {
 		MaxHeightM:     0.35,
 		MaxTiltRad:     0.2,
 		EndM:           [3]float64{1.99, 0, 0.3},
-		FootfallsPerS:  4.75, // 9 of the foot that begins on the ground, 10 of the other.
+		FootfallsPerS:  4.75, // 9 of the foot that starts on the ground and 10 of the other, in 2 s.
 	}
 	for _, v := range []*walk.Summary{&got, &want} {
-		v.MeanVxMps, v.MeanVyMps = math.Round(v.MeanVxMps*1e9), math.Round(v.MeanVyMps*1e9) // Sums of many.
+		v.MeanVxMps, v.MeanVyMps = math.Round(v.MeanVxMps*1e9), math.Round(v.MeanVyMps*1e9) // Sums have rounding errors.
 	}
 	if got != want {
 		t.Errorf("Summary = %+v, want %+v", got, want)

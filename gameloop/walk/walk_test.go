@@ -231,7 +231,7 @@ func TestRun_deterministic(t *testing.T) {
 
 func same(a, b float64) bool { return math.Float64bits(a) == math.Float64bits(b) }
 
-func TestRun_realTimeStaysUpright(t *testing.T) {
+func TestRun_realTime_staysUpright(t *testing.T) {
 	c := config(t, forward)
 	c.RealTime, c.Duration = true, 2*time.Second
 	r := run(t, c)

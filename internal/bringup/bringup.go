@@ -156,7 +156,8 @@ func (s *System) Close() error {
 	return err
 }
 
-// Threads prepares the threads of the two loops, for example their priority. Nil functions do nothing. An error ends both loops.
+// Threads has functions that prepare the threads of the two loops, for example their priority; each can be nil. An error ends both
+// loops.
 type Threads struct{ Server, Runner func() error }
 
 // Run runs the server's loop and the policy's, each on its own thread, until ctx is done.

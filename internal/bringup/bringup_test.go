@@ -120,7 +120,7 @@ func TestRun_realTime(t *testing.T) {
 	}
 }
 
-func TestRun_threadErrorEndsBothLoops(t *testing.T) {
+func TestRun_threadError_endsBothLoops(t *testing.T) {
 	for _, loop := range []string{"server", "runner"} {
 		t.Run(loop, func(t *testing.T) {
 			s, err := bringup.New(t.Context(), config(newTapped()))

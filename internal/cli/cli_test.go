@@ -118,7 +118,7 @@ func TestRun_exitCodeAndOutput(t *testing.T) {
 	}
 }
 
-func TestRun_helpSkipsWork(t *testing.T) {
+func TestRun_help_skipsWork(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	code := cli.Program{Name: "tool", Description: "Does it.", Flags: &single{}}.Run(t.Context(), []string{"--help"}, &stdout, &stderr)
 	if text := stdout.String(); code != 0 || !bytes.HasPrefix(stdout.Bytes(), []byte("Usage: tool")) || bytes.Contains(stdout.Bytes(), []byte("result")) || stderr.Len() > 0 {

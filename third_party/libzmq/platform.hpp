@@ -1,4 +1,4 @@
-// Configuration of libzmq for Linux with glibc 2.35 on x86_64 and aarch64. It replaces the header that libzmq's own build generates.
+// Configuration of libzmq for Linux with glibc 2.35 on x86_64 and aarch64, in place of the header that its own build generates.
 #ifndef KRABBY_LIBZMQ_PLATFORM_HPP
 #define KRABBY_LIBZMQ_PLATFORM_HPP
 

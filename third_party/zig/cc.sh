@@ -18,7 +18,7 @@ for argument in "$@"; do
 done
 
 if [[ $compile ]]; then
-  # Paths end up in outputs, so zig sees its headers at a path that is the same in every sandbox (/tmp is private).
+  # Outputs contain paths, so zig reads its headers at a path that is the same in every sandbox (/tmp is private).
   export ZIG_LIB_DIR=/tmp/zig ZIG_GLOBAL_CACHE_DIR=/tmp/zig-cache ZIG_LOCAL_CACHE_DIR=/tmp/zig-cache
   ln -sfn "${zig%/*}/lib" "$ZIG_LIB_DIR"
   exec "$zig" "$language" -target {TARGET}.{GLIBC} -fno-sanitize=undefined \

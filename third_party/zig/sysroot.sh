@@ -6,7 +6,7 @@
 set -euo pipefail
 readonly zig=$1 target=$2 output=$3
 
-# Paths end up in the libraries, so zig works at paths that are the same in every sandbox (/tmp is private).
+# The libraries contain paths, so zig uses paths that are the same in every sandbox (/tmp is private).
 export ZIG_LIB_DIR=/tmp/zig ZIG_GLOBAL_CACHE_DIR=/tmp/zig-cache ZIG_LOCAL_CACHE_DIR=/tmp/zig-cache
 ln -sfn "$PWD/${zig%/*}/lib" "$ZIG_LIB_DIR"
 printf '#include <iostream>\nint main() { try { throw 1; } catch (int) { std::cout << 1; } }\n' >/tmp/main.cc

@@ -1,7 +1,7 @@
 """The module extension `sources`, which packs the sources of this repository into one file for tests.
 
-A test sees its declared inputs only, and a label cannot span packages. The file changes only when a source changes: it has names,
-contents and executable bits, but no times and owners. So Bazel caches the tests that read it.
+A test can read only its declared inputs, and a label cannot span packages. The file changes only when a source changes: it has
+names, contents and executable bits, but no times and owners. So Bazel caches the tests that read it.
 """
 
 def _is_source(path):

@@ -9,7 +9,7 @@ import (
 	"krabby.dev/krabby/hal/message"
 )
 
-// recording records a run for --record; nil records nothing.
+// recording records a run for --record. It is nil without the flag.
 type recording struct {
 	recorder *rollout.Recorder
 	path     string

@@ -61,7 +61,7 @@ func TestProgram_parkourStudentWithoutCamera(t *testing.T) {
 	}
 }
 
-func TestProgram_interruptedRunIsRecorded(t *testing.T) {
+func TestProgram_interrupted_writesRecording(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "run.npz")
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()

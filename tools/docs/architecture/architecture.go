@@ -27,7 +27,7 @@ const (
 	end   = "<!-- End of the diagram. -->"
 )
 
-// layers are the nodes of the diagram, from the top. A node stands for a directory and those below it that are not nodes.
+// layers are the nodes of the diagram, from the top. A node represents a directory and all below it, except other nodes.
 var layers = []struct {
 	title string
 	nodes []string
@@ -131,7 +131,7 @@ func (e edges) reaches(from, to string) bool {
 	return false
 }
 
-// reduce returns the edges that no longer path implies.
+// reduce returns the edges without those that a longer path implies.
 func (e edges) reduce() edges {
 	reduced := edges{}
 	for from, tos := range e {
