@@ -1,9 +1,7 @@
-"""What an image says of itself: labels and annotations, written by //tools/describe, which also refuses parts that do not fit."""
+"""Labels and annotations of images. //tools/describe writes them and rejects parts that are incompatible with the base."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
-
-# The bases that `--//oci:base` chooses from.
-BASES = ["nvidia", "slim"]
+load(":config.bzl", "BASES")
 
 def _description_impl(ctx):
     labels = ctx.actions.declare_file(ctx.label.name + ".labels.txt")
@@ -39,12 +37,12 @@ def _description_impl(ctx):
 _description = rule(
     implementation = _description_impl,
     attrs = {
-        "base": attr.string(doc = "Which kind of base `layout` is.", mandatory = True, values = BASES),
-        "image": attr.label(allow_single_file = True, doc = "What the image is, for every base: a `facts.Image` in JSON.", mandatory = True),
-        "layout": attr.label(allow_single_file = True, doc = "The base: an OCI image layout, of which manifest and config are read.", mandatory = True),
+        "base": attr.string(doc = "Kind of base of `layout`.", mandatory = True, values = BASES),
+        "image": attr.label(allow_single_file = True, doc = "Description of the image: a `facts.Image` in JSON.", mandatory = True),
+        "layout": attr.label(allow_single_file = True, doc = "The base: an OCI image layout. Its manifest and config are read.", mandatory = True),
         "policies": attr.label_list(doc = "The policies in the image.", allow_files = True),
-        "user": attr.string(doc = "The user that the image sets; empty where it keeps its base's, which must not be root."),
-        "zed": attr.bool(doc = "Whether the image takes the ZED SDK that --//third_party/zed:sdk names."),
+        "user": attr.string(doc = "User of the image; empty for that of the base, which must not be root."),
+        "zed": attr.bool(doc = "Whether the image includes the ZED SDK of --//third_party/zed:sdk."),
         "_nvidia_lock": attr.label(allow_single_file = True, default = "//third_party/nvidia:lock.json"),
         "_python_lock": attr.label(allow_single_file = True, default = "//third_party/python:lock.json"),
         "_zed_lock": attr.label(allow_single_file = True, default = "//third_party/zed:lock.json"),
@@ -90,10 +88,10 @@ def _versions_impl(ctx):
 versions = rule(
     implementation = _versions_impl,
     attrs = {
-        "images": attr.label_list(allow_files = True, doc = "What the images are: the `<name>_facts` of robot_image.", mandatory = True),
+        "images": attr.label_list(allow_files = True, doc = "Descriptions of the images: the `<name>_facts` of robot_image.", mandatory = True),
         "_nvidia_lock": attr.label(allow_single_file = True, default = "//third_party/nvidia:lock.json"),
         "_tool": attr.label(cfg = "exec", default = "//tools/describe", executable = True),
         "_zed_lock": attr.label(allow_single_file = True, default = "//third_party/zed:lock.json"),
     },
-    doc = "Says in Markdown what is known of NVIDIA's bases and whether what the images bring fits them, `<name>.md`.",
+    doc = "A Markdown page `<name>.md` with the properties of NVIDIA's bases and the compatibility of the images with them.",
 )

@@ -1,5 +1,5 @@
-// Package oci_test checks the images as they are built: what their configuration says, and that the program inside runs
-// from the image's own files. It reads image layouts; it must not import the runtime that it runs.
+// Package oci_test tests the built images: their configuration, and their program, which runs from the files of the image.
+// It reads image layouts and must not import the runtime.
 package oci_test
 
 import (
@@ -20,22 +20,22 @@ import (
 	"krabby.dev/krabby/oci/expectation"
 )
 
-// eachImage runs a test for every image that the environment names.
+// eachImage runs a test for every image of the variable IMAGES.
 func eachImage(t *testing.T, test func(t *testing.T, image v1.Image)) {
 	paths := strings.Fields(os.Getenv("IMAGES"))
 	if len(paths) == 0 {
-		t.Fatal("IMAGES is empty: run me with Bazel")
+		t.Fatal("IMAGES is empty: run this test with Bazel")
 	}
 	for _, path := range paths {
 		t.Run(filepath.Base(path), func(t *testing.T) { test(t, container.Read(t, runfile(t, path))) })
 	}
 }
 
-func TestImageIsAsExpected(t *testing.T) { eachImage(t, checkExpectation) }
+func TestImage_expectation(t *testing.T) { eachImage(t, checkExpectation) }
 
 func checkExpectation(t *testing.T, image v1.Image) {
 	if err := validate.Image(image); err != nil {
-		t.Errorf("the image is not valid: %v", err)
+		t.Errorf("invalid image: %v", err)
 	}
 	want, err := expectation.Read(filepath.Join("testdata", filepath.Base(t.Name())+".yaml"))
 	if err != nil {
@@ -50,8 +50,7 @@ func checkExpectation(t *testing.T, image v1.Image) {
 	}
 }
 
-// A robot on a slow link gets what an edit of a Go file changes, and no more.
-func TestEditOfAProgramReplacesOneSmallLayer(t *testing.T) {
+func TestImage_edit_replacesProgramLayer(t *testing.T) {
 	const mostMB = 8
 	before := layers(t, container.Read(t, runfile(t, os.Getenv("BEFORE_EDIT"))))
 	after := layers(t, container.Read(t, runfile(t, os.Getenv("AFTER_EDIT"))))
@@ -65,9 +64,9 @@ func TestEditOfAProgramReplacesOneSmallLayer(t *testing.T) {
 		}
 	}
 	mb := float64(after[last].Size) / 1e6
-	t.Logf("an edit moves %.2f MB", mb)
+	t.Logf("an edit transfers %.2f MB", mb)
 	if mb > mostMB {
-		t.Errorf("an edit moves %.2f MB, expected at most %d MB", mb, mostMB)
+		t.Errorf("an edit transfers %.2f MB, expected at most %d MB", mb, mostMB)
 	}
 }
 
@@ -80,7 +79,7 @@ func layers(t *testing.T, image v1.Image) []v1.Descriptor {
 	return manifest.Layers
 }
 
-// report is what locomotion prints when it ends; docs of cmd/locomotion define it.
+// report is the report of locomotion and gameloop. The docs of cmd/locomotion define it.
 type report struct {
 	Policy           string           `json:"policy"`
 	Robot            string           `json:"robot"`
@@ -89,7 +88,7 @@ type report struct {
 	Ticks            int64            `json:"ticks"`
 	ObservationsRead int64            `json:"observations_read"`
 	Actions          int64            `json:"actions"`
-	NoAction         map[string]int64 `json:"no_action"`
+	Skipped          map[string]int64 `json:"skipped"`
 	MissedDeadlines  int64            `json:"missed_deadlines"`
 	Action           struct {
 		Finite   bool      `json:"finite"`
@@ -100,15 +99,15 @@ type report struct {
 		Distinct int64     `json:"distinct"`
 	} `json:"action"`
 	Server struct {
-		Applied int64            `json:"applied"`
-		Refused map[string]int64 `json:"refused"`
-		Safety  struct {
+		Applied  int64            `json:"applied"`
+		Rejected map[string]int64 `json:"rejected"`
+		Safety   struct {
 			Trips map[string]int64 `json:"trips"`
 		} `json:"safety"`
 	} `json:"server"`
 }
 
-func TestImageRunsThePolicy(t *testing.T) { eachImage(t, checkRun) }
+func TestImage_runsPolicy(t *testing.T) { eachImage(t, checkRun) }
 
 func checkRun(t *testing.T, image v1.Image) {
 	config, err := image.ConfigFile()
@@ -117,31 +116,31 @@ func checkRun(t *testing.T, image v1.Image) {
 	}
 	root := container.Unpack(t, image)
 	stdout, stderr, code := start(t, root, config, "--duration=5s")
-	// The game loop finds fault with a rate that a busy machine cannot keep; what it says of anything else stands.
+	// The game loop fails if a busy machine does not reach the rate. Other failures count.
 	if code != 0 && !(code == 1 && strings.Contains(stderr, "gameloop: rate: ") && !strings.Contains(stderr, "actions: ")) {
 		t.Fatalf("%v: exit code %d\n%s", config.Config.Entrypoint, code, stderr)
 	}
 
 	var got report
 	if err := json.Unmarshal(stdout, &got); err != nil {
-		t.Fatalf("the report is not JSON: %v\n%s", err, stdout)
+		t.Fatalf("invalid report: %v\n%s", err, stdout)
 	}
 	t.Logf("report: %s", stdout)
 
 	if got.Policy != "go1_joystick" || got.Robot != "go1" {
 		t.Errorf("policy %q for robot %q, expected go1_joystick for go1", got.Policy, got.Robot)
 	}
-	stale := got.NoAction["stale"]
+	stale := got.Skipped["stale"]
 	if got.Actions == 0 || got.ObservationsRead != got.Actions+stale {
 		t.Errorf("%d observations read, %d actions, %d stale: every fresh observation must lead to exactly one action",
 			got.ObservationsRead, got.Actions, stale)
 	}
-	// At 50 Hz, or honestly slower: emulation on a busy machine may miss deadlines, but then it counts them.
+	// Emulation on a busy machine may miss deadlines of 50 Hz, and counts them.
 	switch {
 	case math.Abs(got.RateMeasuredHz-50) <= 5:
-		t.Logf("checked: the policy ran at %.2f Hz, within 10 %% of 50 Hz", got.RateMeasuredHz)
+		t.Logf("the policy ran at %.2f Hz, within 10 %% of 50 Hz", got.RateMeasuredHz)
 	case got.MissedDeadlines > 0:
-		t.Logf("checked: too slow here (%.2f Hz, %d deadlines missed), but one action for each observation",
+		t.Logf("the machine is too slow (%.2f Hz, %d deadlines missed), but each observation led to one action",
 			got.RateMeasuredHz, got.MissedDeadlines)
 	default:
 		t.Errorf("rate %.2f Hz without a missed deadline, expected 50 Hz +-10 %%", got.RateMeasuredHz)
@@ -158,19 +157,19 @@ func checkRun(t *testing.T, image v1.Image) {
 	if got.Action.Distinct < got.Actions*9/10 {
 		t.Errorf("%d distinct of %d actions: actions must follow the observations", got.Action.Distinct, got.Actions)
 	}
-	// Commands that come late or together are a busy machine's; every other refusal is a mistake of ours.
+	// A busy machine causes late and superseded commands. Other reasons are errors.
 	for _, late := range []string{"expired", "observation_old", "stale", "superseded", "unwritten"} {
-		delete(got.Server.Refused, late)
+		delete(got.Server.Rejected, late)
 	}
-	if got.Server.Applied == 0 || len(got.Server.Refused) != 0 {
-		t.Errorf("server applied %d commands and refused %v", got.Server.Applied, got.Server.Refused)
+	if got.Server.Applied == 0 || len(got.Server.Rejected) != 0 {
+		t.Errorf("server applied %d commands and rejected %v", got.Server.Applied, got.Server.Rejected)
 	}
 	if len(got.Server.Safety.Trips) != 0 {
 		t.Errorf("the robot was stopped: %v", got.Server.Safety.Trips)
 	}
 }
 
-func TestImageSaysWhatIsWrong(t *testing.T) { eachImage(t, checkRefusal) }
+func TestImage_damagedPolicy(t *testing.T) { eachImage(t, checkRefusal) }
 
 func checkRefusal(t *testing.T, image v1.Image) {
 	config, err := image.ConfigFile()
@@ -187,7 +186,7 @@ func checkRefusal(t *testing.T, image v1.Image) {
 	}
 }
 
-// start runs the image's entry point.
+// start runs the entry point of the image.
 func start(t *testing.T, root string, config *v1.ConfigFile, args ...string) (stdout []byte, stderr string, code int) {
 	t.Helper()
 	return container.Run(t, container.Command{

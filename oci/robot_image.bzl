@@ -1,27 +1,25 @@
-"""One robot image: a base, and above it what changes rarely below what changes often."""
+"""A robot image: a base and layers, the least changed first."""
 
 load("@bazel_skylib//rules:write_file.bzl", "write_file")
 load("@rules_oci//oci:defs.bzl", "oci_image", "oci_load", "oci_push")
 load("//oci/python:config.bzl", "ENV", "PYTHONS")
 load("//third_party/zed:defs.bzl", "ZED_LAYERS")
 load("//tools/layer:layer.bzl", "layer")
+load(":config.bzl", "REGISTRY", "USER")
 load(":description.bzl", _description = "description")
 
-# The user that robot programs run as; //oci/base:passwd names it.
-USER = "10001"
-
 def push(name, image, title):
-    """Makes a target that pushes to a registry on this machine, or where `--repository` says.
+    """Makes a target that pushes to a registry on this machine, or to `--repository`.
 
     Args:
       name: name of the target.
       image: the image or index.
-      title: its name in the registry.
+      title: name in the registry.
     """
     oci_push(
         name = name,
         image = image,
-        repository = "localhost:5000/" + title,
+        repository = "{}/{}".format(REGISTRY, title),
     )
 
 def _by_base(nvidia, slim):
@@ -31,7 +29,7 @@ def _by_base(nvidia, slim):
     })
 
 def _lines(name, nvidia, slim):
-    """Makes a file of lines for each base: attributes of an oci_image take a file or a value, but not a select of values."""
+    """Makes a file of lines for the kind of base: attributes of oci_image take a file or a value, but no select of values."""
     write_file(
         name = name,
         out = name + ".txt",
@@ -52,27 +50,27 @@ def robot_image(
         nvidia_entrypoint = None,
         nvidia_user = USER,
         zed = False):
-    """Makes an image and what one does with it.
+    """Makes an image and targets to load and push it.
 
     The image is `name`; `name.load` loads it as `title` into the container engine of this machine, `name.push` pushes it, `name.digest`
     is a file with its digest and `name.tar` an archive for `docker load`.
 
-    Layers, least changed first: the base's, wheels, the ZED SDK where it is wanted, ONNX Runtime, the policies, the program.
+    Layers, least changed first: those of the base, wheels, optionally the ZED SDK, ONNX Runtime, the policies, the program.
 
     Args:
       name: name of the image.
-      architecture: processor that it is for, as GOARCH has it.
-      nvidia: base to build on with `--//oci:base=nvidia`: its name in //third_party/nvidia:lock.json.
-      python: which of PYTHONS in //oci/python:config.bzl that base has.
-      purpose: which of its purposes, and so which wheels, the image is for. The slim base has Python for those that need it.
-      entrypoint: the program to run, which goes to /usr/bin.
-      policies: policies to bring along, each as /opt/krabby/policies/<name of the target>.
+      architecture: processor of the image, as in GOARCH.
+      nvidia: base with `--//oci:base=nvidia`: its name in //third_party/nvidia:lock.json.
+      python: interpreter of that base: a key of PYTHONS in //oci/python:config.bzl.
+      purpose: one of the purposes of that interpreter, which selects the wheels. The slim base includes Python if one of its purposes is this.
+      entrypoint: program to run, installed in /usr/bin.
+      policies: policies to include, as /opt/krabby/policies/<name of the target>.
       title: name of the image for people and container engines.
       description: one sentence for the image's labels.
-      cmd: the program's arguments, unless the container is started with others.
-      nvidia_entrypoint: what to run instead on NVIDIA's base.
-      nvidia_user: user there; empty for the base's own.
-      zed: whether the robot has a ZED camera; --//third_party/zed:sdk says which SDK, if any.
+      cmd: default arguments of the program.
+      nvidia_entrypoint: entry point on NVIDIA's base, instead of the program.
+      nvidia_user: user on NVIDIA's base; empty for that of the base.
+      zed: whether to include the ZED SDK of --//third_party/zed:sdk.
     """
     platform = "//:linux_" + architecture
     layer(
@@ -163,10 +161,19 @@ def robot_image(
         name = name + ".tar",
         srcs = [name + ".load"],
         output_group = "tarball",
-        tags = ["manual"],  # On a pulled base it cannot be built, only `bazel run` as .load with --tar.
+        tags = ["manual"],  # Cannot be built on a pulled base; use `bazel run` of .load with --tar.
     )
     push(
         name = name + ".push",
         image = name,
         title = title,
     )
+
+def robot_images(images):
+    """Makes several images.
+
+    Args:
+      images: a dict from the name of an image to the other arguments of `robot_image`.
+    """
+    for name, arguments in images.items():
+        robot_image(name = name, **arguments)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestVersionsAreThoseOfTheLocks(t *testing.T) {
+func TestVersions_current(t *testing.T) {
 	read := func(variable string) string {
 		content, err := os.ReadFile(runfile(t, os.Getenv(variable)))
 		if err != nil {
@@ -14,6 +14,6 @@ func TestVersionsAreThoseOfTheLocks(t *testing.T) {
 		return string(content)
 	}
 	if made := read("MADE_VERSIONS"); read("COMMITTED_VERSIONS") != made {
-		t.Errorf("docs/versions.md is not what the locks say: ./tools/bazel build //oci:versions && cp -f bazel-bin/oci/versions.md docs/; it would be\n%s", made)
+		t.Errorf("docs/versions.md does not match the locks: run ./tools/bazel build //oci:versions && cp -f bazel-bin/oci/versions.md docs/; expected\n%s", made)
 	}
 }

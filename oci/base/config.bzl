@@ -1,4 +1,4 @@
-"""What is in the slim base: packages of Debian bookworm, by their names in //third_party/debian:lock.json."""
+"""Content of the slim base: packages of Debian bookworm, by their names in //third_party/debian:lock.json."""
 
 PACKAGES = [
     "base-files",
@@ -10,7 +10,7 @@ PACKAGES = [
     "tzdata",
 ]
 
-# Python for programs that want it, without what only installers, databases and terminals need.
+# Python, without the libraries for installers, databases and terminals.
 PYTHON_PACKAGES = [
     "libbz2-1.0",
     "libexpat1",
@@ -25,7 +25,7 @@ PYTHON_PACKAGES = [
     "zlib1g",
 ]
 
-# Converters between character sets and the like, which no program here asks for.
+# Files that no program of the images uses: character set converters, time zones with leap seconds.
 UNUSED = [
     "usr/lib/*/gconv/**",
     "usr/share/zoneinfo/right/**",

@@ -1,8 +1,7 @@
-// Package container runs what is in an image from the image's own files, as a
-// container engine would, for tests: as an ordinary user, without an engine, and
-// on an emulated processor where the image is for another.
+// Package container runs programs of an image from its own files, for tests: as an ordinary user, without a container
+// engine, and emulated if the image is for another processor.
 //
-// It must never import what the images run.
+// It must never import the programs that the images run.
 package container
 
 import (
@@ -35,13 +34,12 @@ type Command struct {
 	Root    string // The unpacked image.
 	Config  *v1.ConfigFile
 	Args    []string      // The program and its arguments.
-	Tmpfs   []string      // Folders to make writable; all others are read-only, as with docker's --read-only.
+	Tmpfs   []string      // Writable directories; all others are read-only, as with docker's --read-only.
 	QEMU    string        // Emulator, for an image of another architecture than this machine's.
-	Timeout time.Duration // A minute by default.
+	Timeout time.Duration // Default: one minute.
 }
 
-// Run runs a program with the image's root file system, user, environment and
-// working directory.
+// Run runs a program with the root file system, user, environment and working directory of the image.
 func Run(t *testing.T, c Command) (stdout []byte, stderr string, code int) {
 	t.Helper()
 	root, config, argv := c.Root, c.Config, c.Args
@@ -80,8 +78,7 @@ func Run(t *testing.T, c Command) (stdout []byte, stderr string, code int) {
 	return out.Bytes(), diagnostics.String(), command.ProcessState.ExitCode()
 }
 
-// withInterpreter puts before a script what its first line names, as the kernel
-// does, which the emulator leaves to it.
+// withInterpreter adds the interpreter of a script, as the kernel does. The emulator does not.
 func withInterpreter(t *testing.T, root string, argv []string) []string {
 	t.Helper()
 	program, err := ReadFile(root, argv[0])
@@ -96,11 +93,10 @@ func withInterpreter(t *testing.T, root string, argv []string) []string {
 	return slices.Concat(strings.Fields(line), argv)
 }
 
-// enterCommand makes the test's own executable the first process of a container.
+// enterCommand is the argument that makes the executable of the test the first process of a container.
 const enterCommand = "enter"
 
-// Main is to be called first by a test's TestMain: it never returns when the
-// process was started to become a container.
+// Main must be the first call of TestMain. It does not return in a process that becomes a container.
 func Main() {
 	if len(os.Args) > 5 && os.Args[1] == enterCommand {
 		fmt.Fprintln(os.Stderr, enter(os.Args[2], os.Args[3], filepath.SplitList(os.Args[4]), os.Args[5:]))
@@ -108,8 +104,8 @@ func Main() {
 	}
 }
 
-// enter gives an unpacked image its /proc and /dev, makes it the root, read-only, and replaces this process by argv. It
-// runs in user and mount namespaces of its own, and gives up its powers before argv starts.
+// enter mounts /proc and /dev in an unpacked image, makes it the read-only root and replaces this process by argv, without
+// capabilities. It requires its own user and mount namespaces.
 func enter(root, workdir string, tmpfs, argv []string) error {
 	if err := unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""); err != nil {
 		return fmt.Errorf("making mounts private: %w", err)
@@ -137,12 +133,12 @@ func enter(root, workdir string, tmpfs, argv []string) error {
 		return fmt.Errorf("changing to the working directory %s: %w", workdir, err)
 	}
 	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
-		return fmt.Errorf("giving up capabilities: %w", err)
+		return fmt.Errorf("dropping capabilities: %w", err)
 	}
 	return fmt.Errorf("starting %s: %w", argv[0], unix.Exec(argv[0], argv, os.Environ()))
 }
 
-// makeReadOnly keeps a mount's other flags, which a user namespace may not take from it.
+// makeReadOnly keeps the other flags of a mount, which a user namespace may not remove.
 func makeReadOnly(mount string) error {
 	var stat unix.Statfs_t
 	if err := unix.Statfs(mount, &stat); err != nil {
@@ -152,7 +148,7 @@ func makeReadOnly(mount string) error {
 	return unix.Mount("", mount, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|kept, "")
 }
 
-// Unpack writes the image's file system into a folder, as the user who runs the test owns it.
+// Unpack writes the file system of the image to a directory. The user who runs the test owns the files.
 func Unpack(t *testing.T, image v1.Image) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -200,11 +196,11 @@ func place(root *os.Root, header *tar.Header, content io.Reader) error {
 		_, err = io.Copy(file, content)
 		return errors.Join(err, file.Close())
 	default:
-		return fmt.Errorf("entry of type %q, expected a file, folder or link", header.Typeflag)
+		return fmt.Errorf("entry of type %q, expected a file, directory or link", header.Typeflag)
 	}
 }
 
-// ReadFile reads a file of an unpacked image; an absolute link in it points into the image.
+// ReadFile reads a file of an unpacked image. It resolves an absolute symlink inside the image.
 func ReadFile(root, path string) ([]byte, error) {
 	if target, err := os.Readlink(filepath.Join(root, path)); err == nil && filepath.IsAbs(target) {
 		path = target
@@ -220,7 +216,7 @@ func copyFile(from, to string, mode fs.FileMode) error {
 	return os.WriteFile(to, content, mode)
 }
 
-// Read returns the one image of a layout.
+// Read returns the only image of a layout.
 func Read(t *testing.T, path string) v1.Image {
 	t.Helper()
 	index, err := layout.ImageIndexFromPath(path)
@@ -232,7 +228,7 @@ func Read(t *testing.T, path string) v1.Image {
 		t.Fatal(err)
 	}
 	if len(manifest.Manifests) != 1 {
-		t.Fatalf("the layout has %d images, expected one", len(manifest.Manifests))
+		t.Fatalf("found %d images in the layout, expected 1", len(manifest.Manifests))
 	}
 	image, err := index.Image(manifest.Manifests[0].Digest)
 	if err != nil {

@@ -1,6 +1,7 @@
-// Package expectation says in YAML what an image must be, and finds where one is not.
+// Package expectation compares an image with its expected content in YAML.
 //
-// It reads images through go-containerregistry alone; it must never run anything of them, nor import what they run. That digests are true is go-containerregistry's validate's to say.
+// It reads images through go-containerregistry. It must never run or import the programs of an image. `validate.Image`
+// checks digests.
 package expectation
 
 import (
@@ -17,8 +18,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Expectation is a file of oci/testdata. What is not named in it is not expected: an empty field means that the image has
-// none of the kind.
+// Expectation is a file of oci/testdata. An empty field means that the image must not have the property.
 type Expectation struct {
 	Architecture string            `json:"architecture"`
 	OS           string            `json:"os"`
@@ -28,24 +28,24 @@ type Expectation struct {
 	Cmd          []string          `json:"cmd"`
 	Env          []string          `json:"env"`
 	Labels       map[string]string `json:"labels"`      // Values may be patterns, as of path.Match.
-	Annotations  map[string]string `json:"annotations"` // Of the manifest; likewise.
-	// Layers are the targets that made them, the lowest first.
+	Annotations  map[string]string `json:"annotations"` // Of the manifest, patterns as in Labels.
+	// Layers are the labels of the targets that made them, lowest first.
 	Layers []string `json:"layers"`
-	// Files are some of the image's, by absolute path.
+	// Files are files that the image must have, by absolute path.
 	Files        map[string]File `json:"files"`
-	CompressedMB float64         `json:"compressed_mb"` // Most that the layers may weigh in a registry, in 10^6 bytes.
+	CompressedMB float64         `json:"compressed_mb"` // Maximum size of the layers in a registry, in 10^6 bytes.
 }
 
-// File is what a file of an image must be.
+// File has the expected properties of a file.
 type File struct {
 	Type     string `json:"type"`     // "file", "directory" or "link"; file if empty.
 	Mode     string `json:"mode"`     // Octal; 0644 for a file, 0755 for a directory, if empty. Links have none.
 	Owner    string `json:"owner"`    // "UID:GID"; 0:0 if empty.
 	Target   string `json:"target"`   // Of a link.
-	Contains string `json:"contains"` // Somewhere in a file.
+	Contains string `json:"contains"` // Text that the file must contain.
 }
 
-// Read reads an expectation. A field that it does not know is an error.
+// Read reads an expectation. An unknown field is an error.
 func Read(path string) (*Expectation, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
@@ -58,8 +58,8 @@ func Read(path string) (*Expectation, error) {
 	return &e, nil
 }
 
-// Check says where an image is not as expected, or is what no image of ours may be. Each finding is a sentence. The error
-// is of an image that cannot be read.
+// Check returns the differences between an image and the expectation, and violations of the rules for all images. The
+// error is for an image that cannot be read.
 func (e *Expectation) Check(image v1.Image) ([]string, error) {
 	config, err := image.ConfigFile()
 	if err != nil {
@@ -110,12 +110,12 @@ func (e *Expectation) checkConfig(config *v1.ConfigFile, manifest *v1.Manifest) 
 	findings = append(findings, compare("label", config.Config.Labels, e.Labels)...)
 	findings = append(findings, compare("annotation", manifest.Annotations, e.Annotations)...)
 	if !config.Created.IsZero() && config.Created.Unix() != 0 {
-		findings = append(findings, fmt.Sprintf("created: found %v, expected none: the time of a build must not be in the image", config.Created))
+		findings = append(findings, fmt.Sprintf("created: found %v, expected none: images must not depend on the time of the build", config.Created))
 	}
 	return findings
 }
 
-// compare holds names and values against names and patterns.
+// compare compares values with patterns, by name.
 func compare(kind string, found, want map[string]string) []string {
 	var findings []string
 	for _, name := range names(found, want) {
@@ -140,7 +140,7 @@ func (e *Expectation) checkFiles(files map[string]entry) []string {
 	for _, name := range slices.Sorted(maps.Keys(e.Files)) {
 		found, ok := files[name]
 		if !ok {
-			findings = append(findings, name+": found nothing")
+			findings = append(findings, name+": not found")
 			continue
 		}
 		want := e.Files[name]
@@ -164,14 +164,14 @@ func (e *Expectation) checkFiles(files map[string]entry) []string {
 	return findings
 }
 
-// asJSON makes an empty list and none the same.
+// asJSON formats a value. Empty and missing lists are the same.
 func asJSON(v any) string {
 	if list, ok := v.([]string); ok && len(list) == 0 {
 		return "none"
 	}
 	text, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // Strings and lists of them have a JSON form.
+		panic(err) // Cannot happen for strings and lists of strings.
 	}
 	return string(text)
 }

@@ -13,7 +13,7 @@ import (
 
 // entry is a file of an image.
 type entry struct {
-	kind    string // "file", "directory", "link", or what else a tar has.
+	kind    string // "file", "directory", "link", or a description of another type.
 	bits    int64  // Permissions, setuid, setgid and sticky bit as in the tar.
 	owner   string
 	target  string
@@ -21,7 +21,7 @@ type entry struct {
 	seconds int64 // Of its time, since the epoch.
 }
 
-// mode is octal, and empty for a link: its permissions mean nothing.
+// mode returns the permissions in octal, or nothing for a link.
 func (e entry) mode() string {
 	if e.kind == "link" {
 		return ""
@@ -31,7 +31,7 @@ func (e entry) mode() string {
 
 var kinds = map[byte]string{tar.TypeReg: "file", tar.TypeDir: "directory", tar.TypeSymlink: "link", tar.TypeLink: "file"}
 
-// list returns the image's files by absolute path. A hard link is the file that it leads to.
+// list returns the files of the image by absolute path. A hard link is listed as its target.
 func list(image v1.Image) (map[string]entry, error) {
 	stream := mutate.Extract(image)
 	defer stream.Close()
@@ -48,7 +48,7 @@ func list(image v1.Image) (map[string]entry, error) {
 		if header.Typeflag == tar.TypeLink {
 			linked, ok := files[path.Join("/", header.Linkname)]
 			if !ok {
-				return nil, fmt.Errorf("%s: hard link to %s, which is not there", name, header.Linkname)
+				return nil, fmt.Errorf("%s: target of the hard link not found: %s", name, header.Linkname)
 			}
 			files[name] = linked
 			continue

@@ -11,16 +11,16 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// buildTools make or install programs: on a robot they are an attacker's.
+// buildTools are programs that make or install programs, which an attacker could use.
 var buildTools = []string{
 	"addr2line", "ar", "as", "apt", "apt-get", "bazel", "bazelisk", "c++", "cargo", "cc", "clang", "clang++", "cmake", "cpp", "dpkg", "g++", "gcc",
 	"git", "go", "gold", "ld", "ld.lld", "lld", "make", "meson", "ninja", "nm", "objcopy", "pip", "pip3", "ranlib", "rustc", "strip", "zig",
 }
 
-// versioned is how a tool's name goes on when there are several: gcc-12, pip3.11, aarch64-linux-gnu-gcc.
+// versioned matches names of tools with a version or target: gcc-12, pip3.11, aarch64-linux-gnu-gcc.
 var versioned = regexp.MustCompile(`^(?:[a-z0-9_]+-linux-gnu-)?(.*?)(?:-?[0-9][0-9.]*)?$`)
 
-// secretFiles are where people and programs keep credentials.
+// secretFiles are names of files with credentials.
 var secretFiles = []string{
 	".aws/credentials", ".config/gcloud", ".docker/config.json", ".git-credentials", ".gnupg", ".kube/config", ".netrc", ".npmrc", ".pypirc", ".ssh",
 	"id_dsa", "id_ecdsa", "id_ed25519", "id_rsa", "etc/shadow",
@@ -31,12 +31,12 @@ var (
 	secretName = regexp.MustCompile(`(?i)(?:^|_)(?:TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIALS?|API_?KEY|ACCESS_KEY)(?:_|$)`)
 )
 
-// forbidden says what no image of ours may have, whatever is expected of it.
+// forbidden returns violations of the rules for all images.
 func forbidden(config *v1.ConfigFile, files map[string]entry) []string {
 	var findings []string
 	for _, variable := range config.Config.Env {
 		if name, _, _ := strings.Cut(variable, "="); secretName.MatchString(name) {
-			findings = append(findings, fmt.Sprintf("env %s: its name says that it is a secret", name))
+			findings = append(findings, fmt.Sprintf("env %s: looks like a secret", name))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
@@ -46,21 +46,21 @@ func forbidden(config *v1.ConfigFile, files map[string]entry) []string {
 		}
 		switch {
 		case file.kind != "file" && file.kind != "directory" && file.kind != "link":
-			find("is an %s, expected files, directories and links alone", file.kind)
+			find("found an %s, expected a file, directory or link", file.kind)
 		case file.kind == "file" && file.bits&0o6000 != 0:
-			find("mode %s: gives its owner's or group's rights to whoever runs it", file.mode())
+			find("mode %s: setuid and setgid are not allowed", file.mode())
 		case file.kind != "link" && file.bits&0o002 != 0 && file.bits&0o1000 == 0:
-			find("mode %s: everybody may write it", file.mode())
+			find("mode %s: world-writable", file.mode())
 		}
 		if file.seconds != 0 {
-			find("has the time %d s, expected the epoch: nothing of a build's time may be in an image", file.seconds)
+			find("found time %d s, expected 0: images must not depend on the time of the build", file.seconds)
 		}
 		if tool := versioned.FindStringSubmatch(path.Base(name))[1]; isProgram(name, file) && slices.Contains(buildTools, tool) {
 			find("is a build tool")
 		}
 		for _, secret := range secretFiles {
 			if strings.HasSuffix(name, "/"+secret) {
-				find("is where secrets are kept")
+				find("looks like a file of secrets")
 			}
 		}
 		if privateKey.Match(file.content) {
@@ -70,7 +70,7 @@ func forbidden(config *v1.ConfigFile, files map[string]entry) []string {
 	return findings
 }
 
-// isProgram says whether a file is something to run by name.
+// isProgram reports whether a file is in a directory of programs.
 func isProgram(name string, file entry) bool {
 	dir := path.Base(path.Dir(name))
 	return (dir == "bin" || dir == "sbin") && file.kind != "directory"

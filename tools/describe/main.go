@@ -92,10 +92,10 @@ func (c *labelsCmd) write(image facts.Image, console *cli.Console) error {
 	if err != nil {
 		return err
 	}
-	if misfits := facts.Fit(known, parts, sdks); len(misfits) > 0 {
+	if found := facts.Incompatibilities(known, parts, sdks); len(found) > 0 {
 		var lines []string
-		for _, m := range misfits {
-			lines = append(lines, m.String())
+		for _, i := range found {
+			lines = append(lines, i.String())
 		}
 		return fmt.Errorf("does not fit its base %s: %s", name, strings.Join(lines, "; "))
 	}
@@ -149,7 +149,7 @@ func (c *labelsCmd) base(image facts.Image, config *v1.ConfigFile, console *cli.
 		return "", configured, fmt.Errorf("%s contradicts %s (%s): run `./tools/bazel run //tools/pin -- base %s` and review the changes",
 			name, c.NvidiaLock, strings.Join(found, "; "), image.Nvidia)
 	}
-	return name, configured.Over(platform.Facts), nil
+	return name, configured.Merge(platform.Facts), nil
 }
 
 // readBase reads the digest and the config of the single image in a layout.

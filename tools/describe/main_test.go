@@ -125,16 +125,16 @@ func TestLabels_invalid(t *testing.T) {
 	}{
 		{
 			name: "wheels for another Python", base: "nvidia", env: "PYVER=3.10", set: "10001",
-			want: "krabby-x: does not fit its base r.example/i:1: the wheels: expected Python 3.12, the base has Python 3.10",
+			want: "krabby-x: does not fit its base r.example/i:1: the wheels: found a base with Python 3.10, expected Python 3.12",
 		},
 		{
 			name: "a base that contradicts the lock", base: "nvidia", env: "CUDA_VERSION=12.6", set: "10001",
-			want: "CUDA: the image says 12.6, the lock 13.0): run `./tools/bazel run //tools/pin -- base b`",
+			want: "CUDA: found 12.6 in the image, expected 13.0): run `./tools/bazel run //tools/pin -- base b`",
 		},
 		{
 			name: "a ZED SDK for an older base", base: "nvidia", set: "10001", args: []string{"--zed=1.0"},
-			want: "ZED SDK 1.0 for L4T 36.4 (CUDA 12.6): expected CUDA 12 on a robot with L4T 36.4, the base has CUDA 13.0, which runs on L4T 38; " +
-				"instead: ZED SDK 1.0 for L4T 38.2 (CUDA 13.0), or a base with CUDA 12.6 for L4T 36.4, or no SDK",
+			want: "ZED SDK 1.0 for L4T 36.4 (CUDA 12.6): found a base with CUDA 13.0, which runs on L4T 38, expected CUDA 12 on a robot with L4T 36.4; " +
+				"use ZED SDK 1.0 for L4T 38.2 (CUDA 13.0), or a base with CUDA 12.6 for L4T 36.4, or no SDK",
 		},
 		{name: "an unknown ZED SDK", base: "slim", set: "1", args: []string{"--zed=2"}, want: `zed.json: ZED SDK "2" not found, expected one of 1.0, 1.0-new`},
 		{name: "root by default", base: "nvidia", want: "the user of the base is root"},
@@ -142,7 +142,7 @@ func TestLabels_invalid(t *testing.T) {
 		{name: "root by number", base: "slim", user: "0", want: "the user of the base is root"},
 		{
 			name: "a base without an entry in the lock", base: "nvidia", set: "1",
-			edit: func(m *inputs) { m.write("nvidia.json", `{"bases": {}}`) }, want: `base "b": expected one of`,
+			edit: func(m *inputs) { m.write("nvidia.json", `{"bases": {}}`) }, want: `base "b" not found; known:`,
 		},
 		{
 			name: "no version of ONNX Runtime", base: "slim", set: "1",

@@ -1,6 +1,7 @@
-// Package facts holds what is known of the base images that NVIDIA publishes, and says whether what goes onto one fits it.
+// Package facts describes the base images that NVIDIA publishes and checks whether the parts of an image are compatible
+// with one.
 //
-// It must never reach a network: what it knows comes from the lock, and from an image's config that somebody else fetched.
+// It must never reach a network: its data comes from the lock and from configs of images that the caller provides.
 package facts
 
 import (
@@ -11,7 +12,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Base is what matters of a base image to those who build on it. An empty field is not known.
+// Base has the properties of a base image that affect what is built on it. An empty field is unknown.
 type Base struct {
 	Architecture string `json:"architecture,omitempty"` // As GOARCH has it.
 	OS           string `json:"os,omitempty"`           // Distribution and release, such as "Ubuntu 24.04".
@@ -24,9 +25,9 @@ type Base struct {
 
 var minor = regexp.MustCompile(`^3\.[0-9]+`)
 
-// FromConfig reads what an image says of itself: the environment variables that NVIDIA's images set for their users
-// (CUDA_VERSION, CUDNN_VERSION, TRT_VERSION, PYTORCH_VERSION, PYVER), python's official PYTHON_VERSION, and the labels of
-// Ubuntu's own images. What it does not say stays empty.
+// FromConfig reads the properties from the config of an image: the environment variables of NVIDIA's images (CUDA_VERSION,
+// CUDNN_VERSION, TRT_VERSION, PYTORCH_VERSION, PYVER), PYTHON_VERSION of Python's official images, and the labels of
+// Ubuntu's images. Properties that the config does not have stay empty.
 func FromConfig(config *v1.ConfigFile) Base {
 	env := map[string]string{}
 	for _, entry := range config.Config.Env {
@@ -49,7 +50,7 @@ func FromConfig(config *v1.ConfigFile) Base {
 	return base
 }
 
-// field is one of a Base's, for those that treat them alike.
+// field is a named field of a Base.
 type field struct {
 	name string
 	get  func(*Base) *string
@@ -65,8 +66,8 @@ var fields = []field{
 	{"PyTorch", func(b *Base) *string { return &b.PyTorch }},
 }
 
-// Over returns b with what is empty in it taken from other.
-func (b Base) Over(other Base) Base {
+// Merge returns b with its empty fields taken from other.
+func (b Base) Merge(other Base) Base {
 	for _, f := range fields {
 		*f.get(&b) = cmp.Or(*f.get(&b), *f.get(&other))
 	}

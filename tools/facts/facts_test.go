@@ -12,7 +12,7 @@ import (
 	"krabby.dev/krabby/tools/facts"
 )
 
-func TestFactsAreReadFromTheConfig(t *testing.T) {
+func TestFromConfig(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		config v1.ConfigFile
@@ -57,7 +57,7 @@ var (
 	thor = facts.ZED{Version: "5.1.1", L4T: "38.2", CUDA: "13.0"}
 )
 
-func TestMisfitsAreReportedWithAlternatives(t *testing.T) {
+func TestIncompatibilities(t *testing.T) {
 	base := facts.Base{Architecture: "arm64", Python: "3.12", CUDA: "13.0"}
 	for _, test := range []struct {
 		name  string
@@ -70,23 +70,23 @@ func TestMisfitsAreReportedWithAlternatives(t *testing.T) {
 		{"no wheels", base, facts.Parts{Architecture: "arm64"}, nil},
 		{"SDK for the older base", facts.Base{Architecture: "arm64", CUDA: "12.6.11"}, facts.Parts{Architecture: "arm64", ZED: &orin}, nil},
 		{"programs", base, facts.Parts{Architecture: "amd64"}, []string{
-			"the programs: expected amd64, the base has arm64; instead: a base for amd64",
+			"the programs: found a base with arm64, expected amd64; use a base for amd64",
 		}},
 		{"wheels", base, facts.Parts{Architecture: "arm64", Python: "3.11"}, []string{
-			"the wheels: expected Python 3.11, the base has Python 3.12; instead: the wheels locked for Python 3.12",
+			"the wheels: found a base with Python 3.12, expected Python 3.11; use the wheels locked for Python 3.12",
 		}},
 		{"SDK of the seed", base, facts.Parts{Architecture: "arm64", ZED: &orin}, []string{
-			"ZED SDK 5.1.1 for L4T 36.4 (CUDA 12.6): expected CUDA 12 on a robot with L4T 36.4, the base has CUDA 13.0, which runs on L4T 38; " +
-				"instead: ZED SDK 5.1.1 for L4T 38.2 (CUDA 13.0), or a base with CUDA 12.6 for L4T 36.4, or no SDK",
+			"ZED SDK 5.1.1 for L4T 36.4 (CUDA 12.6): found a base with CUDA 13.0, which runs on L4T 38, expected CUDA 12 on a robot with L4T 36.4; " +
+				"use ZED SDK 5.1.1 for L4T 38.2 (CUDA 13.0), or a base with CUDA 12.6 for L4T 36.4, or no SDK",
 		}},
 		{"SDK newer than the base", facts.Base{Architecture: "arm64", CUDA: "12.6"}, facts.Parts{Architecture: "arm64", ZED: &thor}, []string{
-			"ZED SDK 5.1.1 for L4T 38.2 (CUDA 13.0): expected CUDA 13 on a robot with L4T 38.2, the base has CUDA 12.6, which runs on L4T 36; " +
-				"instead: ZED SDK 5.1.1 for L4T 36.4 (CUDA 12.6), or a base with CUDA 13.0 for L4T 38.2, or no SDK",
+			"ZED SDK 5.1.1 for L4T 38.2 (CUDA 13.0): found a base with CUDA 12.6, which runs on L4T 36, expected CUDA 13 on a robot with L4T 38.2; " +
+				"use ZED SDK 5.1.1 for L4T 36.4 (CUDA 12.6), or a base with CUDA 13.0 for L4T 38.2, or no SDK",
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var got []string
-			for _, m := range facts.Fit(test.base, test.parts, map[string]facts.ZED{"orin": orin, "thor": thor}) {
+			for _, m := range facts.Incompatibilities(test.base, test.parts, map[string]facts.ZED{"orin": orin, "thor": thor}) {
 				got = append(got, m.String())
 			}
 			if !reflect.DeepEqual(got, test.want) {
@@ -96,7 +96,7 @@ func TestMisfitsAreReportedWithAlternatives(t *testing.T) {
 	}
 }
 
-func TestContradictionsWithTheLock(t *testing.T) {
+func TestContradictions(t *testing.T) {
 	locked := facts.Base{Python: "3.12", CUDA: "13.0"}
 	for _, test := range []struct {
 		name   string
@@ -108,9 +108,9 @@ func TestContradictionsWithTheLock(t *testing.T) {
 		{"an image that says less", facts.FromImage, facts.Base{}, nil},
 		{"an image that says more", facts.FromImage, facts.Base{Python: "3.12", TensorRT: "10"}, nil},
 		{"a document that rounds", facts.FromDocuments, facts.Base{CUDA: "13.0.2.006"}, nil},
-		{"a pin that does not", facts.FromImage, facts.Base{CUDA: "13.0.2.006"}, []string{"CUDA: the image says 13.0.2.006, the lock 13.0"}},
+		{"a pin that does not", facts.FromImage, facts.Base{CUDA: "13.0.2.006"}, []string{"CUDA: found 13.0.2.006 in the image, expected 13.0"}},
 		{"a document that errs", facts.FromDocuments, facts.Base{CUDA: "13.01", Python: "3.10"}, []string{
-			"Python: the image says 3.10, the lock 3.12", "CUDA: the image says 13.01, the lock 13.0",
+			"Python: found 3.10 in the image, expected 3.12", "CUDA: found 13.01 in the image, expected 13.0",
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -125,11 +125,11 @@ func TestContradictionsWithTheLock(t *testing.T) {
 const lock = `{"bases": {"b": {"image": "r/i", "tag": "1", "digest": "", "platforms": {
 	"linux/arm64": {"digest": "", "facts": {"cuda": "13.0"}, "source": "documents"}}}}}`
 
-func TestLocksThatSayTooLittleAreRefused(t *testing.T) {
+func TestReadLock_invalid(t *testing.T) {
 	for _, test := range []struct{ name, old, new, want string }{
 		{"an unknown field", `"tag"`, `"tags"`, "unknown field"},
-		{"no image", `"r/i"`, `""`, "b: image, tag and platforms are all needed"},
-		{"an unknown source", `documents`, `rumour`, `b: linux/arm64: source: found "rumour", expected "documents" or "config"`},
+		{"no image", `"r/i"`, `""`, "b: missing image, tag or platforms"},
+		{"an unknown source", `documents`, `unknown`, `b: linux/arm64: source: found "unknown", expected "documents" or "config"`},
 		{"not JSON", `{"bases"`, `bases`, "invalid character"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -141,7 +141,7 @@ func TestLocksThatSayTooLittleAreRefused(t *testing.T) {
 	}
 }
 
-func TestFindNamesWhatThereIs(t *testing.T) {
+func TestFind_notFound(t *testing.T) {
 	l, err := facts.ReadLock(write(t, lock))
 	if err != nil {
 		t.Fatal(err)
@@ -150,10 +150,10 @@ func TestFindNamesWhatThereIs(t *testing.T) {
 	if err != nil || pin.Image != "r/i" || platform.Facts.CUDA != "13.0" {
 		t.Errorf("found %+v %+v %v, expected r/i with CUDA 13.0", pin, platform, err)
 	}
-	if _, _, err := l.Find("c", "linux/arm64"); err == nil || err.Error() != `base "c": expected one of b` {
+	if _, _, err := l.Find("c", "linux/arm64"); err == nil || err.Error() != `base "c" not found; known: b` {
 		t.Errorf("found error %v, expected the bases that there are", err)
 	}
-	if _, _, err := l.Find("b", "linux/amd64"); err == nil || err.Error() != `base "b" is not for linux/amd64; the lock has it for linux/arm64` {
+	if _, _, err := l.Find("b", "linux/amd64"); err == nil || err.Error() != `base "b": platform linux/amd64 not found; known: linux/arm64` {
 		t.Errorf("found error %v, expected the platforms that there are", err)
 	}
 }

@@ -10,36 +10,36 @@ import (
 	"strings"
 )
 
-// Image is one of our images, as oci/robot_image.bzl writes it, before anybody has chosen a base for it.
+// Image describes an image of this repository independently of its base. oci/robot_image.bzl writes it.
 type Image struct {
 	Name        string            `json:"name"`
 	Description string            `json:"description"`
 	Licenses    string            `json:"licenses"`
 	Platform    string            `json:"platform"` // "os/architecture".
 	Nvidia      string            `json:"nvidia"`   // Name of its base in the lock.
-	Python      map[string]string `json:"python"`   // By base, "nvidia" or "slim": which Python its wheels are for.
-	ZED         bool              `json:"zed"`      // Whether it takes the ZED SDK.
+	Python      map[string]string `json:"python"`   // Python version of the wheels by kind of base, "nvidia" or "slim".
+	ZED         bool              `json:"zed"`      // Whether it includes the ZED SDK.
 }
 
-// ReadImage reads an Image.
+// ReadImage reads an Image from a JSON file.
 func ReadImage(path string) (Image, error) {
 	var image Image
 	return image, readJSON(path, &image)
 }
 
-// Architecture is the platform's.
+// Architecture returns the architecture of the platform.
 func (i Image) Architecture() string {
 	_, architecture, _ := strings.Cut(i.Platform, "/")
 	return architecture
 }
 
-// Versions renders what is known of the bases and what fits them, as docs/versions.md has it.
+// Versions renders docs/versions.md: the properties of the bases, and whether the images are compatible with them.
 func Versions(lock *Lock, images []Image, sdks map[string]ZED) (string, error) {
 	var b strings.Builder
 	fmt.Fprint(&b, `# Versions
 
-What the images stand on with `+"`--//oci:base=nvidia`"+`, and whether what they bring fits. Made from the locks of `+"`third_party`"+` by
-`+"`//oci:versions`"+`; a test holds it to them.
+The base images of `+"`--//oci:base=nvidia`"+`, and the compatibility of the images with them. `+"`//oci:versions`"+` makes this page from
+the locks of `+"`third_party`"+`, and a test compares it with them.
 
 ## Bases
 | | digest | platform | `)
@@ -71,7 +71,7 @@ What the images stand on with `+"`--//oci:base=nvidia`"+`, and whether what they
 		}
 		parts := Parts{Architecture: image.Architecture(), Python: image.Python["nvidia"]}
 		fmt.Fprintf(&b, "| %s | %s | `%s` | %s | %s |\n", image.Name, image.Platform, pin.Tag,
-			python(parts.Python), verdict(Fit(p.Facts, parts, nil)))
+			python(parts.Python), result(Incompatibilities(p.Facts, parts, nil)))
 	}
 
 	fmt.Fprint(&b, "\n## ZED SDK\n| | in | fits |\n|---|---|---|\n")
@@ -86,19 +86,19 @@ What the images stand on with `+"`--//oci:base=nvidia`"+`, and whether what they
 		for _, name := range sorted(sdks) {
 			sdk := sdks[name]
 			fmt.Fprintf(&b, "| %s | %s | %s |\n", sdk, image.Name,
-				verdict(Fit(p.Facts, Parts{Architecture: image.Architecture(), ZED: &sdk}, sdks)))
+				result(Incompatibilities(p.Facts, Parts{Architecture: image.Architecture(), ZED: &sdk}, sdks)))
 		}
 	}
 	return b.String(), nil
 }
 
-func verdict(misfits []Misfit) string {
-	if len(misfits) == 0 {
+func result(found []Incompatibility) string {
+	if len(found) == 0 {
 		return "yes"
 	}
 	var all []string
-	for _, m := range misfits {
-		all = append(all, m.String())
+	for _, i := range found {
+		all = append(all, i.String())
 	}
 	return "**no**: " + strings.Join(all, "; ")
 }
@@ -123,7 +123,7 @@ func sorted[V any](m map[string]V) []string {
 	return slices.Sorted(maps.Keys(m))
 }
 
-// readJSON reads a file that has the fields of v and no others.
+// readJSON reads a file into v. An unknown field is an error.
 func readJSON(path string, v any) error {
 	raw, err := os.ReadFile(path)
 	if err != nil {

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Where a platform's facts come from.
+// Sources of the facts of a platform.
 const (
-	FromDocuments = "documents" // NVIDIA's release notes: the image itself was not seen.
-	FromImage     = "config"    // The image's own config, read by tools/pin.
+	FromDocuments = "documents" // NVIDIA's release notes, without access to the image.
+	FromImage     = "config"    // The config of the image, read by tools/pin.
 )
 
 // Lock is third_party/nvidia/lock.json.
@@ -16,17 +16,17 @@ type Lock struct {
 	Bases map[string]Pin `json:"bases"`
 }
 
-// Pin is one base image. An empty Digest is not known yet.
+// Pin is a base image. An empty Digest is unknown.
 type Pin struct {
 	Image     string              `json:"image"` // Registry and repository.
 	Tag       string              `json:"tag"`
-	Digest    string              `json:"digest"`    // Of what the tag names: an image, or an index over several.
+	Digest    string              `json:"digest"`    // Digest of the image or index that the tag names.
 	Platforms map[string]Platform `json:"platforms"` // By "os/architecture".
 }
 
-// Platform is one image of a Pin.
+// Platform is the image of a Pin for one platform.
 type Platform struct {
-	Digest string `json:"digest"` // Of the image's manifest.
+	Digest string `json:"digest"` // Digest of the manifest.
 	Facts  Base   `json:"facts"`
 	Source string `json:"source"`
 }
@@ -39,7 +39,7 @@ func ReadLock(path string) (*Lock, error) {
 	}
 	for name, pin := range lock.Bases {
 		if pin.Image == "" || pin.Tag == "" || len(pin.Platforms) == 0 {
-			return nil, fmt.Errorf("%s: %s: image, tag and platforms are all needed", path, name)
+			return nil, fmt.Errorf("%s: %s: missing image, tag or platforms", path, name)
 		}
 		for platform, p := range pin.Platforms {
 			if p.Source != FromDocuments && p.Source != FromImage {
@@ -54,28 +54,28 @@ func ReadLock(path string) (*Lock, error) {
 func (l *Lock) Find(name, platform string) (Pin, Platform, error) {
 	pin, ok := l.Bases[name]
 	if !ok {
-		return Pin{}, Platform{}, fmt.Errorf("base %q: expected one of %s", name, strings.Join(sorted(l.Bases), ", "))
+		return Pin{}, Platform{}, fmt.Errorf("base %q not found; known: %s", name, strings.Join(sorted(l.Bases), ", "))
 	}
 	p, ok := pin.Platforms[platform]
 	if !ok {
-		return Pin{}, Platform{}, fmt.Errorf("base %q is not for %s; the lock has it for %s", name, platform, strings.Join(sorted(pin.Platforms), ", "))
+		return Pin{}, Platform{}, fmt.Errorf("base %q: platform %s not found; known: %s", name, platform, strings.Join(sorted(pin.Platforms), ", "))
 	}
 	return pin, p, nil
 }
 
-// Contradictions says where an image is not what the lock says of it.
+// Contradictions returns the differences between the lock and the properties of an image.
 func (p Platform) Contradictions(image Base) []string {
-	var found []string
+	var differences []string
 	for _, f := range fields {
-		locked, is := *f.get(&p.Facts), *f.get(&image)
-		if locked == "" || is == "" || is == locked {
+		locked, found := *f.get(&p.Facts), *f.get(&image)
+		if locked == "" || found == "" || found == locked {
 			continue
 		}
-		// Documents round: 13.0 is 13.0.2.006 there.
-		if p.Source == FromDocuments && strings.HasPrefix(is, locked+".") {
+		// Documents shorten versions: 13.0 for 13.0.2.006.
+		if p.Source == FromDocuments && strings.HasPrefix(found, locked+".") {
 			continue
 		}
-		found = append(found, fmt.Sprintf("%s: the image says %s, the lock %s", f.name, is, locked))
+		differences = append(differences, fmt.Sprintf("%s: found %s in the image, expected %s", f.name, found, locked))
 	}
-	return found
+	return differences
 }

@@ -142,7 +142,7 @@ func resolve(ctx context.Context, pin facts.Pin) (facts.Pin, error) {
 			return pin, fmt.Errorf("%s: found platform %s, expected %s of the lock file", ref, is, platform)
 		}
 		itself := facts.FromConfig(config)
-		platforms[platform] = facts.Platform{Digest: digest.String(), Facts: itself.Over(known.Facts), Source: facts.FromImage}
+		platforms[platform] = facts.Platform{Digest: digest.String(), Facts: itself.Merge(known.Facts), Source: facts.FromImage}
 	}
 	pin.Platforms = platforms
 	return pin, nil

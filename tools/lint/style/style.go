@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
-	"slices"
 	"strings"
 
 	"krabby.dev/krabby/tools/lint/finding"
@@ -26,9 +25,6 @@ const (
 // sentence matches test names that are sentences. A name starts with the subject of the test, such as TestSend_noPeer.
 var sentence = regexp.MustCompile(`^Test(?:(?:What|Where|Who|Nobody|An|The|No)[A-Z]|A[A-Z][a-z])`)
 
-// sentencesAllowed lists the directories whose tests still have names from before the rule. It only gets shorter.
-var sentencesAllowed = []string{"third_party/bazel/rules_oci/"}
-
 // Functions returns the Go functions outside of tests that exceed MaxFunctionLines.
 func Functions(tree fs.FS) ([]finding.Finding, error) {
 	return goFunctions(tree, false, func(f *ast.FuncDecl, lines int) string {
@@ -39,17 +35,14 @@ func Functions(tree fs.FS) ([]finding.Finding, error) {
 	})
 }
 
-// Tests returns the Go tests whose names are sentences, except those in sentencesAllowed.
+// Tests returns the Go tests whose names are sentences.
 func Tests(tree fs.FS) ([]finding.Finding, error) {
-	findings, err := goFunctions(tree, true, func(f *ast.FuncDecl, _ int) string {
+	return goFunctions(tree, true, func(f *ast.FuncDecl, _ int) string {
 		if f.Recv != nil || !sentence.MatchString(f.Name.Name) {
 			return ""
 		}
 		return fmt.Sprintf("test %s is named by a sentence: expected TestSubject, TestSubject_condition or TestSubject_condition_result", f.Name.Name)
 	})
-	return slices.DeleteFunc(findings, func(f finding.Finding) bool {
-		return slices.ContainsFunc(sentencesAllowed, func(directory string) bool { return strings.HasPrefix(f.File, directory) })
-	}), err
 }
 
 // goFunctions calls check for every function of the Go files that are tests, or of all others. It returns a finding for each

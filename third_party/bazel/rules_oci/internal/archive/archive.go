@@ -1,8 +1,6 @@
-// Package archive writes an image as one tar stream that container runtimes
-// load: Docker's `save` format or an OCI layout.
+// Package archive writes an image as a tar stream for container engines: in Docker's `save` format or as an OCI layout.
 //
-// It must never import a package that reaches the network or seek in its
-// output, which may be a pipe.
+// It must never import a package that reaches the network. It must never seek in its output, which may be a pipe.
 package archive
 
 import (
@@ -18,18 +16,16 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// Format is the shape of the tar stream.
+// Format is the format of the tar stream.
 type Format string
 
-// The formats that runtimes read. Docker reads the OCI one only with its
-// containerd image store.
+// Formats that engines read. Docker reads OCI only with its containerd image store.
 const (
 	Docker Format = "docker"
 	OCI    Format = "oci"
 )
 
-// Artifact is what an archive may hold: a v1.Image, or in the OCI format also a
-// v1.ImageIndex.
+// Artifact is a v1.Image or, in the OCI format, a v1.ImageIndex.
 type Artifact interface {
 	Digest() (v1.Hash, error)
 	Size() (int64, error)
@@ -37,9 +33,8 @@ type Artifact interface {
 	RawManifest() ([]byte, error)
 }
 
-// Write streams a, known by tags, to w. The bytes depend on the artifact, the
-// tags and `without` alone: layers that the reader is known to have, which the
-// archive names but does not hold.
+// Write writes a with its tags to w. The archive does not contain the layers `without`, which the reader has. The bytes
+// depend on the artifact, the tags and `without` only.
 func Write(w io.Writer, f Format, a Artifact, tags []string, without ...v1.Hash) error {
 	if f != Docker && f != OCI {
 		return fmt.Errorf("unknown format %q; known: %s, %s", f, Docker, OCI)
@@ -82,7 +77,7 @@ func (w *writer) write(f Format, a Artifact, refs []name.Tag) error {
 	}
 	img, ok := a.(v1.Image)
 	if !ok {
-		return fmt.Errorf("the format %s holds one image, not an index; the format %s holds both", Docker, OCI)
+		return fmt.Errorf("the format %s cannot contain an index; use the format %s", Docker, OCI)
 	}
 	b, err := w.image(img)
 	if err != nil {
@@ -91,8 +86,7 @@ func (w *writer) write(f Format, a Artifact, refs []name.Tag) error {
 	return writeDockerManifest(w.tw, b, refs)
 }
 
-// artifact writes the blobs of an image, or of the images of an index, and its
-// manifest.
+// artifact writes the blobs of an image or of the images of an index, and its manifest.
 func (w *writer) artifact(a Artifact) error {
 	switch a := a.(type) {
 	case v1.Image:
@@ -125,7 +119,7 @@ func (w *writer) artifact(a Artifact) error {
 	return w.file(path(digest), raw)
 }
 
-// blobs are the paths of an image's parts inside the archive.
+// blobs are paths in the archive.
 type blobs struct {
 	config string
 	layers []string
@@ -214,13 +208,12 @@ func writeIndex(tw *tar.Writer, a Artifact, refs []name.Tag) error {
 	if err != nil {
 		return err
 	}
-	desc.ArtifactType = "" // Of an image it would only repeat the config's type.
+	desc.ArtifactType = "" // For an image it repeats the type of the config.
 	index := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
 	for _, r := range refs {
 		d := *desc.DeepCopy()
 		d.Annotations = map[string]string{
-			// The first is what the image specification names, and podman
-			// reads; the second is what containerd reads.
+			// Podman and umoci read the first, containerd the second.
 			"org.opencontainers.image.ref.name": familiar(r),
 			"io.containerd.image.name":          qualified(r),
 		}
@@ -239,7 +232,7 @@ func writeIndex(tw *tar.Writer, a Artifact, refs []name.Tag) error {
 	return writeFile(tw, "oci-layout", []byte(`{"imageLayoutVersion":"1.0.0"}`))
 }
 
-// familiar is the tag as a user wrote it, with ":latest" where there was none.
+// familiar returns the tag as written by the user, with ":latest" if it had none.
 func familiar(t name.Tag) string {
 	s := t.String()
 	if !strings.HasSuffix(s, ":"+t.TagStr()) {
@@ -248,7 +241,7 @@ func familiar(t name.Tag) string {
 	return s
 }
 
-// qualified is the tag with its registry, by the name containerd uses.
+// qualified returns the tag with its registry, in the form of containerd.
 func qualified(t name.Tag) string {
 	if rest, ok := strings.CutPrefix(t.Name(), name.DefaultRegistry+"/"); ok {
 		return "docker.io/" + rest

@@ -1,7 +1,7 @@
-// Package blobcache keeps blobs on this machine under their own sha256, so that a base of many gigabytes comes once.
+// Package blobcache stores blobs on this machine by their sha256, so that a base of many gigabytes is fetched once.
 //
-// It believes nobody: a blob is hashed when it comes, and again when it is read. It must never import a package that
-// reaches the network; who asks brings the bytes.
+// A blob is hashed when it is added and whenever it is read. The package must never import a package that reaches the
+// network: the caller supplies the bytes.
 package blobcache
 
 import (
@@ -24,10 +24,10 @@ import (
 // Cache is a directory of blobs. Any number of processes may share it.
 type Cache struct{ dir string }
 
-// At returns the cache in dir, which need not exist.
-func At(dir string) Cache { return Cache{dir: dir} }
+// New returns the cache in dir, which need not exist.
+func New(dir string) Cache { return Cache{dir: dir} }
 
-// Dir is where this user's cache is: blobs in $KRABBY_CACHE, or in krabby where caches are kept.
+// Dir returns the directory of this user's cache: blobs in $KRABBY_CACHE, $XDG_CACHE_HOME/krabby or ~/.cache/krabby.
 func Dir(getenv func(string) string) (string, error) {
 	switch {
 	case getenv("KRABBY_CACHE") != "":
@@ -37,14 +37,14 @@ func Dir(getenv func(string) string) (string, error) {
 	case getenv("HOME") != "":
 		return filepath.Join(getenv("HOME"), ".cache", "krabby", "blobs"), nil
 	default:
-		return "", errors.New("there is no place to keep blobs: set KRABBY_CACHE to a directory, or HOME")
+		return "", errors.New("no directory for the blob cache: set KRABBY_CACHE to a directory, or HOME")
 	}
 }
 
 func (c Cache) path(h v1.Hash) string { return filepath.Join(c.dir, h.Algorithm, h.Hex) }
 
-// Open returns the blob, or an error that is fs.ErrNotExist where the cache has none of that digest and size. A blob that
-// has changed since it came fails at its end, and is gone the next time.
+// Open opens a blob. The error is fs.ErrNotExist if the cache has no blob of that digest and size. Reading a blob that
+// has changed since it was added fails at its end and removes it.
 func (c Cache) Open(h v1.Hash, size int64) (io.ReadCloser, error) {
 	if h.Algorithm != "sha256" {
 		return nil, fmt.Errorf("%s is not a sha256", h)
@@ -56,7 +56,7 @@ func (c Cache) Open(h v1.Hash, size int64) (io.ReadCloser, error) {
 	}
 	info, err := f.Stat()
 	if err == nil && info.Size() != size {
-		err = fmt.Errorf("%s has %d bytes, not %d: %w", path, info.Size(), size, fs.ErrNotExist)
+		err = fmt.Errorf("%s: found %d bytes, expected %d: %w", path, info.Size(), size, fs.ErrNotExist)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -64,17 +64,17 @@ func (c Cache) Open(h v1.Hash, size int64) (io.ReadCloser, error) {
 	return &reader{f: f, hash: sha256.New(), want: h}, nil
 }
 
-// ErrContent says that what came is not what its digest says.
+// ErrContent is the error of content that does not match its digest or size.
 var ErrContent = errors.New("wrong content")
 
-// Add brings a blob into the cache from what open returns, and refuses it if it is not what h and size say. What came
-// before open's reader broke is kept, and the next Add asks open for the rest only. Of several processes one fetches a
-// blob, and the others wait for it.
+// Add stores the blob that open reads, after checking its digest and size. If the reader fails, the bytes that it
+// returned are kept, and the next Add calls open with their number as the offset. Of several processes that add the
+// same blob one fetches it, and the others wait.
 func (c Cache) Add(ctx context.Context, h v1.Hash, size int64, open func(offset int64) (io.ReadCloser, error)) error {
 	if err := os.MkdirAll(filepath.Dir(c.path(h)), 0o755); err != nil {
 		return err
 	}
-	// Under another name until it is whole and proven: whoever finds a blob may use it.
+	// The file has another name until it is complete and verified.
 	f, err := c.claim(ctx, h, size)
 	if err != nil || f == nil {
 		return err
@@ -91,12 +91,12 @@ func (c Cache) Add(ctx context.Context, h v1.Hash, size int64, open func(offset 
 		if err != nil {
 			return err
 		}
-		// One byte more would tell that there is more; all of it might not fit.
-		came, err := io.Copy(io.MultiWriter(f, sum), io.LimitReader(src, size-before+1))
+		// One more byte shows that the blob is too large without storing all of it.
+		read, err := io.Copy(io.MultiWriter(f, sum), io.LimitReader(src, size-before+1))
 		if err := errors.Join(err, src.Close()); err != nil {
 			return err
 		}
-		if n += came; n < size {
+		if n += read; n < size {
 			return fmt.Errorf("%s ended after %d of %d bytes: %w", h, n, size, io.ErrUnexpectedEOF)
 		}
 	}
@@ -108,39 +108,32 @@ func (c Cache) Add(ctx context.Context, h v1.Hash, size int64, open func(offset 
 		return err
 	}
 	if before > 0 {
-		// The fault may be in what was kept. It is gone, so this comes to an end.
+		// The kept bytes may be wrong. They are removed now, so this happens once.
 		return c.Add(ctx, h, size, open)
 	}
 	if n > size {
-		return fmt.Errorf("%w: expected %s with %d bytes, got more", ErrContent, h, size)
+		return fmt.Errorf("%w: found more than %d bytes, expected %s", ErrContent, size, h)
 	}
-	return fmt.Errorf("%w: expected %s with %d bytes, got sha256:%s", ErrContent, h, size, got)
+	return fmt.Errorf("%w: found sha256:%s, expected %s", ErrContent, got, h)
 }
 
-// claim opens the file that a blob comes to, for this process alone. There is none to claim if the blob has come meanwhile.
+// claim opens the file that a blob is received in and locks it. It returns nil if another process has added the blob.
 func (c Cache) claim(ctx context.Context, h v1.Hash, size int64) (*os.File, error) {
-	incoming := c.path(h) + ".incoming"
 	for {
-		if info, err := os.Stat(c.path(h)); err == nil && info.Size() == size {
+		if c.has(h, size) {
 			return nil, nil
 		}
-		f, err := os.OpenFile(incoming, os.O_RDWR|os.O_CREATE, 0o644)
+		f, err := lock(c.path(h) + ".incoming")
 		if err != nil {
 			return nil, err
 		}
-		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err == nil {
-			mine, err := f.Stat()
-			if err != nil {
-				return nil, errors.Join(err, f.Close())
-			}
-			// Who had it before may have renamed or removed it.
-			if there, err := os.Stat(incoming); err == nil && os.SameFile(mine, there) {
+		if f != nil {
+			if !c.has(h, size) {
 				return f, nil
 			}
-		} else if !errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, errors.Join(fmt.Errorf("lock %s: %w", incoming, err), f.Close())
+			// Another process added the blob between the check and the lock: this file is a new, empty one.
+			return nil, errors.Join(os.Remove(f.Name()), f.Close())
 		}
-		f.Close()
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
@@ -149,7 +142,35 @@ func (c Cache) claim(ctx context.Context, h v1.Hash, size int64) (*os.File, erro
 	}
 }
 
-// reader hashes what passes through it, and fails instead of ending when that is not what the name says.
+// has reports whether the cache has a blob of this digest and size.
+func (c Cache) has(h v1.Hash, size int64) bool {
+	info, err := os.Stat(c.path(h))
+	return err == nil && info.Size() == size
+}
+
+// lock opens and locks the file at path, which it creates if necessary. It returns nil if another process has the lock,
+// or had it and renamed or removed the file.
+func lock(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, f.Close()
+	} else if err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
+	}
+	locked, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	if current, err := os.Stat(path); err != nil || !os.SameFile(locked, current) {
+		return nil, f.Close()
+	}
+	return f, nil
+}
+
+// reader hashes what it reads, and fails at the end if the hash is not that of the name.
 type reader struct {
 	f    *os.File
 	hash hash.Hash
@@ -164,7 +185,7 @@ func (r *reader) Read(p []byte) (int, error) {
 	}
 	if got := hex.EncodeToString(r.hash.Sum(nil)); got != r.want.Hex {
 		os.Remove(r.f.Name())
-		return n, fmt.Errorf("%s was damaged: it is sha256:%s; it is removed, the next run fetches it anew", r.f.Name(), got)
+		return n, fmt.Errorf("%s is damaged: found sha256:%s; it is removed, and the next run fetches it again", r.f.Name(), got)
 	}
 	return n, io.EOF
 }

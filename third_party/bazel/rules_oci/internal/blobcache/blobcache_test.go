@@ -55,7 +55,7 @@ func read(t *testing.T, c blobcache.Cache, h v1.Hash, size int) (string, error) 
 	return string(data), err
 }
 
-func TestOnlyWhatTheDigestSaysIsKept(t *testing.T) {
+func TestAdd_content(t *testing.T) {
 	broke := errors.New("connection reset")
 	tests := []struct {
 		name, content string
@@ -70,7 +70,7 @@ func TestOnlyWhatTheDigestSaysIsKept(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
-			c, h := blobcache.At(dir), hashOf(t, text)
+			c, h := blobcache.New(dir), hashOf(t, text)
 			err := c.Add(context.Background(), h, int64(len(text)), from(tt.content, tt.broken))
 			if !errors.Is(err, tt.want) {
 				t.Fatalf("Add: %v, want %v", err, tt.want)
@@ -91,8 +91,8 @@ func TestOnlyWhatTheDigestSaysIsKept(t *testing.T) {
 	}
 }
 
-func TestWhatCameBeforeABreakIsNotAskedForAgain(t *testing.T) {
-	c, h := blobcache.At(t.TempDir()), hashOf(t, text)
+func TestAdd_interrupted_resumes(t *testing.T) {
+	c, h := blobcache.New(t.TempDir()), hashOf(t, text)
 	broke := errors.New("connection reset")
 	if err := c.Add(context.Background(), h, int64(len(text)), from(text[:7], broke)); !errors.Is(err, broke) {
 		t.Fatalf("error = %v, want %v", err, broke)
@@ -113,9 +113,9 @@ func TestWhatCameBeforeABreakIsNotAskedForAgain(t *testing.T) {
 	}
 }
 
-func TestAStartThatWasWrongIsAskedForAgain(t *testing.T) {
+func TestAdd_wrongPartialContent_startsOver(t *testing.T) {
 	dir := t.TempDir()
-	c, h := blobcache.At(dir), hashOf(t, text)
+	c, h := blobcache.New(dir), hashOf(t, text)
 	if err := os.MkdirAll(filepath.Join(dir, "sha256"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -135,16 +135,16 @@ func TestAStartThatWasWrongIsAskedForAgain(t *testing.T) {
 	}
 }
 
-func TestADamagedBlobIsAnErrorAndThenGone(t *testing.T) {
+func TestOpen_damaged_removes(t *testing.T) {
 	dir := t.TempDir()
-	c, h := blobcache.At(dir), hashOf(t, text)
+	c, h := blobcache.New(dir), hashOf(t, text)
 	if err := c.Add(context.Background(), h, int64(len(text)), from(text, nil)); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "sha256", h.Hex), []byte(strings.ToUpper(text)), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := read(t, c, h, len(text)); err == nil || !strings.Contains(err.Error(), "damaged") {
+	if _, err := read(t, c, h, len(text)); err == nil || !strings.Contains(err.Error(), "is damaged") {
 		t.Errorf("error = %v, want one that says it is damaged", err)
 	}
 	if _, err := c.Open(h, int64(len(text))); !errors.Is(err, fs.ErrNotExist) {
@@ -152,9 +152,9 @@ func TestADamagedBlobIsAnErrorAndThenGone(t *testing.T) {
 	}
 }
 
-func TestABlobOfAnotherSizeIsFetchedAnew(t *testing.T) {
+func TestAdd_wrongSize_fetchesAgain(t *testing.T) {
 	dir := t.TempDir()
-	c, h := blobcache.At(dir), hashOf(t, text)
+	c, h := blobcache.New(dir), hashOf(t, text)
 	if err := os.MkdirAll(filepath.Join(dir, "sha256"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -172,8 +172,8 @@ func TestABlobOfAnotherSizeIsFetchedAnew(t *testing.T) {
 	}
 }
 
-func TestOfManyOneFetchesABlob(t *testing.T) {
-	c := blobcache.At(t.TempDir())
+func TestAdd_concurrent(t *testing.T) {
+	c := blobcache.New(t.TempDir())
 	content := strings.Repeat(text, 1000)
 	h := hashOf(t, content)
 	var opened atomic.Int32
@@ -198,8 +198,8 @@ func TestOfManyOneFetchesABlob(t *testing.T) {
 	}
 }
 
-func TestWhoWaitsCanBeStopped(t *testing.T) {
-	c, h := blobcache.At(t.TempDir()), hashOf(t, text)
+func TestAdd_canceledWhileWaiting(t *testing.T) {
+	c, h := blobcache.New(t.TempDir()), hashOf(t, text)
 	inside, done := make(chan bool), make(chan error)
 	go func() {
 		done <- c.Add(context.Background(), h, int64(len(text)), func(offset int64) (io.ReadCloser, error) {
@@ -220,7 +220,7 @@ func TestWhoWaitsCanBeStopped(t *testing.T) {
 	}
 }
 
-func TestDirIsWhereTheUserKeepsCaches(t *testing.T) {
+func TestDir(t *testing.T) {
 	for _, tt := range []struct {
 		env  map[string]string
 		want string

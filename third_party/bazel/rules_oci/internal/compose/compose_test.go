@@ -63,9 +63,9 @@ func (farAway) Layers() ([]v1.Layer, error)             { return nil, errFar }
 func (farAway) LayerByDigest(v1.Hash) (v1.Layer, error) { return nil, errFar }
 func (farAway) LayerByDiffID(v1.Hash) (v1.Layer, error) { return nil, errFar }
 
-// TestBaseIsNeverRead is what keeps the cost of an image independent of the
+// TestImage_readsNoBaseLayer is what keeps the cost of an image independent of the
 // size of its base.
-func TestBaseIsNeverRead(t *testing.T) {
+func TestImage_readsNoBaseLayer(t *testing.T) {
 	base, err := random.Image(64, 3)
 	if err != nil {
 		t.Fatal(err)

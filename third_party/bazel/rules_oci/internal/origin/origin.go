@@ -1,7 +1,7 @@
-// Package origin says where the blobs are that a shallow layout has not: in which repository of which registry. It is
-// written into the layout as remote.json, beside what the image specification knows.
+// Package origin records the repository of layers that are missing in a shallow layout. The record is the file remote.json
+// of the layout, an extension of the image specification.
 //
-// It only names places. It must never go there: no import may reach the network.
+// It must never import a package that reaches the network.
 package origin
 
 import (
@@ -20,27 +20,27 @@ import (
 // File is the name of the file in a layout.
 const File = "remote.json"
 
-// Origin is an image in a registry whose layers were left there.
+// Origin is an image whose layers are only in a registry.
 type Origin struct {
 	Registry   string    `json:"registry"`
 	Repository string    `json:"repository"`
-	Digest     v1.Hash   `json:"digest"` // Of the image's manifest.
-	Layers     []v1.Hash `json:"layers"` // Compressed, as the manifest names them.
+	Digest     v1.Hash   `json:"digest"` // Digest of the manifest.
+	Layers     []v1.Hash `json:"layers"` // Digests of the layers in the manifest.
 }
 
-// Repo is the repository as a reference.
+// Repo returns the repository.
 func (o Origin) Repo() (name.Repository, error) {
 	repo, err := name.NewRepository(o.Registry + "/" + o.Repository)
 	if err != nil {
-		return name.Repository{}, fmt.Errorf("%s names %s/%s: %w", File, o.Registry, o.Repository, err)
+		return name.Repository{}, fmt.Errorf("%s: repository %s/%s: %w", File, o.Registry, o.Repository, err)
 	}
 	return repo, nil
 }
 
-// List is what a layout says of its absent layers.
+// List has the origins of the missing layers of a layout.
 type List []Origin
 
-// Find returns the origin of a layer, and whether there is one.
+// Find returns the origin of a layer.
 func (l List) Find(layer v1.Hash) (Origin, bool) {
 	for _, o := range l {
 		if slices.Contains(o.Layers, layer) {
@@ -50,7 +50,7 @@ func (l List) Find(layer v1.Hash) (Origin, bool) {
 	return Origin{}, false
 }
 
-// Read returns the origins of the layout at dir, none for a layout that is whole.
+// Read returns the origins of the layout at dir, or none if the layout is complete.
 func Read(dir string) (List, error) {
 	path := filepath.Join(dir, File)
 	data, err := os.ReadFile(path)
@@ -67,7 +67,7 @@ func Read(dir string) (List, error) {
 	return list, nil
 }
 
-// Write puts the origins into the layout at dir; a whole layout gets no file.
+// Write writes the origins to the layout at dir. A complete layout has no such file.
 func Write(dir string, list List) error {
 	if len(list) == 0 {
 		return nil
@@ -79,7 +79,7 @@ func Write(dir string, list List) error {
 	return os.WriteFile(filepath.Join(dir, File), append(data, '\n'), 0o644)
 }
 
-// Merge returns the origins of all lists, each image once, in their order.
+// Merge returns the origins of all lists without duplicates.
 func Merge(lists ...List) List {
 	var merged List
 	for _, o := range slices.Concat(lists...) {

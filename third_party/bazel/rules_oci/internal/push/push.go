@@ -1,7 +1,7 @@
-// Package push sends images and indexes to a registry: first everything by digest, then the tags, so that a tag never
-// names what is not there.
+// Package push sends images and indexes to a registry: first by digest, then the tags, so that a tag never names a missing
+// image.
 //
-// It must never build an image or decide where one goes.
+// It must never build an image or choose its destination.
 package push
 
 import (
@@ -18,15 +18,15 @@ import (
 	"krabby.dev/rules_oci/internal/registry"
 )
 
-// Artifact is what can be pushed: a v1.Image or a v1.ImageIndex.
+// Artifact is a v1.Image or a v1.ImageIndex.
 type Artifact interface {
 	Digest() (v1.Hash, error)
 	RawManifest() ([]byte, error)
 }
 
-// Push sends a to repo and then makes every tag name it. Blobs that the registry has are not sent again: those of repo are
-// skipped, and layers that say which repository they come from (shallow.Layer) are mounted from there if it is on the
-// same registry. It returns the digest that the registry now has; the error names the reference that failed.
+// Push sends a to repo and then sets the tags. It does not send blobs that the registry has: blobs in repo are skipped, and
+// layers with a repository on the same registry (shallow.Layer) are mounted from it. It returns the digest; the error names
+// the reference that failed.
 func Push(ctx context.Context, client *registry.Client, a Artifact, repo name.Repository, tags []string) (name.Digest, error) {
 	refs := make([]name.Tag, len(tags))
 	for i, tag := range tags {
@@ -42,7 +42,7 @@ func Push(ctx context.Context, client *registry.Client, a Artifact, repo name.Re
 	}
 	digest := repo.Digest(hash.String())
 	with := client.Options(ctx)
-	client.Notef("pushing %s", digest)
+	client.Logf("pushing %s", digest)
 	sent := &tally{sizes: map[v1.Hash]int64{}}
 	switch a := a.(type) {
 	case v1.Image:
@@ -55,9 +55,9 @@ func Push(ctx context.Context, client *registry.Client, a Artifact, repo name.Re
 	if err != nil {
 		return name.Digest{}, fmt.Errorf("%s: %w", digest, registry.Explain(repo, err))
 	}
-	client.Notef("sent %s; the registry had the rest", sent)
+	client.Logf("sent %s; the registry had the rest", sent)
 	for _, ref := range refs {
-		client.Notef("tagging %s", ref)
+		client.Logf("tagging %s", ref)
 		if err := remote.Tag(ref, a, with...); err != nil {
 			return name.Digest{}, fmt.Errorf("%s: %w", ref, registry.Explain(repo, err))
 		}
@@ -65,7 +65,7 @@ func Push(ctx context.Context, client *registry.Client, a Artifact, repo name.Re
 	return digest, nil
 }
 
-// image is an image on its way to a repository.
+// image is an image to push to a repository.
 type image struct {
 	v1.Image
 	to   name.Repository
@@ -93,7 +93,7 @@ func (i image) Layers() ([]v1.Layer, error) {
 	return out, nil
 }
 
-// under is v1.ImageIndex by a name that is not one of its methods, so that it can be embedded.
+// under is v1.ImageIndex by another name: an embedded field must not have the name of one of its methods.
 type under = v1.ImageIndex
 
 type index struct {
@@ -118,7 +118,7 @@ func (i index) ImageIndex(h v1.Hash) (v1.ImageIndex, error) {
 	return index{inner, i.to, i.sent}, nil
 }
 
-// counted is a layer that is counted when it is opened to be sent.
+// counted is a layer that is counted when it is sent.
 type counted struct {
 	v1.Layer
 	sent *tally
@@ -137,7 +137,7 @@ func (c counted) Compressed() (io.ReadCloser, error) {
 	return c.Layer.Compressed()
 }
 
-// tally counts layers, each once however often it has to be sent.
+// tally counts the layers that were sent. Retries do not count.
 type tally struct {
 	mu    sync.Mutex
 	sizes map[v1.Hash]int64

@@ -133,12 +133,12 @@ type keychain struct {
 
 func (k keychain) Resolve(authn.Resource) (authn.Authenticator, error) { return k.auth, k.err }
 
-// impatient repeats at once.
-var impatient = registry.WithBackoff(remote.Backoff{Duration: time.Millisecond, Factor: 1, Steps: 4})
+// fastRetry repeats at once.
+var fastRetry = registry.WithBackoff(remote.Backoff{Duration: time.Millisecond, Factor: 1, Steps: 4})
 
 func anonymous() registry.Option { return registry.WithKeychain(keychain{auth: authn.Anonymous}) }
 
-func TestTheDigestIsThereBeforeTheTags(t *testing.T) {
+func TestPush_digestBeforeTags(t *testing.T) {
 	s, img := start(t), image(t, "base", "program")
 	got, err := push.Push(context.Background(), registry.New(anonymous()), img, s.repo, []string{"1.2", "latest"})
 	if err != nil {
@@ -159,7 +159,7 @@ func TestTheDigestIsThereBeforeTheTags(t *testing.T) {
 	}
 }
 
-func TestWhatTheRegistryHasIsNotSentAgain(t *testing.T) {
+func TestPush_skipsExistingBlobs(t *testing.T) {
 	s := start(t)
 	if _, err := push.Push(context.Background(), registry.New(anonymous()), image(t, "base", "old program"), s.repo, nil); err != nil {
 		t.Fatal(err)
@@ -180,7 +180,7 @@ func TestWhatTheRegistryHasIsNotSentAgain(t *testing.T) {
 	}
 }
 
-func TestAnIndexFollowsItsImages(t *testing.T) {
+func TestPush_imagesBeforeIndex(t *testing.T) {
 	s, arm, x86 := start(t), image(t, "arm"), image(t, "x86")
 	index := mutate.AppendManifests(mutate.IndexMediaType(empty.Index, types.OCIImageIndex), mutate.IndexAddendum{Add: arm}, mutate.IndexAddendum{Add: x86})
 	if _, err := push.Push(context.Background(), registry.New(anonymous()), index, s.repo, []string{"latest"}); err != nil {
@@ -192,7 +192,7 @@ func TestAnIndexFollowsItsImages(t *testing.T) {
 	}
 }
 
-func TestABusyRegistryIsAskedAgain(t *testing.T) {
+func TestPush_busyRegistry_retries(t *testing.T) {
 	for _, code := range []int{http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable} {
 		t.Run(http.StatusText(code), func(t *testing.T) {
 			s := start(t)
@@ -208,26 +208,26 @@ func TestABusyRegistryIsAskedAgain(t *testing.T) {
 				return true
 			}
 			var notes bytes.Buffer
-			if _, err := push.Push(context.Background(), registry.New(anonymous(), impatient, registry.WithNotes(&notes)), image(t, "base"), s.repo, nil); err != nil {
+			if _, err := push.Push(context.Background(), registry.New(anonymous(), fastRetry, registry.WithLog(&notes)), image(t, "base"), s.repo, nil); err != nil {
 				t.Fatal(err)
 			}
-			if want := fmt.Sprintf("answers %d", code); strings.Count(notes.String(), want) != 2 {
+			if want := fmt.Sprintf("responds %d", code); strings.Count(notes.String(), want) != 2 {
 				t.Errorf("notes = %q, want %q twice", &notes, want)
 			}
 		})
 	}
 }
 
-func TestAnUploadThatFailsMidwayIsSentAgainWhole(t *testing.T) {
+func TestPush_interruptedUpload_restarts(t *testing.T) {
 	tests := []struct {
 		name, want string
 		fail       func(http.ResponseWriter)
 	}{
-		{"too many requests, in a registry's own words", "answers 429", func(w http.ResponseWriter) {
+		{"too many requests, in a registry's own words", "responds 429", func(w http.ResponseWriter) {
 			w.WriteHeader(http.StatusTooManyRequests)
 			io.WriteString(w, `{"errors": [{"code": "SLOW_DOWN", "message": "please"}]}`)
 		}},
-		{"internal error", "answers 500", func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) }},
+		{"internal error", "responds 500", func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) }},
 		{"connection reset", "broke: ", func(w http.ResponseWriter) {
 			connection, _, err := w.(http.Hijacker).Hijack()
 			if err != nil {
@@ -254,7 +254,7 @@ func TestAnUploadThatFailsMidwayIsSentAgainWhole(t *testing.T) {
 				}
 				var notes bytes.Buffer
 				img := image(t, "base", "program")
-				if _, err := push.Push(context.Background(), registry.New(anonymous(), impatient, registry.WithNotes(&notes)), img, s.repo, []string{"latest"}); err != nil {
+				if _, err := push.Push(context.Background(), registry.New(anonymous(), fastRetry, registry.WithLog(&notes)), img, s.repo, []string{"latest"}); err != nil {
 					t.Fatal(err)
 				}
 				if !strings.Contains(notes.String(), tt.want) {
@@ -278,19 +278,19 @@ func TestAnUploadThatFailsMidwayIsSentAgainWhole(t *testing.T) {
 	}
 }
 
-func TestARegistryThatStaysBusyIsAnError(t *testing.T) {
+func TestPush_busyRegistry_fails(t *testing.T) {
 	s := start(t)
 	s.before = func(w http.ResponseWriter, r *http.Request) bool {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return true
 	}
-	_, err := push.Push(context.Background(), registry.New(anonymous(), impatient), image(t, "base"), s.repo, nil)
+	_, err := push.Push(context.Background(), registry.New(anonymous(), fastRetry), image(t, "base"), s.repo, nil)
 	if err == nil || !strings.Contains(err.Error(), s.repo.Name()) || !strings.Contains(err.Error(), "503") {
 		t.Errorf("error = %v, want one that names %s and 503", err, s.repo)
 	}
 }
 
-func TestATokenIsAskedForWithTheCredentials(t *testing.T) {
+func TestPush_credentials(t *testing.T) {
 	s := start(t)
 	s.password = "secret"
 	right := registry.WithKeychain(keychain{auth: &authn.Basic{Username: "robot", Password: "secret"}})
@@ -304,11 +304,11 @@ func TestATokenIsAskedForWithTheCredentials(t *testing.T) {
 	}
 }
 
-func TestAHelperThatFailsIsANote(t *testing.T) {
+func TestPush_failingCredentialHelper(t *testing.T) {
 	s := start(t)
 	var notes bytes.Buffer
 	ignorant := registry.WithKeychain(keychain{err: errors.New("credentials not found")})
-	if _, err := push.Push(context.Background(), registry.New(ignorant, registry.WithNotes(&notes)), image(t, "base"), s.repo, nil); err != nil {
+	if _, err := push.Push(context.Background(), registry.New(ignorant, registry.WithLog(&notes)), image(t, "base"), s.repo, nil); err != nil {
 		t.Errorf("of a registry that asks for no credentials: %v", err)
 	}
 	if want := "note: no credentials for " + s.repo.RegistryStr() + ": credentials not found"; !strings.Contains(notes.String(), want) {
@@ -316,7 +316,7 @@ func TestAHelperThatFailsIsANote(t *testing.T) {
 	}
 }
 
-func TestABadTagIsRefusedBeforeAnythingIsSent(t *testing.T) {
+func TestPush_invalidTag_sendsNothing(t *testing.T) {
 	s := start(t)
 	_, err := push.Push(context.Background(), registry.New(anonymous()), image(t, "base"), s.repo, []string{"latest", "not a tag"})
 	if err == nil || !strings.Contains(err.Error(), `"not a tag"`) || s.uploads != 0 || len(s.puts) != 0 {

@@ -1,6 +1,6 @@
-// Package registry is how this module speaks to registries: with whose credentials, how often, and what it says meanwhile.
+// Package registry is the client of this module for registries: credentials, retries and log messages.
 //
-// This package and push are the only ones that reach the network, so a build action may call neither.
+// Only this package and push reach the network. Build actions must call neither.
 package registry
 
 import (
@@ -23,8 +23,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
-// tooBusy are the answers that may be better the next time.
-var tooBusy = []int{
+// retryableStatus lists the status codes that a later request may not get.
+var retryableStatus = []int{
 	http.StatusRequestTimeout,
 	http.StatusTooManyRequests,
 	http.StatusInternalServerError,
@@ -36,18 +36,18 @@ var tooBusy = []int{
 // Option configures a Client.
 type Option func(*Client)
 
-// WithNotes sets where to say what takes long or was passed over; the default is nowhere.
-func WithNotes(w io.Writer) Option { return func(c *Client) { c.notes = &lockedWriter{w: w} } }
+// WithLog sets the destination of messages about progress and retries. The default discards them.
+func WithLog(w io.Writer) Option { return func(c *Client) { c.log = &lockedWriter{w: w} } }
 
-// WithKeychain sets where credentials come from; the default is docker's configuration and its helpers.
+// WithKeychain sets the source of credentials. The default is docker's configuration and its helpers.
 func WithKeychain(k authn.Keychain) Option { return func(c *Client) { c.keychain = k } }
 
-// WithBackoff sets how requests are repeated; the default is three more times, about 1, 3 and 9 s apart.
+// WithBackoff sets how requests are retried. The default is three times, after about 1, 3 and 9 s.
 func WithBackoff(b remote.Backoff) Option { return func(c *Client) { c.backoff = b } }
 
-// Client speaks to registries.
+// Client sends requests to registries.
 type Client struct {
-	notes    io.Writer
+	log      io.Writer
 	keychain authn.Keychain
 	backoff  remote.Backoff
 	puller   func() (*remote.Puller, error)
@@ -56,10 +56,10 @@ type Client struct {
 	tokens map[name.Repository]http.RoundTripper
 }
 
-// New returns a client that has spoken to nobody yet.
+// New returns a client. It sends no request.
 func New(opts ...Option) *Client {
 	c := &Client{
-		notes:    io.Discard,
+		log:      io.Discard,
 		keychain: authn.DefaultKeychain,
 		backoff:  remote.Backoff{Duration: time.Second, Factor: 3, Jitter: 0.1, Steps: 4},
 		tokens:   map[name.Repository]http.RoundTripper{},
@@ -67,28 +67,28 @@ func New(opts ...Option) *Client {
 	for _, opt := range opts {
 		opt(c)
 	}
-	// One for all requests: it keeps a token for each repository.
+	// All requests share one puller, which keeps a token for each repository.
 	c.puller = sync.OnceValues(func() (*remote.Puller, error) { return remote.NewPuller(c.Options(context.Background())...) })
 	return c
 }
 
-// Notef says something to whoever waits.
-func (c *Client) Notef(format string, args ...any) { fmt.Fprintf(c.notes, format+"\n", args...) }
+// Logf writes a line to the log.
+func (c *Client) Logf(format string, args ...any) { fmt.Fprintf(c.log, format+"\n", args...) }
 
-// Options are the client's habits, for the functions of package remote.
+// Options returns the client's settings for the functions of package remote.
 func (c *Client) Options(ctx context.Context) []remote.Option {
 	return []remote.Option{
 		remote.WithContext(ctx),
-		remote.WithAuthFromKeychain(forgiving{c}),
-		remote.WithTransport(noting{remote.DefaultTransport, c}),
+		remote.WithAuthFromKeychain(anonymousFallback{c}),
+		remote.WithTransport(loggingTransport{remote.DefaultTransport, c}),
 		remote.WithRetryBackoff(c.backoff),
-		remote.WithRetryStatusCodes(tooBusy...),
-		remote.WithRetryPredicate(worthAnotherTry),
+		remote.WithRetryStatusCodes(retryableStatus...),
+		remote.WithRetryPredicate(retryable),
 		remote.WithJobs(2),
 	}
 }
 
-// Manifest returns the manifest, or index, that ref names. Asked for by digest it has that digest.
+// Manifest returns the manifest or index that ref names. If ref is a digest, the content matches it.
 func (c *Client) Manifest(ctx context.Context, ref name.Reference) (v1.Hash, []byte, error) {
 	puller, err := c.puller()
 	if err != nil {
@@ -101,13 +101,13 @@ func (c *Client) Manifest(ctx context.Context, ref name.Reference) (v1.Hash, []b
 	return got.Digest, got.Manifest, nil
 }
 
-// Blob opens the blob that ref names. Nothing is verified: that is for whoever has read all of it.
+// Blob opens the blob that ref names. The caller verifies the content.
 func (c *Client) Blob(ctx context.Context, ref name.Digest) (io.ReadCloser, error) {
-	return c.Rest(ctx, ref, 0, 0)
+	return c.BlobRange(ctx, ref, 0, 0)
 }
 
-// Rest opens a blob of a known size from its byte offset on: what came before a connection broke need not come again.
-func (c *Client) Rest(ctx context.Context, ref name.Digest, offset, size int64) (io.ReadCloser, error) {
+// BlobRange opens a blob of a known size at an offset, to resume an interrupted download.
+func (c *Client) BlobRange(ctx context.Context, ref name.Digest, offset, size int64) (io.ReadCloser, error) {
 	repo := ref.Context()
 	authorized, err := c.authorized(ctx, repo)
 	if err != nil {
@@ -127,7 +127,7 @@ func (c *Client) Rest(ctx context.Context, ref name.Digest, offset, size int64) 
 	}
 	err = transport.CheckError(response, http.StatusOK, http.StatusPartialContent)
 	if err == nil && offset > 0 && response.StatusCode == http.StatusOK {
-		// A registry need not know ranges.
+		// The registry does not support ranges.
 		_, err = io.CopyN(io.Discard, response.Body, offset)
 	}
 	if err != nil {
@@ -137,23 +137,23 @@ func (c *Client) Rest(ctx context.Context, ref name.Digest, offset, size int64) 
 	return response.Body, nil
 }
 
-// authorized returns what sends requests to read repo, with the client's habits and, where the registry wants one, a token.
+// authorized returns a transport for reading repo, with retries and, if the registry requires one, a token.
 func (c *Client) authorized(ctx context.Context, repo name.Repository) (http.RoundTripper, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if known, ok := c.tokens[repo]; ok {
 		return known, nil
 	}
-	auth, err := forgiving{c}.Resolve(repo)
+	auth, err := anonymousFallback{c}.Resolve(repo)
 	if err != nil {
 		return nil, err
 	}
-	patient := transport.NewRetry(noting{remote.DefaultTransport, c},
+	withRetries := transport.NewRetry(loggingTransport{remote.DefaultTransport, c},
 		transport.WithRetryBackoff(c.backoff),
-		transport.WithRetryStatusCodes(tooBusy...),
-		transport.WithRetryPredicate(worthAnotherTry),
+		transport.WithRetryStatusCodes(retryableStatus...),
+		transport.WithRetryPredicate(retryable),
 	)
-	c.tokens[repo], err = transport.NewWithContext(ctx, repo.Registry, auth, patient, []string{repo.Scope(transport.PullScope)})
+	c.tokens[repo], err = transport.NewWithContext(ctx, repo.Registry, auth, withRetries, []string{repo.Scope(transport.PullScope)})
 	if err != nil {
 		delete(c.tokens, repo)
 		return nil, err
@@ -161,26 +161,26 @@ func (c *Client) authorized(ctx context.Context, repo name.Repository) (http.Rou
 	return c.tokens[repo], nil
 }
 
-// Final marks an error of Persist's try as one that would only come again.
-func Final(err error) error { return final{err} }
+// Permanent marks an error as one that Retry does not retry.
+func Permanent(err error) error { return permanent{err} }
 
-type final struct{ error }
+type permanent struct{ error }
 
-func (f final) Unwrap() error { return f.error }
+func (p permanent) Unwrap() error { return p.error }
 
-// Persist calls try until it succeeds, as often and as far apart as the client repeats requests. It is for what no single
-// request covers: a connection that breaks in the middle of a large blob. An answer of the registry is final, it has been
-// asked for as often already.
-func (c *Client) Persist(ctx context.Context, what string, try func() error) error {
+// Retry calls try until it succeeds, with the number and delays of the client's retries. It covers what the retry of a
+// request does not: a connection that breaks in the middle of a large blob. A response of the registry is not retried,
+// because its request has been retried already.
+func (c *Client) Retry(ctx context.Context, what string, try func() error) error {
 	wait := c.backoff.Duration
 	for attempt := 1; ; attempt++ {
 		err := try()
-		var answer *transport.Error
-		var said final
-		if err == nil || ctx.Err() != nil || attempt >= c.backoff.Steps || errors.As(err, &answer) || errors.As(err, &said) {
+		var response *transport.Error
+		var stop permanent
+		if err == nil || ctx.Err() != nil || attempt >= c.backoff.Steps || errors.As(err, &response) || errors.As(err, &stop) {
 			return err
 		}
-		c.Notef("note: %s: %v; once more in %s", what, err, wait)
+		c.Logf("note: %s: %v; retrying in %s", what, err, wait)
 		select {
 		case <-ctx.Done():
 			return err
@@ -190,46 +190,46 @@ func (c *Client) Persist(ctx context.Context, what string, try func() error) err
 	}
 }
 
-// forgiving goes on without credentials where a helper fails: it may never have heard of the registry, and the registry
-// may ask for none. If it does ask, its own error says so.
-type forgiving struct{ c *Client }
+// anonymousFallback is a keychain that continues without credentials if a helper fails. The registry may not require
+// credentials; if it does, its response says so.
+type anonymousFallback struct{ c *Client }
 
-func (f forgiving) Resolve(r authn.Resource) (authn.Authenticator, error) {
+func (f anonymousFallback) Resolve(r authn.Resource) (authn.Authenticator, error) {
 	auth, err := f.c.keychain.Resolve(r)
 	if err != nil {
-		f.c.Notef("note: no credentials for %s: %v", r.RegistryStr(), err)
+		f.c.Logf("note: no credentials for %s: %v", r.RegistryStr(), err)
 		return authn.Anonymous, nil
 	}
 	return auth, nil
 }
 
-// Explain says what to do about an answer that its own words leave open.
+// Explain adds to an error what the user can do about it.
 func Explain(repo name.Repository, err error) error {
-	var answer *transport.Error
+	var response *transport.Error
 	var network *net.OpError
 	switch {
-	case errors.As(err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden):
-		return fmt.Errorf("%w; see that docker's configuration has credentials for %s that may do so, and that the name is right: many registries answer so when there is no %s", err, repo.RegistryStr(), repo.RepositoryStr())
-	case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound:
-		return fmt.Errorf("%w; see that %s has what was asked for under this name, tag and digest", err, repo.RegistryStr())
+	case errors.As(err, &response) && (response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden):
+		return fmt.Errorf("%w; check that docker's configuration has credentials with permission on %s, and the name: many registries respond like this if %s does not exist", err, repo.RegistryStr(), repo.RepositoryStr())
+	case errors.As(err, &response) && response.StatusCode == http.StatusNotFound:
+		return fmt.Errorf("%w; check name, tag and digest: not found on %s", err, repo.RegistryStr())
 	case errors.As(err, &network) && network.Op == "dial":
-		return fmt.Errorf("%w; this machine does not reach %s: only what is cached can be had here", err, repo.RegistryStr())
+		return fmt.Errorf("%w; %s is not reachable from this machine: only cached images are available", err, repo.RegistryStr())
 	default:
 		return err
 	}
 }
 
-// worthAnotherTry tells a registry that is busy or a connection that broke from a refusal. The library's own judgement
-// goes by the codes in the body of an answer, where registries differ; the status is what they agree on.
-func worthAnotherTry(err error) bool {
-	var answer *transport.Error
-	if errors.As(err, &answer) {
-		return slices.Contains(tooBusy, answer.StatusCode)
+// retryable reports whether an error comes from a busy registry or a broken connection. The library decides by the codes
+// in the body of a response, which differ between registries; the status codes do not.
+func retryable(err error) bool {
+	var response *transport.Error
+	if errors.As(err, &response) {
+		return slices.Contains(retryableStatus, response.StatusCode)
 	}
 	return broken(err)
 }
 
-// broken tells a connection that was closed midway from one that never came about.
+// broken reports whether an established connection was closed.
 func broken(err error) bool {
 	var timeout interface{ Timeout() bool }
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
@@ -237,27 +237,27 @@ func broken(err error) bool {
 		errors.As(err, &timeout) && timeout.Timeout() && !errors.Is(err, context.DeadlineExceeded)
 }
 
-// noting says of every answer, or lack of one, that is worth another try that it came.
-type noting struct {
+// loggingTransport logs responses and errors that are retried.
+type loggingTransport struct {
 	http.RoundTripper
 	c *Client
 }
 
-func (n noting) RoundTrip(request *http.Request) (*http.Response, error) {
+func (n loggingTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	response, err := n.RoundTripper.RoundTrip(request)
 	if err != nil {
 		if broken(err) {
-			n.c.Notef("note: the connection to %s broke: %v", request.URL.Host, err)
+			n.c.Logf("note: the connection to %s broke: %v", request.URL.Host, err)
 		}
 		return nil, err
 	}
-	if slices.Contains(tooBusy, response.StatusCode) {
-		n.c.Notef("note: %s answers %s", request.URL.Host, response.Status)
+	if slices.Contains(retryableStatus, response.StatusCode) {
+		n.c.Logf("note: %s responds %s", request.URL.Host, response.Status)
 	}
 	return response, nil
 }
 
-// lockedWriter lets requests that run at the same time speak one after the other.
+// lockedWriter serializes the messages of concurrent requests.
 type lockedWriter struct {
 	mu sync.Mutex
 	w  io.Writer

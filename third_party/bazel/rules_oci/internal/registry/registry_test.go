@@ -28,14 +28,14 @@ type keychain struct {
 func (k keychain) Resolve(authn.Resource) (authn.Authenticator, error) { return k.auth, k.err }
 
 var (
-	anonymous = keychain{auth: authn.Anonymous}
-	login     = keychain{auth: &authn.Basic{Username: registrytest.User, Password: registrytest.Password}}
-	wrong     = keychain{auth: &authn.Basic{Username: registrytest.User, Password: "guess"}}
-	helpless  = keychain{err: errors.New("credentials not found in native keychain")}
+	anonymous     = keychain{auth: authn.Anonymous}
+	login         = keychain{auth: &authn.Basic{Username: registrytest.User, Password: registrytest.Password}}
+	wrong         = keychain{auth: &authn.Basic{Username: registrytest.User, Password: "guess"}}
+	failingHelper = keychain{err: errors.New("credentials not found in native keychain")}
 )
 
-// impatient repeats at once.
-var impatient = registry.WithBackoff(remote.Backoff{Duration: time.Millisecond, Factor: 1, Steps: 4})
+// fastRetry repeats at once.
+var fastRetry = registry.WithBackoff(remote.Backoff{Duration: time.Millisecond, Factor: 1, Steps: 4})
 
 const repo = "nvidia/pytorch"
 
@@ -59,7 +59,7 @@ func tag(t *testing.T, s *registrytest.Server) name.Tag {
 // read fetches manifest and layer.
 func read(t *testing.T, s *registrytest.Server, layer registrytest.Blob, opts ...registry.Option) error {
 	t.Helper()
-	c, ref := registry.New(append(opts, impatient)...), tag(t, s)
+	c, ref := registry.New(append(opts, fastRetry)...), tag(t, s)
 	if _, _, err := c.Manifest(context.Background(), ref); err != nil {
 		return registry.Explain(ref.Context(), err)
 	}
@@ -75,8 +75,8 @@ func read(t *testing.T, s *registrytest.Server, layer registrytest.Blob, opts ..
 	return err
 }
 
-func TestTheTokenFlowsOfTheKnownRegistries(t *testing.T) {
-	for host, flow := range registrytest.Flows() {
+func TestClient_tokenFlows(t *testing.T) {
+	for host, flow := range registrytest.TokenFlows() {
 		for _, tt := range []struct {
 			name    string
 			private bool
@@ -85,7 +85,7 @@ func TestTheTokenFlowsOfTheKnownRegistries(t *testing.T) {
 		}{
 			{name: "public, without login", who: anonymous},
 			{name: "public, with login", who: login},
-			{name: "public, with a helper that knows nothing of it", who: helpless},
+			{name: "public, with a helper that knows nothing of it", who: failingHelper},
 			{name: "private, with login", private: true, who: login},
 			{name: "private, without login", private: true, who: anonymous, want: "UNAUTHORIZED"},
 			{name: "private, with a wrong password", private: true, who: wrong, want: "UNAUTHORIZED"},
@@ -93,7 +93,7 @@ func TestTheTokenFlowsOfTheKnownRegistries(t *testing.T) {
 			t.Run(host+", "+tt.name, func(t *testing.T) {
 				s, layer := base(t)
 				flow.Login = tt.private
-				s.Demand(flow)
+				s.RequireToken(flow)
 				err := read(t, s, layer, registry.WithKeychain(tt.who))
 				switch {
 				case tt.want == "" && err != nil:
@@ -106,10 +106,10 @@ func TestTheTokenFlowsOfTheKnownRegistries(t *testing.T) {
 	}
 }
 
-func TestAHelperThatFailsIsANote(t *testing.T) {
+func TestClient_failingCredentialHelper(t *testing.T) {
 	s, layer := base(t)
 	var notes bytes.Buffer
-	if err := read(t, s, layer, registry.WithKeychain(helpless), registry.WithNotes(&notes)); err != nil {
+	if err := read(t, s, layer, registry.WithKeychain(failingHelper), registry.WithLog(&notes)); err != nil {
 		t.Error(err)
 	}
 	if want := "note: no credentials for " + s.Host + ": credentials not found in native keychain"; !strings.Contains(notes.String(), want) {
@@ -126,18 +126,18 @@ func answer(code int) func(http.ResponseWriter) {
 	return func(w http.ResponseWriter) { w.WriteHeader(code) }
 }
 
-func TestABusyRegistryIsAskedAgainAndTheUserTold(t *testing.T) {
+func TestClient_busyRegistry_retries(t *testing.T) {
 	for _, part := range []string{"/manifests/", "/blobs/", "/v2/", "/token"} {
 		for _, code := range []int{http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable} {
 			t.Run(fmt.Sprintf("%d at %s", code, part), func(t *testing.T) {
 				s, layer := base(t)
-				s.Demand(registrytest.Flows()["docker.io"])
+				s.RequireToken(registrytest.TokenFlows()["docker.io"])
 				s.Fail(3, of(http.MethodGet, part), answer(code))
 				var notes bytes.Buffer
-				if err := read(t, s, layer, registry.WithKeychain(anonymous), registry.WithNotes(&notes)); err != nil {
+				if err := read(t, s, layer, registry.WithKeychain(anonymous), registry.WithLog(&notes)); err != nil {
 					t.Error(err)
 				}
-				if want := fmt.Sprintf("note: %s answers %d", s.Host, code); strings.Count(notes.String(), want) != 3 {
+				if want := fmt.Sprintf("note: %s responds %d", s.Host, code); strings.Count(notes.String(), want) != 3 {
 					t.Errorf("notes = %q, want %q three times", &notes, want)
 				}
 			})
@@ -145,7 +145,7 @@ func TestABusyRegistryIsAskedAgainAndTheUserTold(t *testing.T) {
 	}
 }
 
-func TestWhatARegistryRefusesIsAnErrorThatSaysWhatToDo(t *testing.T) {
+func TestClient_refusal_explains(t *testing.T) {
 	tests := []struct {
 		code  int
 		tries int
@@ -166,7 +166,7 @@ func TestWhatARegistryRefusesIsAnErrorThatSaysWhatToDo(t *testing.T) {
 				if err == nil || !strings.Contains(err.Error(), fmt.Sprint(tt.code)) || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), s.Host+"/"+repo) {
 					t.Errorf("error = %v, want one with %d, %q and the image", err, tt.code, tt.want)
 				}
-				if got := 100 - s.Left(); got != tt.tries {
+				if got := 100 - s.FailuresLeft(); got != tt.tries {
 					t.Errorf("it was asked %d times, want %d", got, tt.tries)
 				}
 			})
@@ -174,21 +174,21 @@ func TestWhatARegistryRefusesIsAnErrorThatSaysWhatToDo(t *testing.T) {
 	}
 }
 
-func TestARegistryOutOfReachIsAnErrorThatSaysSo(t *testing.T) {
+func TestClient_unreachable(t *testing.T) {
 	s, layer := base(t)
 	s.Stop()
-	if err := read(t, s, layer, registry.WithKeychain(anonymous)); err == nil || !strings.Contains(err.Error(), "does not reach "+s.Host) {
+	if err := read(t, s, layer, registry.WithKeychain(anonymous)); err == nil || !strings.Contains(err.Error(), s.Host+" is not reachable") {
 		t.Errorf("error = %v, want one that says that %s is not reached", err, s.Host)
 	}
 }
 
-func TestTheRestOfABlob(t *testing.T) {
+func TestBlobRange(t *testing.T) {
 	s, layer := base(t)
 	ref := tag(t, s).Context().Digest(layer.Digest.String())
 	for _, knows := range []bool{true, false} {
 		t.Run(fmt.Sprintf("of a registry that knows ranges: %v", knows), func(t *testing.T) {
 			s.IgnoreRanges(!knows)
-			c := registry.New(registry.WithKeychain(anonymous), impatient)
+			c := registry.New(registry.WithKeychain(anonymous), fastRetry)
 			whole, err := c.Blob(context.Background(), ref)
 			if err != nil {
 				t.Fatal(err)
@@ -198,7 +198,7 @@ func TestTheRestOfABlob(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			rest, err := c.Rest(context.Background(), ref, 400, layer.Size)
+			rest, err := c.BlobRange(context.Background(), ref, 400, layer.Size)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -214,7 +214,7 @@ func TestTheRestOfABlob(t *testing.T) {
 	}
 }
 
-func TestPersistGoesOnUntilItIsHopeless(t *testing.T) {
+func TestRetry(t *testing.T) {
 	broke := errors.New("connection reset")
 	for _, tt := range []struct {
 		name  string
@@ -226,12 +226,12 @@ func TestPersistGoesOnUntilItIsHopeless(t *testing.T) {
 		{"a success", 0, nil, 1, true},
 		{"two breaks", 2, broke, 3, true},
 		{"nothing but breaks", 100, broke, 4, false},
-		{"wrong content", 100, registry.Final(broke), 1, false},
+		{"wrong content", 100, registry.Permanent(broke), 1, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tries := 0
 			var notes bytes.Buffer
-			err := registry.New(impatient, registry.WithNotes(&notes)).Persist(context.Background(), "the layer", func() error {
+			err := registry.New(fastRetry, registry.WithLog(&notes)).Retry(context.Background(), "the layer", func() error {
 				if tries++; tries <= tt.fails {
 					return tt.with
 				}
@@ -240,7 +240,7 @@ func TestPersistGoesOnUntilItIsHopeless(t *testing.T) {
 			if (err == nil) != tt.ok || !tt.ok && !errors.Is(err, broke) || tries != tt.tries {
 				t.Errorf("%v after %d tries, want success %v after %d", err, tries, tt.ok, tt.tries)
 			}
-			if got := strings.Count(notes.String(), "note: the layer: connection reset; once more in 1ms"); got != tt.tries-1 {
+			if got := strings.Count(notes.String(), "note: the layer: connection reset; retrying in 1ms"); got != tt.tries-1 {
 				t.Errorf("%d notes, want one before each try but the first: %q", got, &notes)
 			}
 		})

@@ -1,5 +1,5 @@
-// Package registrytest is a registry on this machine for tests: it demands tokens as the known registries do, counts the
-// bytes of blobs that it serves and receives, keeps the blobs of each repository apart, and fails when told to.
+// Package registrytest is a registry for tests. It can require tokens like the public registries, counts the bytes of the
+// blobs that it serves and receives, has separate blobs for each repository, and fails on request.
 //
 // Only tests may import it.
 package registrytest
@@ -28,17 +28,17 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// Flow is how a registry says where a token is to be had, and how it gives it.
-type Flow struct {
+// TokenFlow describes how a registry issues tokens.
+type TokenFlow struct {
 	Path    string // Of the token server.
-	Service string // Where empty, the challenge names none.
-	Field   string // Of the answer that has the token.
-	Login   bool   // Whether nobody gets a token without the password.
+	Service string // Empty: the challenge has no service.
+	Field   string // Field of the response with the token.
+	Login   bool   // Whether a token requires the password.
 }
 
-// Flows are those of the registries that bases come from.
-func Flows() map[string]Flow {
-	return map[string]Flow{
+// TokenFlows returns the token flows of public registries.
+func TokenFlows() map[string]TokenFlow {
+	return map[string]TokenFlow{
 		"nvcr.io":   {Path: "/proxy_auth", Field: "token"},
 		"docker.io": {Path: "/token", Service: "registry.docker.io", Field: "token"},
 		"ghcr.io":   {Path: "/token", Service: "ghcr.io", Field: "token"},
@@ -46,23 +46,23 @@ func Flows() map[string]Flow {
 	}
 }
 
-// User and Password are let in where a flow is demanded.
+// User and Password are the valid credentials.
 const (
 	User     = "robot"
 	Password = "secret"
 )
 
-// Blob is content that is made when it is read.
+// Blob generates its content when it is read.
 type Blob struct {
 	Digest v1.Hash
 	Size   int64
 	open   func() io.Reader
 }
 
-// Open returns what the blob holds.
+// Open returns the content.
 func (b Blob) Open() io.Reader { return b.open() }
 
-// Random is a blob of pseudo-random bytes.
+// Random returns a blob of pseudo-random bytes.
 func Random(seed byte, size int64) Blob {
 	b := Blob{Size: size, open: func() io.Reader { return io.LimitReader(rand.NewChaCha8([32]byte{seed}), size) }}
 	sum := sha256.New()
@@ -71,8 +71,8 @@ func Random(seed byte, size int64) Blob {
 	return b
 }
 
-// Phantom is a blob of any size that costs nothing until it is read: its content is not what its digest says.
-func Phantom(name string, size int64) Blob {
+// Sparse returns a blob of any size whose content does not match its digest. It is for blobs that are never read.
+func Sparse(name string, size int64) Blob {
 	return Blob{Digest: hashOf([]byte(name)), Size: size, open: func() io.Reader { return io.LimitReader(zeros{}, size) }}
 }
 
@@ -92,30 +92,30 @@ func hashOf(data []byte) v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}
 }
 
-// Server is the registry.
+// Server is a registry.
 type Server struct {
 	Host string
 
-	inner   http.Handler
-	close   func()
-	mu      sync.Mutex
-	flow    *Flow
-	before  func(http.ResponseWriter, *http.Request) (answered bool)
-	left    int // Of the failures to come.
-	whole   bool
-	ranges  []string
-	blobs   map[string]map[v1.Hash]Blob // By repository.
-	served  map[v1.Hash]int64
-	got     map[v1.Hash]int64
-	mounted int
-	asked   int
+	inner    http.Handler
+	close    func()
+	mu       sync.Mutex
+	flow     *TokenFlow
+	before   func(http.ResponseWriter, *http.Request) (answered bool)
+	failures int // Left.
+	whole    bool
+	ranges   []string
+	blobs    map[string]map[v1.Hash]Blob // By repository.
+	served   map[v1.Hash]int64
+	got      map[v1.Hash]int64
+	mounted  int
+	asked    int
 }
 
-// Start starts a registry for the duration of the test.
+// Start starts a registry that stops at the end of the test.
 func Start(t testing.TB) *Server {
 	t.Helper()
 	s := &Server{blobs: map[string]map[v1.Hash]Blob{}}
-	s.Forget()
+	s.ResetCounts()
 	s.inner = registry.New(registry.Logger(log.New(io.Discard, "", 0)), registry.WithBlobHandler(store{s}))
 	listening := httptest.NewServer(http.HandlerFunc(s.serve))
 	t.Cleanup(listening.Close)
@@ -127,17 +127,17 @@ func Start(t testing.TB) *Server {
 // Stop stops the registry before the test ends.
 func (s *Server) Stop() { s.close() }
 
-// Demand makes the registry ask for tokens.
-func (s *Server) Demand(f Flow) { s.with(func() { s.flow = &f }) }
+// RequireToken makes the registry require tokens.
+func (s *Server) RequireToken(f TokenFlow) { s.with(func() { s.flow = &f }) }
 
-// Fail has the next n requests that match answered by f.
+// Fail makes f respond to the next n requests that match.
 func (s *Server) Fail(n int, match func(*http.Request) bool, f func(http.ResponseWriter)) {
 	s.with(func() {
-		s.left = n
+		s.failures = n
 		s.before = func(w http.ResponseWriter, r *http.Request) (answered bool) {
 			s.with(func() {
-				if answered = s.left > 0 && match(r); answered {
-					s.left--
+				if answered = s.failures > 0 && match(r); answered {
+					s.failures--
 				}
 			})
 			if answered {
@@ -148,62 +148,62 @@ func (s *Server) Fail(n int, match func(*http.Request) bool, f func(http.Respons
 	})
 }
 
-// Left is how many of the failures that Fail announced have not come.
-func (s *Server) Left() (n int) {
-	s.with(func() { n = s.left })
+// FailuresLeft returns how many failures of Fail are left.
+func (s *Server) FailuresLeft() (n int) {
+	s.with(func() { n = s.failures })
 	return n
 }
 
-// Ranges are the parts of blobs that were asked for.
+// Ranges returns the requested ranges of blobs.
 func (s *Server) Ranges() (ranges []string) {
 	s.with(func() { ranges = slices.Clone(s.ranges) })
 	return ranges
 }
 
-// IgnoreRanges makes the registry one that serves blobs only whole.
+// IgnoreRanges makes the registry ignore ranges.
 func (s *Server) IgnoreRanges(yes bool) { s.with(func() { s.whole = yes }) }
 
-// Forget sets all counts to zero.
-func (s *Server) Forget() {
+// ResetCounts sets all counts to zero.
+func (s *Server) ResetCounts() {
 	s.with(func() { s.served, s.got, s.mounted, s.asked = map[v1.Hash]int64{}, map[v1.Hash]int64{}, 0, 0 })
 }
 
-// Asked is how many requests came.
-func (s *Server) Asked() (n int) {
+// Requests returns the number of requests.
+func (s *Server) Requests() (n int) {
 	s.with(func() { n = s.asked })
 	return n
 }
 
-// Served are how many bytes of which blobs were served.
-func (s *Server) Served() (served map[v1.Hash]int64) {
+// ServedBytes returns the bytes that were served of each blob.
+func (s *Server) ServedBytes() (served map[v1.Hash]int64) {
 	s.with(func() { served = maps.Clone(s.served) })
 	return served
 }
 
-// Received are how many bytes of which blobs were sent here.
-func (s *Server) Received() (got map[v1.Hash]int64) {
+// ReceivedBytes returns the bytes that were received of each blob.
+func (s *Server) ReceivedBytes() (got map[v1.Hash]int64) {
 	s.with(func() { got = maps.Clone(s.got) })
 	return got
 }
 
-// Mounted is how many blobs came from another repository.
-func (s *Server) Mounted() (n int) {
+// Mounts returns how many blobs were mounted from another repository.
+func (s *Server) Mounts() (n int) {
 	s.with(func() { n = s.mounted })
 	return n
 }
 
-// Has says whether a repository has a blob.
+// Has reports whether a repository has a blob.
 func (s *Server) Has(repo string, h v1.Hash) (ok bool) {
 	s.with(func() { _, ok = s.blobs[repo][h] })
 	return ok
 }
 
-// Corrupt has a blob served with another content of the same size.
+// Corrupt replaces the content of a blob by another one of the same size.
 func (s *Server) Corrupt(repo string, h v1.Hash) {
-	s.with(func() { s.blobs[repo][h] = Blob{h, s.blobs[repo][h].Size, Phantom("", s.blobs[repo][h].Size).open} })
+	s.with(func() { s.blobs[repo][h] = Blob{h, s.blobs[repo][h].Size, Sparse("", s.blobs[repo][h].Size).open} })
 }
 
-// Image puts an image with these layers into a repository, and returns its manifest and config.
+// Image adds an image with these layers to a repository, and returns its manifest and config.
 func (s *Server) Image(t testing.TB, repo, tag, architecture string, layers ...Blob) (manifest, config []byte) {
 	t.Helper()
 	cf := v1.ConfigFile{
@@ -227,7 +227,7 @@ func (s *Server) Image(t testing.TB, repo, tag, architecture string, layers ...B
 	return manifest, config
 }
 
-// Manifest puts a manifest into a repository, by its digest and by a tag.
+// Manifest adds a manifest to a repository, by its digest and by a tag.
 func (s *Server) Manifest(t testing.TB, repo, tag string, mediaType types.MediaType, data []byte) {
 	t.Helper()
 	for _, reference := range []string{hashOf(data).String(), tag} {
@@ -265,7 +265,7 @@ func (s *Server) put(repo string, b Blob) {
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	var before func(http.ResponseWriter, *http.Request) bool
-	var flow *Flow
+	var flow *TokenFlow
 	s.with(func() {
 		s.asked++
 		before, flow = s.before, s.flow
@@ -281,7 +281,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	if flow != nil {
 		if r.URL.Path == flow.Path {
-			flow.giveToken(w, r)
+			flow.serveToken(w, r)
 			return
 		}
 		if !allowed(r) {
@@ -299,8 +299,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// giveToken grants who has the password what they ask for, and others to pull.
-func (f Flow) giveToken(w http.ResponseWriter, r *http.Request) {
+// serveToken issues a token for the requested actions, or for pulling only without the password.
+func (f TokenFlow) serveToken(w http.ResponseWriter, r *http.Request) {
 	user, password, given := r.BasicAuth()
 	known := user == User && password == Password
 	if given && !known || !given && f.Login || r.URL.Query().Get("service") != f.Service {
@@ -321,7 +321,7 @@ func (f Flow) giveToken(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, `{%q:"t%s"}`, f.Field, token)
 }
 
-// allowed says whether the request's token grants it.
+// allowed reports whether the token of the request permits it.
 func allowed(r *http.Request) bool {
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer t")
 	granted, err := base64.RawURLEncoding.DecodeString(token)
@@ -355,7 +355,7 @@ func repoOf(r *http.Request) string {
 	return ""
 }
 
-// mount answers a request to take a blob from another repository, if that has it.
+// mount responds to a request to mount a blob from another repository that has it.
 func (s *Server) mount(w http.ResponseWriter, r *http.Request) bool {
 	query := r.URL.Query()
 	h, err := v1.NewHash(query.Get("mount"))
@@ -375,7 +375,7 @@ func (s *Server) mount(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// store is where the registry has its blobs.
+// store stores the blobs of the registry.
 type store struct{ s *Server }
 
 func (st store) find(repo string, h v1.Hash) (Blob, error) {
@@ -411,7 +411,7 @@ func (st store) Put(_ context.Context, repo string, h v1.Hash, r io.ReadCloser) 
 	}
 	st.s.with(func() {
 		st.s.got[h] += int64(len(data))
-		st.s.put(strings.TrimSuffix(repo, "/blobs"), bytesBlob(data)) // The library takes the last two elements of the path off.
+		st.s.put(strings.TrimSuffix(repo, "/blobs"), bytesBlob(data)) // The library removes the last two elements of the path.
 	})
 	return nil
 }

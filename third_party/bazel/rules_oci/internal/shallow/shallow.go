@@ -1,7 +1,7 @@
-// Package shallow completes an image whose layout lacks layers: it knows where they are, and opens them when someone asks
-// for their bytes, and only then.
+// Package shallow completes an image whose layout lacks layers. It opens a missing layer in its repository when the layer is
+// read.
 //
-// It must never decide how a layer is fetched or kept: that is the Opener's.
+// It must never fetch or store a layer itself: the Opener does.
 package shallow
 
 import (
@@ -13,7 +13,7 @@ import (
 	"krabby.dev/rules_oci/internal/origin"
 )
 
-// Opener opens a layer that is in repo.
+// Opener opens a layer in repo.
 type Opener func(repo name.Repository, layer v1.Hash, size int64) (io.ReadCloser, error)
 
 // Layer is a layer that is not in the layout.
@@ -23,10 +23,10 @@ type Layer struct {
 	open Opener
 }
 
-// Repository is where the layer is.
+// Repository returns the repository of the layer.
 func (l *Layer) Repository() name.Repository { return l.repo }
 
-// Compressed opens the layer where it is.
+// Compressed opens the layer in its repository.
 func (l *Layer) Compressed() (io.ReadCloser, error) {
 	digest, err := l.Digest()
 	if err != nil {
@@ -39,7 +39,7 @@ func (l *Layer) Compressed() (io.ReadCloser, error) {
 	return l.open(l.repo, digest, size)
 }
 
-// Image returns img with the layers that origins name opened by open. Those that img has are its own.
+// Image returns img. Its layers in origins are opened by open, the others by img.
 func Image(img v1.Image, origins origin.List, open Opener) v1.Image {
 	if len(origins) == 0 {
 		return img
@@ -99,7 +99,7 @@ func (i *image) layer(l v1.Layer) (v1.Layer, error) {
 	return &Layer{l, repo, i.open}, nil
 }
 
-// Index does to every image of an index what Image does.
+// Index applies Image to every image of an index.
 func Index(index v1.ImageIndex, origins origin.List, open Opener) v1.ImageIndex {
 	if len(origins) == 0 {
 		return index
@@ -107,7 +107,7 @@ func Index(index v1.ImageIndex, origins origin.List, open Opener) v1.ImageIndex 
 	return &imageIndex{index, origins, open}
 }
 
-// under is v1.ImageIndex by a name that is not one of its methods, so that it can be embedded.
+// under is v1.ImageIndex by another name: an embedded field must not have the name of one of its methods.
 type under = v1.ImageIndex
 
 type imageIndex struct {

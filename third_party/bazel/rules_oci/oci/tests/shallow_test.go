@@ -50,7 +50,7 @@ func sizeOf(t *testing.T, layout string) (size int64) {
 	return size
 }
 
-func TestAnImageOnABaseOf20GBIsAFewKilobytes(t *testing.T) {
+func TestImage_largeBase_isSmall(t *testing.T) {
 	layout := runfile(t, "IMAGE")
 	if size := sizeOf(t, layout); size < 1000 || size > 10_000 {
 		t.Errorf("the image has %d bytes on disk, want a few kilobytes", size)
@@ -94,7 +94,7 @@ func TestAnImageOnABaseOf20GBIsAFewKilobytes(t *testing.T) {
 	}
 }
 
-func TestAnIndexOfShallowImagesIsAFewKilobytes(t *testing.T) {
+func TestIndex_largeBases_isSmall(t *testing.T) {
 	layout := runfile(t, "INDEX")
 	if size := sizeOf(t, layout); size < 2000 || size > 20_000 {
 		t.Errorf("the index has %d bytes on disk, want a few kilobytes", size)
@@ -121,11 +121,11 @@ func TestAnIndexOfShallowImagesIsAFewKilobytes(t *testing.T) {
 }
 
 // The repository rules of oci.pull run this program: `go build` made it, from a list of modules in pull.bzl.
-func TestTheFetcherSpeaksToARegistry(t *testing.T) {
+func TestFetcher(t *testing.T) {
 	fetcher := runfile(t, "FETCHER")
 	s := registrytest.Start(t)
-	s.Demand(registrytest.Flows()["nvcr.io"])
-	layer := registrytest.Phantom("layer", 5e9)
+	s.RequireToken(registrytest.TokenFlows()["nvcr.io"])
+	layer := registrytest.Sparse("layer", 5e9)
 	manifest, _ := s.Image(t, "nvidia/pytorch", "25.10", "arm64", layer)
 	path := filepath.Join(t.TempDir(), "manifest.json")
 	cmd := exec.CommandContext(context.Background(), fetcher, "fetch", s.Host+"/nvidia/pytorch:25.10", "--output", path)
@@ -136,7 +136,7 @@ func TestTheFetcherSpeaksToARegistry(t *testing.T) {
 	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, manifest) {
 		t.Errorf("got %s (%v), want %s", got, err, manifest)
 	}
-	if got := s.Served(); len(got) != 0 {
+	if got := s.ServedBytes(); len(got) != 0 {
 		t.Errorf("blobs were served: %v", got)
 	}
 }

@@ -29,7 +29,7 @@ func (c *fetchCmd) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	digest, data, err := c.fetch(ctx, ref, registry.New(registry.WithNotes(std.err)))
+	digest, data, err := c.fetch(ctx, ref, registry.New(registry.WithLog(std.err)))
 	if err != nil {
 		return registry.Explain(ref.Context(), err)
 	}
@@ -49,7 +49,7 @@ func (c *fetchCmd) fetch(ctx context.Context, ref name.Reference, client *regist
 	if !ok {
 		return "", nil, fmt.Errorf("%s: a blob has no tag, only a digest", ref)
 	}
-	err = client.Persist(ctx, ref.String(), func() error {
+	err = client.Retry(ctx, ref.String(), func() error {
 		r, err := client.Blob(ctx, byDigest)
 		if err != nil {
 			return err

@@ -98,8 +98,8 @@ func blobsIn(archive []byte) (n int) {
 	}
 }
 
-func TestLoadBringsOnlyWhatTheEngineHasNot(t *testing.T) {
-	b, layers := newBench(t), []registrytest.Blob{registrytest.Random(1, 10_000), registrytest.Random(2, 20_000)}
+func TestLoad_sendsMissingLayers(t *testing.T) {
+	b, layers := newTestRegistry(t), []registrytest.Blob{registrytest.Random(1, 10_000), registrytest.Random(2, 20_000)}
 	b.origin.Image(t, baseRepo, "25.10", "arm64", layers...)
 	base := b.pull(baseRepo, "25.10")
 	layout := b.image(base, "new")
@@ -149,7 +149,7 @@ func TestLoadBringsOnlyWhatTheEngineHasNot(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			b.cache = t.TempDir()
-			b.origin.Forget()
+			b.origin.ResetCounts()
 			dir, r := b.load(layout, tt.engine)
 			if r.code != 0 || !strings.Contains(r.err, tt.said) {
 				t.Fatalf("exit %d: %s, want 0 and %q", r.code, r.err, tt.said)
@@ -169,7 +169,7 @@ func TestLoadBringsOnlyWhatTheEngineHasNot(t *testing.T) {
 						t.Errorf("docker was told %q, want %q", calls, want)
 					}
 				}
-				if n := b.origin.Asked(); n != 0 {
+				if n := b.origin.Requests(); n != 0 {
 					t.Errorf("the registry was asked %d times", n)
 				}
 				return
@@ -182,7 +182,7 @@ func TestLoadBringsOnlyWhatTheEngineHasNot(t *testing.T) {
 				if _, got := files["blobs/sha256/"+h.Hex]; got != slices.Contains(tt.loaded, h) {
 					t.Errorf("the archive holds %s: %v, want %v", h, got, !got)
 				}
-				if got := b.origin.Served()[h] > 0; got && !slices.Contains(tt.loaded, h) {
+				if got := b.origin.ServedBytes()[h] > 0; got && !slices.Contains(tt.loaded, h) {
 					t.Errorf("%s was fetched, and the engine has it", h)
 				}
 			}
@@ -195,7 +195,7 @@ func TestLoadBringsOnlyWhatTheEngineHasNot(t *testing.T) {
 }
 
 // load loads a layout into an engine that is called docker, and returns where that keeps what it was told and given.
-func (b *bench) load(layout string, e engine) (dir string, r result) {
+func (b *testRegistry) load(layout string, e engine) (dir string, r result) {
 	b.t.Helper()
 	bin, dir := b.t.TempDir(), b.t.TempDir()
 	self, err := os.Executable()
@@ -217,13 +217,13 @@ func (b *bench) load(layout string, e engine) (dir string, r result) {
 	return dir, tool(b.t, b.t.TempDir(), environ, "oci", "load", "--params", params)
 }
 
-func TestAnEngineNeverTakesHalfAnArchiveForAWhole(t *testing.T) {
-	b, good, bad := newBench(t), registrytest.Random(1, 1_000_000), registrytest.Random(2, 1000)
+func TestLoad_wrongContent_abortsArchive(t *testing.T) {
+	b, good, bad := newTestRegistry(t), registrytest.Random(1, 1_000_000), registrytest.Random(2, 1000)
 	b.origin.Image(t, baseRepo, "25.10", "arm64", good, bad)
 	layout := b.image(b.pull(baseRepo, "25.10"), "program")
 	b.origin.Corrupt(baseRepo, bad.Digest)
 	dir, r := b.load(layout, engine{})
-	if r.code != 1 || !strings.Contains(r.err, "wrong content: expected "+bad.Digest.String()) {
+	if r.code != 1 || !strings.Contains(r.err, ", expected "+bad.Digest.String()) {
 		t.Errorf("exit %d: %q, want 1 and which layer is wrong", r.code, r.err)
 	}
 	if got, err := os.ReadFile(filepath.Join(dir, "loaded.tar")); err == nil {
@@ -231,8 +231,8 @@ func TestAnEngineNeverTakesHalfAnArchiveForAWhole(t *testing.T) {
 	}
 }
 
-func TestAnIndexIsLoadedAsTheImageOfOnePlatform(t *testing.T) {
-	b := newBench(t)
+func TestLoad_index_choosesPlatform(t *testing.T) {
+	b := newTestRegistry(t)
 	arm, x86 := platformImage(t, "arm64"), platformImage(t, "amd64")
 	index, r := buildIndex(t, arm, x86)
 	if r.code != 0 {

@@ -33,7 +33,7 @@ func buildIndex(t *testing.T, images ...source) (dir string, r result) {
 	return dir, tool(t, t.TempDir(), nil, "oci", "index", "--params", params, "--output", dir, "--digest", dir+".sha256")
 }
 
-func TestIndexNamesItsImagesWithTheirPlatforms(t *testing.T) {
+func TestIndex_platforms(t *testing.T) {
 	arm, x86 := platformImage(t, "arm64"), platformImage(t, "amd64")
 	dir, r := buildIndex(t, x86, arm)
 	if r.code != 0 {
@@ -74,7 +74,7 @@ func TestIndexNamesItsImagesWithTheirPlatforms(t *testing.T) {
 	}
 }
 
-func TestIndexIsTheSameEverywhere(t *testing.T) {
+func TestIndex_reproducible(t *testing.T) {
 	arm, x86 := platformImage(t, "arm64"), platformImage(t, "amd64")
 	first, _ := buildIndex(t, x86, arm)
 	second, _ := buildIndex(t, x86, arm)
@@ -83,7 +83,7 @@ func TestIndexIsTheSameEverywhere(t *testing.T) {
 	}
 }
 
-func TestIndexRefusesTwoImagesForOnePlatform(t *testing.T) {
+func TestIndex_duplicatePlatform(t *testing.T) {
 	one := platformImage(t, "arm64")
 	other := one
 	other.Label = "//robot:other"
@@ -93,7 +93,7 @@ func TestIndexRefusesTwoImagesForOnePlatform(t *testing.T) {
 	}
 }
 
-func TestWhatIsMadeForOneImageRefusesAnIndex(t *testing.T) {
+func TestImage_indexAsBase(t *testing.T) {
 	dir, _ := buildIndex(t, platformImage(t, "arm64"), platformImage(t, "amd64"))
 	p := imageParams{Label: "//robot:app", Base: &source{Path: dir, Label: "//robot:all"}}
 	if r := tryBuild(t, p, filepath.Join(t.TempDir(), "image")); r.code != 1 || !strings.Contains(r.err, "wanted a single image") {

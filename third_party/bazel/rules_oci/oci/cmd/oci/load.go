@@ -44,7 +44,7 @@ func (c *loadCmd) Run(ctx context.Context, std streams) error {
 func (c *loadCmd) load(ctx context.Context, p *loadParams, std streams) error {
 	var client *registry.Client
 	if !c.Offline {
-		client = registry.New(registry.WithNotes(std.err))
+		client = registry.New(registry.WithLog(std.err))
 	}
 	artifact, err := open(ctx, resolve(c.Runfiles, p.Image), client)
 	if err != nil {

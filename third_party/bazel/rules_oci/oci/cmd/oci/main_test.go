@@ -192,9 +192,9 @@ func derived(t *testing.T, base string) imageParams {
 	}
 }
 
-// TestGolden shows exactly what an image is made of. After a wanted change:
+// TestImage_golden shows exactly what an image is made of. After a wanted change:
 // go test ./oci/cmd/oci -update
-func TestGolden(t *testing.T) {
+func TestImage_golden(t *testing.T) {
 	base, baseImg := build(t, scratch(t))
 	_, appImg := build(t, derived(t, base))
 	for name, img := range map[string]v1.Image{"base": baseImg, "app": appImg} {
@@ -229,7 +229,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-func TestImageIsValid(t *testing.T) {
+func TestImage_valid(t *testing.T) {
 	plain := tarOf(t, map[string]string{"a": "plain"})
 	var gz bytes.Buffer
 	zw := gzip.NewWriter(&gz)
@@ -288,7 +288,7 @@ func TestImageIsValid(t *testing.T) {
 	}
 }
 
-func TestLayoutHoldsNothingElse(t *testing.T) {
+func TestImage_layoutFiles(t *testing.T) {
 	dir, img := build(t, scratch(t))
 	m, err := img.Manifest()
 	if err != nil {
@@ -305,9 +305,9 @@ func TestLayoutHoldsNothingElse(t *testing.T) {
 	}
 }
 
-// TestMergeWithBase follows rules_oci: lists replace, dictionaries merge, and
+// TestImage_mergesWithBase follows rules_oci: lists replace, dictionaries merge, and
 // an entrypoint takes the base's cmd with it.
-func TestMergeWithBase(t *testing.T) {
+func TestImage_mergesWithBase(t *testing.T) {
 	base, _ := build(t, scratch(t))
 	over := func(p imageParams) imageParams {
 		p.Label, p.Base = "//robot:app", &source{base, "//robot:base"}
@@ -362,7 +362,7 @@ func TestMergeWithBase(t *testing.T) {
 	}
 }
 
-func TestSameBytesEverywhere(t *testing.T) {
+func TestImage_reproducible(t *testing.T) {
 	// Large enough that a parallel compressor would split it.
 	big := make([]byte, 3<<20)
 	for i := range big {
@@ -412,7 +412,7 @@ func hashes(t *testing.T, dir string) map[string]string {
 	return out
 }
 
-func TestBadInputSaysWhatWhereAndWhatToDo(t *testing.T) {
+func TestImage_badInput(t *testing.T) {
 	base, _ := build(t, scratch(t))
 	with := func(change func(*imageParams)) imageParams {
 		p := scratch(t)
@@ -484,7 +484,7 @@ func TestBadInputSaysWhatWhereAndWhatToDo(t *testing.T) {
 	}
 }
 
-func TestWrongUseExitsWithTwo(t *testing.T) {
+func TestRun_wrongUsage(t *testing.T) {
 	for _, args := range [][]string{{}, {"image"}, {"bake"}, {"load", "--nope"}} {
 		var out, errs bytes.Buffer
 		if code := run(context.Background(), append([]string{"oci"}, args...), streams{&out, &errs}); code != 2 {
@@ -517,7 +517,7 @@ func loadTarget(t *testing.T, format string, tags ...string) (program string) {
 	return program
 }
 
-func TestLoadStreamsToTheRuntime(t *testing.T) {
+func TestLoad_streamsToEngine(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -558,7 +558,7 @@ func TestLoadStreamsToTheRuntime(t *testing.T) {
 	}
 }
 
-func TestLoadWritesTheArchiveWhereTheUserStands(t *testing.T) {
+func TestLoad_tar_workingDirectory(t *testing.T) {
 	for format, want := range map[string]string{"docker": "manifest.json", "oci": "index.json"} {
 		t.Run(format, func(t *testing.T) {
 			program := loadTarget(t, format, "krabby-locomotion:dev")
@@ -598,7 +598,7 @@ func TestLoadWritesTheArchiveWhereTheUserStands(t *testing.T) {
 	}
 }
 
-func TestLoadRefusesABadTag(t *testing.T) {
+func TestLoad_invalidTag(t *testing.T) {
 	program := loadTarget(t, "docker", "Krabby Locomotion")
 	r := tool(t, t.TempDir(), nil, program, "--tar", filepath.Join(t.TempDir(), "x.tar"))
 	if r.code != 1 || !strings.Contains(r.err, `repo tag "Krabby Locomotion"`) {

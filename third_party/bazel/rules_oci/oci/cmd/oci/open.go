@@ -56,20 +56,20 @@ func fetchLayer(ctx context.Context, client *registry.Client, repo name.Reposito
 	if err != nil {
 		return nil, err
 	}
-	cache := blobcache.At(dir)
+	cache := blobcache.New(dir)
 	r, err := cache.Open(layer, size)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return r, err
 	}
 	ref := repo.Digest(layer.String())
-	client.Notef("fetching %s (%.1f MB) into %s", ref, float64(size)/1e6, dir)
-	err = client.Persist(ctx, ref.String(), func() error {
+	client.Logf("fetching %s (%.1f MB) into %s", ref, float64(size)/1e6, dir)
+	err = client.Retry(ctx, ref.String(), func() error {
 		err := cache.Add(ctx, layer, size, func(offset int64) (io.ReadCloser, error) {
-			r, err := client.Rest(ctx, ref, offset, size)
+			r, err := client.BlobRange(ctx, ref, offset, size)
 			return &progress{r, client, ref, offset, size, time.Now()}, err
 		})
 		if errors.Is(err, blobcache.ErrContent) {
-			return registry.Final(err)
+			return registry.Permanent(err)
 		}
 		return err
 	})
@@ -93,7 +93,7 @@ func (p *progress) Read(b []byte) (int, error) {
 	p.came += int64(n)
 	if time.Since(p.said) > 5*time.Second {
 		p.said = time.Now()
-		p.client.Notef("fetching %s: %.1f of %.1f MB", p.ref, float64(p.came)/1e6, float64(p.size)/1e6)
+		p.client.Logf("fetching %s: %.1f of %.1f MB", p.ref, float64(p.came)/1e6, float64(p.size)/1e6)
 	}
 	return n, err
 }

@@ -73,7 +73,7 @@ func (c *pushCmd) push(ctx context.Context, p *pushParams, std streams) error {
 	if err != nil {
 		return fmt.Errorf("attribute remote_tags: %w", err)
 	}
-	client := registry.New(registry.WithNotes(std.err))
+	client := registry.New(registry.WithLog(std.err))
 	artifact, err := open(ctx, resolve(c.Runfiles, p.Image), client)
 	if err != nil {
 		return fmt.Errorf("image: %w", err)

@@ -24,8 +24,8 @@ func startRegistry(t *testing.T) string {
 	return strings.TrimPrefix(s.URL, "http://")
 }
 
-// noConfig keeps the credentials of whoever runs the test out of it.
-func noConfig(t *testing.T) []string { return []string{"DOCKER_CONFIG=" + t.TempDir()} }
+// emptyDockerConfig keeps the credentials of whoever runs the test out of it.
+func emptyDockerConfig(t *testing.T) []string { return []string{"DOCKER_CONFIG=" + t.TempDir()} }
 
 // pushTarget lays out what Bazel makes of an oci_push.
 func pushTarget(t *testing.T, layout string, p pushParams) (program string) {
@@ -59,11 +59,11 @@ func tags(t *testing.T, repository string) []string {
 	return list
 }
 
-func TestPushPrintsTheDigestThatTheRegistryHas(t *testing.T) {
+func TestPush_printsDigest(t *testing.T) {
 	repository := startRegistry(t) + "/robots/locomotion"
 	dir, img := build(t, scratch(t))
 	program := pushTarget(t, dir, pushParams{Repository: values(repository), RemoteTags: values("1.2", "latest")})
-	r := tool(t, t.TempDir(), noConfig(t), program)
+	r := tool(t, t.TempDir(), emptyDockerConfig(t), program)
 	if r.code != 0 {
 		t.Fatalf("exit %d: %s", r.code, r.err)
 	}
@@ -79,14 +79,14 @@ func TestPushPrintsTheDigestThatTheRegistryHas(t *testing.T) {
 	}
 }
 
-func TestPushTakesRepositoryAndTagsFromTheCommandLine(t *testing.T) {
+func TestPush_flags(t *testing.T) {
 	address := startRegistry(t)
 	dir, r := buildIndex(t, platformImage(t, "arm64"), platformImage(t, "amd64"))
 	if r.code != 0 {
 		t.Fatalf("exit %d: %s", r.code, r.err)
 	}
 	program := pushTarget(t, dir, pushParams{Repository: values(address + "/robots/elsewhere"), RemoteTags: values("latest")})
-	r = tool(t, t.TempDir(), noConfig(t), program, "--repository", address+"/robots/testing", "--tag", "a", "-t", "b")
+	r = tool(t, t.TempDir(), emptyDockerConfig(t), program, "--repository", address+"/robots/testing", "--tag", "a", "-t", "b")
 	if r.code != 0 {
 		t.Fatalf("exit %d: %s", r.code, r.err)
 	}
@@ -95,7 +95,7 @@ func TestPushTakesRepositoryAndTagsFromTheCommandLine(t *testing.T) {
 	}
 }
 
-func TestPushReadsRepositoryAndTagsFromFiles(t *testing.T) {
+func TestPush_files(t *testing.T) {
 	repository := startRegistry(t) + "/robots/locomotion"
 	dir, _ := build(t, scratch(t))
 	program := pushTarget(t, dir, pushParams{Repository: &lines{File: "_main/robot/repository"}, RemoteTags: &lines{File: "_main/robot/tags"}})
@@ -104,7 +104,7 @@ func TestPushReadsRepositoryAndTagsFromFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if r := tool(t, t.TempDir(), noConfig(t), program); r.code != 0 {
+	if r := tool(t, t.TempDir(), emptyDockerConfig(t), program); r.code != 0 {
 		t.Fatalf("exit %d: %s", r.code, r.err)
 	}
 	if got, want := tags(t, repository), []string{"one", "two"}; !slices.Equal(got, want) {
@@ -112,7 +112,7 @@ func TestPushReadsRepositoryAndTagsFromFiles(t *testing.T) {
 	}
 }
 
-func TestPushGoesOnWithoutAHelperThatFails(t *testing.T) {
+func TestPush_failingCredentialHelper(t *testing.T) {
 	for name, script := range map[string]string{
 		"fails":         "#!/bin/sh\necho no such vault >&2\nexit 1\n",
 		"knows nothing": "#!/bin/sh\necho credentials not found in native keychain\nexit 1\n",
@@ -145,7 +145,7 @@ func TestPushGoesOnWithoutAHelperThatFails(t *testing.T) {
 	}
 }
 
-func TestPushSaysWhatIsWrong(t *testing.T) {
+func TestPush_badInput(t *testing.T) {
 	dir, _ := build(t, scratch(t))
 	gone := httptest.NewServer(nil)
 	gone.Close()
@@ -167,7 +167,7 @@ func TestPushSaysWhatIsWrong(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := tool(t, t.TempDir(), noConfig(t), pushTarget(t, dir, tt.p), tt.args...)
+			r := tool(t, t.TempDir(), emptyDockerConfig(t), pushTarget(t, dir, tt.p), tt.args...)
 			if r.code != tt.code || !strings.Contains(r.err, tt.want) || r.out != "" {
 				t.Errorf("exit %d, stdout %q, stderr %q; want %d, nothing and %q", r.code, r.out, r.err, tt.code, tt.want)
 			}

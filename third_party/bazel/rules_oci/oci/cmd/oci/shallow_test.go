@@ -29,23 +29,23 @@ import (
 
 const baseRepo = "nvidia/pytorch"
 
-// bench is a registry, and what oci.pull's repositories and the rules make of its images.
-type bench struct {
+// testRegistry is a registry, and what oci.pull's repositories and the rules make of its images.
+type testRegistry struct {
 	t       *testing.T
 	origin  *registrytest.Server
 	cache   string   // The user's.
 	environ []string // Of the tool.
 }
 
-func newBench(t *testing.T) *bench {
+func newTestRegistry(t *testing.T) *testRegistry {
 	t.Helper()
-	b := &bench{t: t, origin: registrytest.Start(t), cache: t.TempDir()}
-	b.environ = append(noConfig(t), "KRABBY_CACHE="+b.cache)
+	b := &testRegistry{t: t, origin: registrytest.Start(t), cache: t.TempDir()}
+	b.environ = append(emptyDockerConfig(t), "KRABBY_CACHE="+b.cache)
 	return b
 }
 
 // fetch does what oci.pull's repository rule does, and returns the files.
-func (b *bench) fetch(reference string, flags ...string) (path string, data []byte) {
+func (b *testRegistry) fetch(reference string, flags ...string) (path string, data []byte) {
 	b.t.Helper()
 	path = filepath.Join(b.t.TempDir(), "fetched")
 	r := tool(b.t, b.t.TempDir(), b.environ, "oci", append([]string{"fetch", reference, "--output", path}, flags...)...)
@@ -63,7 +63,7 @@ func (b *bench) fetch(reference string, flags ...string) (path string, data []by
 }
 
 // pull returns the layout of @name, an image in the registry.
-func (b *bench) pull(repo, tag string) (layout string) {
+func (b *testRegistry) pull(repo, tag string) (layout string) {
 	b.t.Helper()
 	where := b.origin.Host + "/" + repo
 	manifest, data := b.fetch(where + ":" + tag)
@@ -82,7 +82,7 @@ func (b *bench) pull(repo, tag string) (layout string) {
 }
 
 // image builds an image with one small layer on a base.
-func (b *bench) image(base, program string) (layout string) {
+func (b *testRegistry) image(base, program string) (layout string) {
 	b.t.Helper()
 	layout, _ = build(b.t, imageParams{
 		Label: "//robot:app", Base: &source{Path: base, Label: "@pytorch"},
@@ -93,13 +93,13 @@ func (b *bench) image(base, program string) (layout string) {
 }
 
 // push pushes a layout to a repository, and returns what the tool said.
-func (b *bench) push(layout, repository string) result {
+func (b *testRegistry) push(layout, repository string) result {
 	b.t.Helper()
 	return tool(b.t, b.t.TempDir(), b.environ, pushTarget(b.t, layout, pushParams{Repository: values(repository), RemoteTags: values("latest")}))
 }
 
 // archive has the tool write an archive, and returns the names and contents of its files.
-func (b *bench) archive(layout, format string, flags ...string) (map[string]string, result) {
+func (b *testRegistry) archive(layout, format string, flags ...string) (map[string]string, result) {
 	b.t.Helper()
 	params := writeJSON(b.t, loadParams{Label: "//robot:app.load", Image: layout, Format: format, RepoTags: values("app:dev")})
 	path := filepath.Join(b.t.TempDir(), "image.tar")
@@ -165,16 +165,16 @@ func sum(counts map[v1.Hash]int64, of ...registrytest.Blob) (total int64) {
 func baseOf20GB() []registrytest.Blob {
 	var layers []registrytest.Blob
 	for n := range 40 {
-		layers = append(layers, registrytest.Phantom(fmt.Sprint("layer ", n), 500_000_000))
+		layers = append(layers, registrytest.Sparse(fmt.Sprint("layer ", n), 500_000_000))
 	}
 	return layers
 }
 
-func TestAnEditOnABaseOf20GBReadsNothingOfIt(t *testing.T) {
-	b, layers := newBench(t), baseOf20GB()
+func TestImage_largeBase_readsNoLayer(t *testing.T) {
+	b, layers := newTestRegistry(t), baseOf20GB()
 	manifest, config := b.origin.Image(t, baseRepo, "25.10", "arm64", layers...)
 	base := b.pull(baseRepo, "25.10")
-	if got := sum(b.origin.Served(), layers...); got != 0 {
+	if got := sum(b.origin.ServedBytes(), layers...); got != 0 {
 		t.Errorf("the pull fetched %d bytes of layers", got)
 	}
 
@@ -203,8 +203,8 @@ func TestAnEditOnABaseOf20GBReadsNothingOfIt(t *testing.T) {
 	}
 }
 
-func TestWhatIsPulledHasItsDigestInTheRegistry(t *testing.T) {
-	b := newBench(t)
+func TestLayout_keepsDigest(t *testing.T) {
+	b := newTestRegistry(t)
 	manifest, config := b.origin.Image(t, baseRepo, "25.10", "arm64", registrytest.Random(1, 1000))
 	base, err := ocidir.Image(b.pull(baseRepo, "25.10"))
 	if err != nil {
@@ -218,7 +218,7 @@ func TestWhatIsPulledHasItsDigestInTheRegistry(t *testing.T) {
 	}
 }
 
-func TestPushToTheRegistryOfTheBaseMovesOnlyOurLayers(t *testing.T) {
+func TestPush_registryOfBase_sendsOwnLayers(t *testing.T) {
 	for _, tt := range []struct {
 		name, repo string
 		mounted    int
@@ -227,20 +227,20 @@ func TestPushToTheRegistryOfTheBaseMovesOnlyOurLayers(t *testing.T) {
 		{"another repository mounts it", "robots/locomotion", 40},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b, layers := newBench(t), baseOf20GB()
+			b, layers := newTestRegistry(t), baseOf20GB()
 			b.origin.Image(t, baseRepo, "25.10", "arm64", layers...)
 			layout := b.image(b.pull(baseRepo, "25.10"), "program")
-			b.origin.Forget()
+			b.origin.ResetCounts()
 			if r := b.push(layout, b.origin.Host+"/"+tt.repo); r.code != 0 || !strings.Contains(r.err, "sent 1 layers with") {
 				t.Fatalf("exit %d: %s", r.code, r.err)
 			}
-			if served := b.origin.Served(); len(served) != 0 {
+			if served := b.origin.ServedBytes(); len(served) != 0 {
 				t.Errorf("blobs were read: %v", served)
 			}
-			if got := b.origin.Received(); sum(got, layers...) != 0 || len(got) != 2 { // Our layer and the config.
+			if got := b.origin.ReceivedBytes(); sum(got, layers...) != 0 || len(got) != 2 { // Our layer and the config.
 				t.Errorf("received %v, want our layer and the config", got)
 			}
-			if got := b.origin.Mounted(); got != tt.mounted {
+			if got := b.origin.Mounts(); got != tt.mounted {
 				t.Errorf("%d blobs were mounted, want %d", got, tt.mounted)
 			}
 			for _, h := range layersOf(t, layout) {
@@ -252,19 +252,19 @@ func TestPushToTheRegistryOfTheBaseMovesOnlyOurLayers(t *testing.T) {
 	}
 }
 
-func TestPushMountsWithATokenForBothRepositories(t *testing.T) {
-	for host, flow := range registrytest.Flows() {
+func TestPush_mountToken(t *testing.T) {
+	for host, flow := range registrytest.TokenFlows() {
 		t.Run(host, func(t *testing.T) {
-			b, layers := newBench(t), baseOf20GB()
+			b, layers := newTestRegistry(t), baseOf20GB()
 			b.origin.Image(t, baseRepo, "25.10", "arm64", layers...)
 			flow.Login = true
-			b.origin.Demand(flow)
+			b.origin.RequireToken(flow)
 			b.environ = append(b.environ, "DOCKER_CONFIG="+b.login())
 			layout := b.image(b.pull(baseRepo, "25.10"), "program")
 			if r := b.push(layout, b.origin.Host+"/robots/locomotion"); r.code != 0 {
 				t.Fatalf("exit %d: %s", r.code, r.err)
 			}
-			if got := b.origin.Mounted(); got != len(layers) {
+			if got := b.origin.Mounts(); got != len(layers) {
 				t.Errorf("%d blobs were mounted, want %d", got, len(layers))
 			}
 		})
@@ -272,35 +272,35 @@ func TestPushMountsWithATokenForBothRepositories(t *testing.T) {
 }
 
 // login returns a docker configuration with the password of the registry.
-func (b *bench) login() (dir string) {
+func (b *testRegistry) login() (dir string) {
 	b.t.Helper()
 	config := fmt.Sprintf(`{"auths": {%q: {"username": %q, "password": %q}}}`, b.origin.Host, registrytest.User, registrytest.Password)
 	return filepath.Dir(writeFile(b.t, "config.json", []byte(config)))
 }
 
-func TestPushToAnotherRegistryBringsTheBase(t *testing.T) {
-	b, layer := newBench(t), registrytest.Random(1, 100_000)
+func TestPush_otherRegistry_copiesBase(t *testing.T) {
+	b, layer := newTestRegistry(t), registrytest.Random(1, 100_000)
 	b.origin.Image(t, baseRepo, "25.10", "arm64", layer)
 	layout := b.image(b.pull(baseRepo, "25.10"), "program")
 	ours := registrytest.Start(t)
 	if r := b.push(layout, ours.Host+"/robots/locomotion"); r.code != 0 || !strings.Contains(r.err, "fetching "+b.origin.Host) {
 		t.Fatalf("exit %d: %s, want 0 and what is fetched", r.code, r.err)
 	}
-	if got := ours.Received()[layer.Digest]; got != layer.Size {
+	if got := ours.ReceivedBytes()[layer.Digest]; got != layer.Size {
 		t.Errorf("%d bytes of the base's layer came, want %d", got, layer.Size)
 	}
-	b.origin.Forget()
+	b.origin.ResetCounts()
 	if r := b.push(layout, registrytest.Start(t).Host+"/robots/locomotion"); r.code != 0 {
 		t.Fatalf("to a third registry: exit %d: %s", r.code, r.err)
 	}
-	if got := b.origin.Asked(); got != 0 {
+	if got := b.origin.Requests(); got != 0 {
 		t.Errorf("the base's registry was asked %d times for what is in the cache", got)
 	}
 }
 
-func TestPushOfAnIndexMovesOnlyOurLayers(t *testing.T) {
-	b := newBench(t)
-	arm, x86 := registrytest.Phantom("arm", 5e9), registrytest.Phantom("x86", 5e9)
+func TestPush_index_sendsOwnLayers(t *testing.T) {
+	b := newTestRegistry(t)
+	arm, x86 := registrytest.Sparse("arm", 5e9), registrytest.Sparse("x86", 5e9)
 	b.origin.Image(t, baseRepo, "arm", "arm64", arm)
 	b.origin.Image(t, baseRepo, "x86", "amd64", x86)
 	index, r := buildIndex(t,
@@ -309,25 +309,25 @@ func TestPushOfAnIndexMovesOnlyOurLayers(t *testing.T) {
 	if r.code != 0 {
 		t.Fatalf("oci index: exit %d: %s", r.code, r.err)
 	}
-	b.origin.Forget()
+	b.origin.ResetCounts()
 	if r := b.push(index, b.origin.Host+"/robots/testing"); r.code != 0 {
 		t.Fatalf("exit %d: %s", r.code, r.err)
 	}
-	if got := b.origin.Received(); sum(got, arm, x86) != 0 || len(got) != 3 { // One layer, two configs.
+	if got := b.origin.ReceivedBytes(); sum(got, arm, x86) != 0 || len(got) != 3 { // One layer, two configs.
 		t.Errorf("received %v, want our layer and two configs", got)
 	}
-	if got := b.origin.Mounted(); got != 2 {
+	if got := b.origin.Mounts(); got != 2 {
 		t.Errorf("%d blobs were mounted, want 2", got)
 	}
 }
 
-func TestTheArchiveOfAShallowImageIsWholeAndFetchedOnce(t *testing.T) {
+func TestLoad_shallowImage_fetchesOnce(t *testing.T) {
 	for _, format := range []string{"docker", "oci"} {
 		t.Run(format, func(t *testing.T) {
-			b, layers := newBench(t), []registrytest.Blob{registrytest.Random(1, 100_000), registrytest.Random(2, 1000)}
+			b, layers := newTestRegistry(t), []registrytest.Blob{registrytest.Random(1, 100_000), registrytest.Random(2, 1000)}
 			b.origin.Image(t, baseRepo, "25.10", "arm64", layers...)
 			layout := b.image(b.pull(baseRepo, "25.10"), "program")
-			b.origin.Forget()
+			b.origin.ResetCounts()
 			first, r := b.archive(layout, format)
 			if r.code != 0 {
 				t.Fatalf("exit %d: %s", r.code, r.err)
@@ -337,40 +337,40 @@ func TestTheArchiveOfAShallowImageIsWholeAndFetchedOnce(t *testing.T) {
 					t.Errorf("the layer %s in the archive is sha256:%s", h, got)
 				}
 			}
-			b.origin.Forget()
-			if second, r := b.archive(layout, format); r.code != 0 || !maps.Equal(first, second) || b.origin.Asked() != 0 {
-				t.Errorf("the second time: exit %d: %s: the same archive: %v; the registry was asked %d times, want not once", r.code, r.err, maps.Equal(first, second), b.origin.Asked())
+			b.origin.ResetCounts()
+			if second, r := b.archive(layout, format); r.code != 0 || !maps.Equal(first, second) || b.origin.Requests() != 0 {
+				t.Errorf("the second time: exit %d: %s: the same archive: %v; the registry was asked %d times, want not once", r.code, r.err, maps.Equal(first, second), b.origin.Requests())
 			}
 		})
 	}
 }
 
-func TestTheArchiveOfABuildFetchesNothing(t *testing.T) {
-	b := newBench(t)
+func TestLoad_offline_fetchesNothing(t *testing.T) {
+	b := newTestRegistry(t)
 	b.origin.Image(t, baseRepo, "25.10", "arm64", registrytest.Random(1, 1000))
 	layout := b.image(b.pull(baseRepo, "25.10"), "program")
-	b.origin.Forget()
+	b.origin.ResetCounts()
 	_, r := b.archive(layout, "docker", "--offline")
 	if r.code != 1 || !strings.Contains(r.err, b.origin.Host+"/"+baseRepo) || !strings.Contains(r.err, "-- --tar FILE") || !strings.Contains(r.err, "//robot:app.load") {
 		t.Errorf("exit %d: %q, want 1, where the layer is and what to run instead", r.code, r.err)
 	}
-	if got := b.origin.Asked(); got != 0 {
+	if got := b.origin.Requests(); got != 0 {
 		t.Errorf("the registry was asked %d times", got)
 	}
 }
 
-func TestAConnectionThatBreaksInALayerIsTakenUpAgain(t *testing.T) {
-	b, layer := newBench(t), registrytest.Random(1, 100_000)
+func TestLoad_interruptedLayer_resumes(t *testing.T) {
+	b, layer := newTestRegistry(t), registrytest.Random(1, 100_000)
 	b.origin.Image(t, baseRepo, "25.10", "arm64", layer)
 	layout := b.image(b.pull(baseRepo, "25.10"), "program")
-	b.origin.Forget()
+	b.origin.ResetCounts()
 	b.origin.Fail(1, func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, layer.Digest.String()) }, func(w http.ResponseWriter) {
 		w.Header().Set("Content-Length", fmt.Sprint(layer.Size))
 		io.CopyN(w, layer.Open(), 60_000)
 		panic(http.ErrAbortHandler)
 	})
 	files, r := b.archive(layout, "docker")
-	if r.code != 0 || !strings.Contains(r.err, "once more in") {
+	if r.code != 0 || !strings.Contains(r.err, "retrying in") {
 		t.Fatalf("exit %d: %s, want 0 and a note", r.code, r.err)
 	}
 	if got := fmt.Sprintf("%x", sha256.Sum256([]byte(files["blobs/sha256/"+layer.Digest.Hex]))); got != layer.Digest.Hex {
@@ -381,7 +381,7 @@ func TestAConnectionThatBreaksInALayerIsTakenUpAgain(t *testing.T) {
 	}
 }
 
-func TestALargeLayerSaysHowMuchHasCome(t *testing.T) {
+func TestProgress(t *testing.T) {
 	ref, err := name.NewDigest("registry.example/nvidia/pytorch@sha256:" + strings.Repeat("0", 64))
 	if err != nil {
 		t.Fatal(err)
@@ -389,7 +389,7 @@ func TestALargeLayerSaysHowMuchHasCome(t *testing.T) {
 	var notes bytes.Buffer
 	r := &progress{
 		ReadCloser: io.NopCloser(strings.NewReader(strings.Repeat("x", 1_000_000))),
-		client:     registry.New(registry.WithNotes(&notes)), ref: ref, came: 2_000_000, size: 5_000_000,
+		client:     registry.New(registry.WithLog(&notes)), ref: ref, came: 2_000_000, size: 5_000_000,
 		said: time.Now().Add(-time.Minute),
 	}
 	if _, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, r, make([]byte, 1_000_000)); err != nil {
@@ -400,24 +400,24 @@ func TestALargeLayerSaysHowMuchHasCome(t *testing.T) {
 	}
 }
 
-func TestALayerThatIsNotWhatItsDigestSaysGoesNowhere(t *testing.T) {
-	b, layer := newBench(t), registrytest.Random(1, 1000)
+func TestFetchLayer_wrongContent(t *testing.T) {
+	b, layer := newTestRegistry(t), registrytest.Random(1, 1000)
 	b.origin.Image(t, baseRepo, "25.10", "arm64", layer)
 	layout := b.image(b.pull(baseRepo, "25.10"), "program")
 	b.origin.Corrupt(baseRepo, layer.Digest)
-	b.origin.Forget()
+	b.origin.ResetCounts()
 	ours := registrytest.Start(t)
-	want := "wrong content: expected " + layer.Digest.String()
+	want := ", expected " + layer.Digest.String()
 	if _, r := b.archive(layout, "docker"); r.code != 1 || !strings.Contains(r.err, want) || !strings.Contains(r.err, b.origin.Host+"/"+baseRepo) {
 		t.Errorf("archive: exit %d: %q, want 1, %q and where it came from", r.code, r.err, want)
 	}
-	if got := b.origin.Served()[layer.Digest]; got != layer.Size {
+	if got := b.origin.ServedBytes()[layer.Digest]; got != layer.Size {
 		t.Errorf("%d bytes were fetched, want %d: asking again would only bring the same", got, layer.Size)
 	}
 	if r := b.push(layout, ours.Host+"/robots/locomotion"); r.code != 1 || !strings.Contains(r.err, want) {
 		t.Errorf("push: exit %d: %q, want 1 and %q", r.code, r.err, want)
 	}
-	if got := ours.Received(); got[layer.Digest] != 0 || ours.Has("robots/locomotion", layer.Digest) {
+	if got := ours.ReceivedBytes(); got[layer.Digest] != 0 || ours.Has("robots/locomotion", layer.Digest) {
 		t.Errorf("the other registry got %v", got)
 	}
 	if left, err := filepath.Glob(filepath.Join(b.cache, "blobs", "sha256", "*")); err != nil || len(left) != 0 {
@@ -425,8 +425,8 @@ func TestALayerThatIsNotWhatItsDigestSaysGoesNowhere(t *testing.T) {
 	}
 }
 
-func TestFetchRefusesAConfigThatIsNotWhatItsDigestSays(t *testing.T) {
-	b := newBench(t)
+func TestFetch_wrongContent(t *testing.T) {
+	b := newTestRegistry(t)
 	_, config := b.origin.Image(t, baseRepo, "25.10", "arm64")
 	h := v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%x", sha256.Sum256(config))}
 	b.origin.Corrupt(baseRepo, h)
@@ -438,10 +438,10 @@ func TestFetchRefusesAConfigThatIsNotWhatItsDigestSays(t *testing.T) {
 	}
 }
 
-func TestFetchGoesOnWithoutAHelperThatFails(t *testing.T) {
-	b := newBench(t)
+func TestFetch_failingCredentialHelper(t *testing.T) {
+	b := newTestRegistry(t)
 	b.origin.Image(t, baseRepo, "25.10", "arm64")
-	b.origin.Demand(registrytest.Flows()["nvcr.io"])
+	b.origin.RequireToken(registrytest.TokenFlows()["nvcr.io"])
 	bin := t.TempDir()
 	if err := os.WriteFile(filepath.Join(bin, "docker-credential-broken"), []byte("#!/bin/sh\necho no such keychain; exit 1\n"), 0o755); err != nil {
 		t.Fatal(err)
@@ -454,15 +454,15 @@ func TestFetchGoesOnWithoutAHelperThatFails(t *testing.T) {
 	}
 }
 
-func TestLayoutRefusesWhatDoesNotBelongTogether(t *testing.T) {
-	b := newBench(t)
+func TestLayout_badInput(t *testing.T) {
+	b := newTestRegistry(t)
 	manifest, config := b.origin.Image(t, baseRepo, "25.10", "arm64")
 	for _, tt := range []struct {
 		name, manifest, config, registry, want string
 	}{
 		{"another config", string(manifest), `{"os": "linux"}`, "nvcr.io", "the manifest names the config sha256:"},
 		{"no manifest", "<html>", string(config), "nvcr.io", "read the manifest"},
-		{"a registry that is none", string(manifest), string(config), "not a registry", "remote.json names not a registry/nvidia/pytorch"},
+		{"a registry that is none", string(manifest), string(config), "not a registry", "remote.json: repository not a registry/nvidia/pytorch"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			params := writeJSON(t, layoutParams{
@@ -478,11 +478,11 @@ func TestLayoutRefusesWhatDoesNotBelongTogether(t *testing.T) {
 	}
 }
 
-func TestALayerOfOursThatTheBaseHasTooIsInTheLayout(t *testing.T) {
-	b := newBench(t)
+func TestImage_layerAlsoInBase(t *testing.T) {
+	b := newTestRegistry(t)
 	whole := b.image(b.pull(baseRepo, b.withImage("empty")), "program")
 	program := layersOf(t, whole)[0]
-	b.origin.Image(t, baseRepo, "25.10", "arm64", registrytest.Phantom("other", 1e9), registrytest.Blob{Digest: program, Size: 1})
+	b.origin.Image(t, baseRepo, "25.10", "arm64", registrytest.Sparse("other", 1e9), registrytest.Blob{Digest: program, Size: 1})
 	layout := b.image(b.pull(baseRepo, "25.10"), "program")
 	absent, err := origin.Read(layout)
 	if err != nil {
@@ -493,7 +493,7 @@ func TestALayerOfOursThatTheBaseHasTooIsInTheLayout(t *testing.T) {
 	}
 }
 
-func (b *bench) withImage(tag string) string {
+func (b *testRegistry) withImage(tag string) string {
 	b.origin.Image(b.t, baseRepo, tag, "arm64")
 	return tag
 }
