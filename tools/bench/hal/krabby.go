@@ -13,9 +13,9 @@ import (
 	"krabby.dev/krabby/tools/bench/latency"
 )
 
-// measureKrabby takes one measure of this repository's hardware abstraction layer.
-func measureKrabby(ctx context.Context, m measureName, transport string, how variant, duration time.Duration) (_ latency.Sample, err error) {
-	s, err := newSystem(ctx, transport, how)
+// measureKrabby measures this repository's hardware abstraction layer.
+func measureKrabby(ctx context.Context, m measureName, transport string, v variant, duration time.Duration) (_ latency.Sample, err error) {
+	s, err := newSystem(ctx, transport, v)
 	if err != nil {
 		return latency.Sample{}, err
 	}
@@ -117,7 +117,7 @@ func (s *system) measureLatency(ctx context.Context, answer bool, duration time.
 		if number == warmUp {
 			allocations = countAllocations()
 		}
-		if !s.robot.how.busy {
+		if !s.robot.variant.busy {
 			time.Sleep(pause)
 		}
 		took, ok, err := exchange()
@@ -149,7 +149,7 @@ func countAllocations() func(messages int) *float64 {
 	}
 }
 
-// measureAge reads more slowly than the server publishes and measures the age of what is read.
+// measureAge reads more slowly than the server publishes and measures the age of the observations.
 func (s *system) measureAge(ctx context.Context, duration time.Duration) (latency.Sample, error) {
 	ctx, cancel := context.WithTimeout(ctx, duration)
 	defer cancel()

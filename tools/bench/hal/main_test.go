@@ -18,7 +18,7 @@ func TestExitCodes(t *testing.T) {
 	})
 }
 
-// TestMeasureKrabby takes every measure for a second: samples are plausible, and inproc allocates nothing in steady state.
+// TestMeasureKrabby runs each measure for a second: samples are plausible, and inproc allocates nothing in steady state.
 func TestMeasureKrabby(t *testing.T) {
 	for _, transport := range []string{inproc, tcp} {
 		for _, m := range []measureName{observation, age, command} {
@@ -34,12 +34,12 @@ func TestMeasureKrabby(t *testing.T) {
 						t.Errorf("a message took %v", took)
 					}
 				}
-				// Timers and the collector take some now and then.
+				// Timers and the garbage collector allocate occasionally.
 				if a := got.Allocations; transport == inproc && m != age {
 					if a == nil {
 						t.Error("allocations were not counted")
 					} else if *a > 0.5 {
-						t.Errorf("%v allocations a message, want about 0", *a)
+						t.Errorf("%v allocations per message, want about 0", *a)
 					}
 				}
 				t.Logf("%d messages, %d lost", len(got.Took), got.Lost)

@@ -26,7 +26,7 @@ func newPeer(dir string) (*peer.Python, error) {
 	return peer.NewPython(archive, dir, peerProgram)
 }
 
-// measurePeer takes one measure; lends says that pyzmq does not copy.
+// measurePeer measures pyzmq; lends makes pyzmq lend its memory instead of copying.
 func measurePeer(ctx context.Context, p *peer.Python, m measureName, transport string, lends bool, duration time.Duration) (peer.Result, error) {
 	copies := "1"
 	if lends {

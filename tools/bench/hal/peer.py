@@ -1,10 +1,9 @@
-"""What the hardware abstraction layer is measured beside: version 1 of its wire format, as pyzmq, json and numpy make it plain.
+"""Measures version 1 of the wire format with pyzmq, json and numpy, as the peer of the hardware abstraction layer.
 
     peer.py MEASURE TRANSPORT COPY SECONDS
 
-MEASURE is observation, age or command, TRANSPORT inproc (two threads) or tcp (two processes), COPY whether pyzmq copies what
-is sent and received (1) or lends its memory (0). A line of JSON
-is written by each process: what it measured, in ns.
+MEASURE is observation, age or command. TRANSPORT is inproc (two threads) or tcp (two processes). With COPY=1 pyzmq copies sent
+and received messages, with COPY=0 it lends its memory. Each process writes its samples in ns as one line of JSON.
 """
 
 import json
@@ -20,16 +19,16 @@ import zmq
 HEIGHT, WIDTH, JOINTS = 480, 640, 18
 ARRAYS = ("joint_positions", "rgb_camera_1", "rgb_camera_2", "depth_map", "confidence_map")
 WARM_UP = 10
-# Not quite a multiple, so that the reader comes at all times between two observations.
+# The reader's period is not quite a multiple of the writer's, so that reads happen at all phases of the writer.
 WRITER_NS, READER_NS = 10_000_000, 50_300_000
-# Between a message and the next: a publisher with a queue of one loses what comes sooner than a millisecond.
+# Pause between two messages: a publisher with a queue of one loses a message that follows within a millisecond.
 PAUSE_S = 0.002
-# After so long a message counts as lost: with a queue of one, what comes too early is.
+# A message counts as lost after this time.
 LOST_S = 1.0
 
 
 def arrays():
-    """What a robot's sensors gave."""
+    """Sensor data of one observation."""
     random = np.random.default_rng(1)
     return {
         "joint_positions": random.random(JOINTS, np.float32),
@@ -41,7 +40,7 @@ def arrays():
 
 
 def now_ns():
-    """The time that the two sides share. The format has the wall clock's here, which may be set meanwhile."""
+    """The clock of both endpoints. The wire format uses the wall clock, which may be set during a run."""
     return time.monotonic_ns()
 
 
@@ -61,7 +60,7 @@ def decode_array(metadata, frame):
 
 def decode_observation(frames):
     if len(frames) != 8 or bytes(frames[0]) != b"observation" or bytes(frames[1]) != b"1.0":
-        raise ValueError(f"{len(frames)} frames of an observation, expected 8 of version 1.0")
+        raise ValueError(f"found {len(frames)} frames, expected an observation of 8 frames and version 1.0")
     metadata = json.loads(bytes(frames[2]))
     return metadata["timestamp_ns"], {name: decode_array(metadata[name], frame) for name, frame in zip(ARRAYS, frames[3:])}
 
@@ -77,19 +76,19 @@ def encode_command(positions, observation_timestamp_ns):
 
 def decode_command(frames):
     if len(frames) != 2:
-        raise ValueError(f"{len(frames)} frames of a command, expected 2")
+        raise ValueError(f"found {len(frames)} frames, expected a command of 2 frames")
     metadata = json.loads(bytes(frames[0]))
     positions = decode_array(metadata["joint_positions"], frames[1])
     if not np.isfinite(positions).all():
-        raise ValueError("a command that is not finite")
+        raise ValueError("the command has a value that is not finite")
     return metadata["observation_timestamp_ns"], positions
 
 
-class Side:
-    """One of the two: its sockets, and a line to the other for what is not measured."""
+class Endpoint:
+    """One end: its ZeroMQ sockets, and a socket to the other end for synchronization, which is not measured."""
 
-    def __init__(self, context, line, copy):
-        self.context, self.line, self.copy = context, line, copy
+    def __init__(self, context, control, copy):
+        self.context, self.control, self.copy = context, control, copy
         self.samples, self.lost = [], 0
 
     def socket(self, kind, high_water, endpoint=None, transport=None):
@@ -115,79 +114,79 @@ class Side:
         return frames if self.copy else [f.buffer for f in frames]
 
     def ended(self):
-        self.line.setblocking(False)
+        self.control.setblocking(False)
         try:
-            self.line.recv(1)
+            self.control.recv(1)
             return True
         except BlockingIOError:
             return False
 
 
-def robot(side, measure, transport, seconds):
+def robot(end, measure, transport, seconds):
     sensors = arrays()
-    out = side.socket(zmq.PUB, 1, transport=transport)
-    incoming = side.socket(zmq.PULL, 5, transport=transport)
-    side.line.sendall("\n".join([out.getsockopt_string(zmq.LAST_ENDPOINT), incoming.getsockopt_string(zmq.LAST_ENDPOINT)]).encode())
-    side.line.recv(1)
-    time.sleep(0.3)  # Until the subscription is there.
+    out = end.socket(zmq.PUB, 1, transport=transport)
+    incoming = end.socket(zmq.PULL, 5, transport=transport)
+    end.control.sendall("\n".join([out.getsockopt_string(zmq.LAST_ENDPOINT), incoming.getsockopt_string(zmq.LAST_ENDPOINT)]).encode())
+    end.control.recv(1)
+    time.sleep(0.3)  # Until the subscription has arrived.
     applied = np.zeros(JOINTS, np.float32)
     start = next_ns = now_ns()
     number = 0
-    side.line.settimeout(LOST_S)
+    end.control.settimeout(LOST_S)
     while now_ns() < start + seconds * 1e9:
         number += 1
         if measure != "age":
             time.sleep(PAUSE_S)
         sent_ns = now_ns()
-        side.send(out, encode_observation(sensors, sent_ns))
+        end.send(out, encode_observation(sensors, sent_ns))
         if measure == "age":
             next_ns += WRITER_NS
             time.sleep(max(0, next_ns - now_ns()) / 1e9)
             continue
         try:
             if measure == "observation":
-                side.line.recv(1)
+                end.control.recv(1)
                 continue
-            answered_ns, positions = decode_command(side.receive(incoming))
+            answered_ns, positions = decode_command(end.receive(incoming))
             applied[:] = positions
         except (TimeoutError, zmq.Again):
-            side.lost += 1
+            end.lost += 1
             continue
         if answered_ns == sent_ns and number > WARM_UP:
-            side.samples.append(now_ns() - sent_ns)
-    side.line.sendall(b"e")
+            end.samples.append(now_ns() - sent_ns)
+    end.control.sendall(b"e")
 
 
-def controller(side, measure, transport, seconds):
-    observations, commands = side.line.recv(1000).decode().split("\n")
-    incoming = side.socket(zmq.SUB, 1, observations)
+def controller(end, measure, transport, seconds):
+    observations, commands = end.control.recv(1000).decode().split("\n")
+    incoming = end.socket(zmq.SUB, 1, observations)
     incoming.setsockopt(zmq.SUBSCRIBE, b"observation")
-    out = side.socket(zmq.PUSH, 5, commands)
+    out = end.socket(zmq.PUSH, 5, commands)
     targets = np.zeros(JOINTS, np.float32)
-    side.line.sendall(b"r")
+    end.control.sendall(b"r")
     next_ns, number = now_ns(), 0
     while True:
         if measure == "age":
             next_ns += READER_NS
             time.sleep(max(0, next_ns - now_ns()) / 1e9)
-            if side.ended():
+            if end.ended():
                 return
         try:
-            sent_ns, _ = decode_observation(side.receive(incoming))
+            sent_ns, _ = decode_observation(end.receive(incoming))
         except zmq.Again:
-            if measure != "age" and side.ended():
+            if measure != "age" and end.ended():
                 return
             continue
         read_ns = now_ns()
         number += 1
         if measure == "command":
-            side.send(out, encode_command(targets, sent_ns))
+            end.send(out, encode_command(targets, sent_ns))
             continue
         if number > WARM_UP:
-            side.samples.append(read_ns - sent_ns)
+            end.samples.append(read_ns - sent_ns)
         if measure == "observation":
-            side.line.setblocking(True)
-            side.line.sendall(b"a")
+            end.control.setblocking(True)
+            end.control.sendall(b"a")
 
 
 def main(measure, transport, copy, seconds):
@@ -195,25 +194,25 @@ def main(measure, transport, copy, seconds):
     arguments = (measure, transport, float(seconds))
     copy = copy == "1"
     if transport == "tcp":
-        child = os.fork()  # Before there is a context.
-        side = Side(zmq.Context(), theirs if child == 0 else ours, copy)
-        (controller if child == 0 else robot)(side, *arguments)
-        sides = [side]
+        child = os.fork()  # Before a context exists.
+        end = Endpoint(zmq.Context(), theirs if child == 0 else ours, copy)
+        (controller if child == 0 else robot)(end, *arguments)
+        ends = [end]
     else:
         child = -1
         context = zmq.Context()
-        sides = [Side(context, ours, copy), Side(context, theirs, copy)]
-        thread = threading.Thread(target=controller, args=(sides[1], *arguments))
+        ends = [Endpoint(context, ours, copy), Endpoint(context, theirs, copy)]
+        thread = threading.Thread(target=controller, args=(ends[1], *arguments))
         thread.start()
-        robot(sides[0], *arguments)
+        robot(ends[0], *arguments)
         thread.join()
-    samples, lost = sum((s.samples for s in sides), []), sum(s.lost for s in sides)
+    samples, lost = sum((e.samples for e in ends), []), sum(e.lost for e in ends)
     version = f"Python {sys.version.split()[0]}, pyzmq {zmq.__version__} (libzmq {zmq.zmq_version()}), numpy {np.__version__}"
     os.write(1, (json.dumps({"version": version, "lost": lost, "samples_ns": samples}) + "\n").encode())
     if child > 0:
         _, status = os.waitpid(child, 0)
         os._exit(os.waitstatus_to_exitcode(status))
-    os._exit(0)  # Without waiting for what is not sent.
+    os._exit(0)  # Do not wait for unsent messages.
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import (
 	"krabby.dev/krabby/tools/bench/peer"
 )
 
-// measureName is what the peer calls it.
+// measureName is a measure, as an argument of peer.py.
 type measureName string
 
 const (
@@ -31,7 +31,7 @@ const (
 	pyzmqLendsName   = "pyzmq, v1, copy=False"
 )
 
-// operations are the measures in the order of the report, with how people call them.
+// operations are the measures in the order of the report.
 var operations = []struct {
 	name      string
 	measure   measureName
@@ -52,8 +52,8 @@ type suite struct {
 	duration  time.Duration
 	progress  func(string, ...any)
 	peer      *peer.Python
-	peerFails error  // Why there is no peer.
-	version   string // The peer's, known after its first measure.
+	peerFails error  // Not nil if the peer cannot run here.
+	version   string // The peer's version, set by its first measure.
 }
 
 func (s *suite) measure(ctx context.Context) (*latency.Report, error) {
@@ -63,7 +63,7 @@ func (s *suite) measure(ctx context.Context) (*latency.Report, error) {
 		for _, name := range o.tools {
 			tools = append(tools, s.tool(name, o.measure, o.transport))
 		}
-		progress := func(at string) { s.progress("%d of %d: %s", i+1, len(operations), at) }
+		progress := func(step string) { s.progress("%d of %d: %s", i+1, len(operations), step) }
 		if err := r.Compare(ctx, o.name, s.runs, tools, progress); err != nil {
 			return nil, err
 		}
@@ -80,9 +80,9 @@ func (s *suite) tool(name string, m measureName, transport string) latency.Tool 
 			return result.Sample, err
 		}}
 	}
-	how := variant{copies: name == krabbyCopiesName, busy: name == krabbyBusyName}
+	v := variant{copies: name == krabbyCopiesName, busy: name == krabbyBusyName}
 	return latency.Tool{Name: name, Measure: func(ctx context.Context) (latency.Sample, error) {
-		return measureKrabby(ctx, m, transport, how, s.duration)
+		return measureKrabby(ctx, m, transport, v, s.duration)
 	}}
 }
 

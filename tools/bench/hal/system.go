@@ -43,9 +43,9 @@ type system struct {
 	accepted bool // The gate has accepted a command.
 }
 
-func newSystem(ctx context.Context, transport string, how variant) (*system, error) {
+func newSystem(ctx context.Context, transport string, v variant) (*system, error) {
 	r := robot.Hex()
-	s := &system{robot: &cameraRobot{synthetic: synthetic.New(r, writerPeriod), how: how}, waiting: &waitingReceiver{}}
+	s := &system{robot: &cameraRobot{synthetic: synthetic.New(r, writerPeriod), variant: v}, waiting: &waitingReceiver{}}
 	config := bringup.Config{
 		Robot:     r,
 		Backend:   s.robot,
@@ -115,7 +115,7 @@ func (r *waitingReceiver) TryReceive() ([]byte, error) {
 type cameraRobot struct {
 	backend.Stateless
 	synthetic *synthetic.Backend
-	how       variant
+	variant   variant
 	sensors   message.Observation // Of the next Read.
 	reads     int
 	memory    [4][]byte // The cameras' own, if images are copied.
@@ -132,7 +132,7 @@ func (c *cameraRobot) Read(_ context.Context, o *message.Observation) error {
 	copy(o.Contacts, c.sensors.Contacts)
 	o.IMU, o.BaseVelocityKnown, o.BaseVelocityMps = c.sensors.IMU, c.sensors.BaseVelocityKnown, c.sensors.BaseVelocityMps
 	c.reads++
-	if c.how.copies {
+	if c.variant.copies {
 		c.lend(o)
 		return nil
 	}
@@ -171,7 +171,7 @@ func fill(pixels []byte) {
 	}
 }
 
-// Write does what the synthetic robot does.
+// Write writes the command to the synthetic robot.
 func (c *cameraRobot) Write(ctx context.Context, command *message.JointCommand) error {
 	return c.synthetic.Write(ctx, command)
 }

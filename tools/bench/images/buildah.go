@@ -20,20 +20,20 @@ const (
 	imageName = "localhost/image"
 )
 
-// buildah is Debian's, in its own root file system, entered by bubblewrap. The storage driver is overlay; where that
-// cannot be mounted it is vfs, which copies everything for each layer.
+// buildah runs Debian's buildah in its own root file system with bubblewrap. The storage driver is overlay, or vfs where overlay
+// cannot be mounted; vfs copies all files for each layer.
 type buildah struct {
-	dir     string // What buildah sees as /work.
+	dir     string // Mounted as /work.
 	rootFS  string
 	driver  string
 	version string
 }
 
-// newBuildah unpacks buildah and tries it. Its work is below dir.
+// newBuildah unpacks buildah below dir and checks that it can build.
 func newBuildah(ctx context.Context, archive, dir string) (*buildah, error) {
 	b := &buildah{dir: filepath.Join(dir, "work"), rootFS: filepath.Join(dir, "root")}
-	for _, each := range []string{b.dir, b.rootFS} {
-		if err := os.MkdirAll(each, 0o755); err != nil {
+	for _, path := range []string{b.dir, b.rootFS} {
+		if err := os.MkdirAll(path, 0o755); err != nil {
 			return nil, err
 		}
 	}
@@ -45,34 +45,34 @@ func newBuildah(ctx context.Context, archive, dir string) (*buildah, error) {
 			return nil, err
 		}
 	}
-	// Files of the images have owners, which buildah cannot give in a user namespace of a single user.
-	if err := os.WriteFile(filepath.Join(b.dir, "Try"), []byte("FROM scratch\nADD --chown=10001:10001 Try /\n"), 0o644); err != nil {
+	// Files of the images have owners, which buildah cannot set in a user namespace with a single user.
+	if err := os.WriteFile(filepath.Join(b.dir, "Check"), []byte("FROM scratch\nADD --chown=10001:10001 Check /\n"), 0o644); err != nil {
 		return nil, err
 	}
 	var failures []error
 	for _, b.driver = range []string{"overlay", "vfs"} {
-		_, err := b.run(ctx, "build", "--isolation=chroot", "--layers", "--file=Try", "--tag=try", ".")
+		_, err := b.run(ctx, "build", "--isolation=chroot", "--layers", "--file=Check", "--tag=check", ".")
 		if err == nil {
 			_, out, err := measure.Command(ctx, b.command("--version"))
 			b.version = fmt.Sprintf("%s, storage driver %s", strings.TrimSpace(out), b.driver)
-			return b, errors.Join(err, b.forget())
+			return b, errors.Join(err, b.clearStorage())
 		}
 		failures = append(failures, fmt.Errorf("storage driver %s: %w", b.driver, err))
-		if err := b.forget(); err != nil {
+		if err := b.clearStorage(); err != nil {
 			return nil, err
 		}
 	}
 	return nil, errors.Join(failures...)
 }
 
-// forget empties the storage.
-func (b *buildah) forget() error {
+// clearStorage empties the storage.
+func (b *buildah) clearStorage() error {
 	return errors.Join(removeAll(filepath.Join(b.dir, "storage")), removeAll(filepath.Join(b.dir, "run")))
 }
 
 func (b *buildah) command(args ...string) *exec.Cmd {
 	call := []string{
-		// As process 1, or bubblewrap would end before it has waited for it, and nobody could count its bytes.
+		// As process 1: otherwise bubblewrap ends before it waits for buildah, and the bytes are not counted.
 		"--die-with-parent", "--unshare-pid", "--as-pid-1", "--cap-add", "ALL",
 		"--bind", b.rootFS, "/", "--bind", b.dir, "/work", "--chdir", "/work",
 		"--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/var/tmp",
@@ -93,9 +93,9 @@ func (b *buildah) run(ctx context.Context, args ...string) (measure.Cost, error)
 	return cost, nil
 }
 
-// setBase makes the base that images are built on, from the layers of its file system, in an empty storage.
+// setBase empties the storage and builds the base image from its layers.
 func (b *buildah) setBase(ctx context.Context, architecture string, layers []string) error {
-	if err := b.forget(); err != nil {
+	if err := b.clearStorage(); err != nil {
 		return err
 	}
 	lines := "FROM scratch\n"
@@ -113,7 +113,7 @@ func (b *buildah) setBase(ctx context.Context, architecture string, layers []str
 	return err
 }
 
-// setLayers gives buildah layers and what the image's configuration says, as a Dockerfile.
+// setLayers copies the layers and writes a Dockerfile with them and the image's configuration.
 func (b *buildah) setLayers(p params, layers []file) error {
 	var names []string
 	for _, layer := range layers {
@@ -129,7 +129,7 @@ func (b *buildah) setLayers(p params, layers []file) error {
 	return os.WriteFile(filepath.Join(b.dir, "Dockerfile"), []byte(lines), 0o644)
 }
 
-// dockerfile says what the rule oci_image says.
+// dockerfile returns a Dockerfile for the same image as the parameters of the rule oci_image.
 func dockerfile(p params, layers []string) (string, error) {
 	lines := []string{"FROM " + baseName}
 	for _, layer := range layers {
@@ -139,11 +139,11 @@ func dockerfile(p params, layers []string) (string, error) {
 		User                        string
 		WorkDir, Entrypoint, Labels struct{ Values []string }
 	}
-	whole, err := json.Marshal(p)
+	data, err := json.Marshal(p)
 	if err != nil {
 		return "", err
 	}
-	if err := json.Unmarshal(whole, &config); err != nil {
+	if err := json.Unmarshal(data, &config); err != nil {
 		return "", fmt.Errorf("parameters of the image: %w", err)
 	}
 	if labels := slices.Clone(config.Labels.Values); len(labels) > 0 {
@@ -169,7 +169,7 @@ func dockerfile(p params, layers []string) (string, error) {
 	return strings.Join(lines, "\n") + "\n", nil
 }
 
-// build builds an image with a number, which is its tag.
+// build builds the image of a number.
 func (b *buildah) build(ctx context.Context, architecture string, number int) (measure.Cost, error) {
 	return b.run(ctx, "build", "--isolation=chroot", "--layers", "--pull=never", "--arch="+architecture, "--tag="+tagged(number), ".")
 }

@@ -18,10 +18,10 @@ import (
 )
 
 const (
-	target = "//oci:locomotion"
-	tool   = "@rules_oci//oci/cmd/oci"
+	target  = "//oci:locomotion"
+	ociTool = "@rules_oci//oci/cmd/oci"
 
-	// A line of the image's program, which is in its help text and so in its bytes.
+	// A line of the image's program with a help text, so that a change of it changes the program.
 	changedFile = "cmd/locomotion/main.go"
 	changedLine = `"Runs a legged robot with a trained policy`
 )
@@ -31,12 +31,12 @@ type checkout struct {
 	dir      string
 	execRoot string
 	server   int    // The server's process.
-	oci      string // The tool that assembles and pushes.
+	oci      string // Path of ociTool.
 	params   params
 	original []byte // Content of changedFile.
 }
 
-// params are what the rule oci_image has written for its tool. Fields that are not named here are kept as they are.
+// params are the parameters that the rule oci_image writes for its tool. Unknown fields are kept.
 type params map[string]json.RawMessage
 
 // file is an input of the tool.
@@ -45,7 +45,7 @@ type file struct {
 	Label string `json:"label"`
 }
 
-// openCheckout makes or refreshes the copy and builds in it what is to be measured.
+// openCheckout creates or updates the copy and builds the image in it.
 func openCheckout(ctx context.Context, workspace, dir string, progress func(string, ...any)) (_ *checkout, err error) {
 	progress("copying the sources to %s", dir)
 	if err := copySources(ctx, workspace, dir); err != nil {
@@ -60,8 +60,8 @@ func openCheckout(ctx context.Context, workspace, dir string, progress func(stri
 	if c.original, err = os.ReadFile(filepath.Join(dir, changedFile)); err != nil {
 		return nil, err
 	}
-	progress("building %s there (the first time minutes, from nothing longer)", target)
-	if _, err = c.bazel(ctx, "build", target, tool); err != nil {
+	progress("building %s there (minutes the first time)", target)
+	if _, err = c.bazel(ctx, "build", target, ociTool); err != nil {
 		return nil, err
 	}
 	info := func(key string) (string, error) {
@@ -78,7 +78,7 @@ func openCheckout(ctx context.Context, workspace, dir string, progress func(stri
 	if c.server, err = strconv.Atoi(pid); err != nil {
 		return nil, fmt.Errorf("bazel info server_pid: %w", err)
 	}
-	if c.oci, err = c.bazel(ctx, "cquery", "--output=files", tool); err != nil {
+	if c.oci, err = c.bazel(ctx, "cquery", "--output=files", ociTool); err != nil {
 		return nil, err
 	}
 	c.oci = filepath.Join(c.execRoot, strings.TrimSpace(c.oci))
@@ -89,24 +89,24 @@ func openCheckout(ctx context.Context, workspace, dir string, progress func(stri
 	if err := json.Unmarshal(data, &c.params); err != nil {
 		return nil, fmt.Errorf("parameters of %s: %w", target, err)
 	}
-	// Bazel does not bring what is between inputs and image out of its cache unless asked.
-	_, err = c.bazel(ctx, append([]string{"build", target, tool}, c.inputs()...)...)
+	// Bazel does not write intermediate outputs from its cache to disk unless they are requested.
+	_, err = c.bazel(ctx, append([]string{"build", target, ociTool}, c.inputs()...)...)
 	return c, err
 }
 
-// described are what the parameters name by file, beside base and layers.
-var described = []string{"//oci:locomotion_description", "//oci:locomotion_entrypoint", "//oci:locomotion_env"}
+// describedBy are the inputs that the parameters name by file, beside base and layers.
+var describedBy = []string{"//oci:locomotion_description", "//oci:locomotion_entrypoint", "//oci:locomotion_env"}
 
-// tool is a call of the tool that assembles and pushes, from where the paths of its parameters begin.
-func (c *checkout) tool(args ...string) *exec.Cmd {
+// ociCommand returns a call of ociTool. It runs in the execution root, to which paths in its parameters are relative.
+func (c *checkout) ociCommand(args ...string) *exec.Cmd {
 	cmd := exec.Command(c.oci, args...)
 	cmd.Dir = c.execRoot
 	return cmd
 }
 
-// inputs are the labels of what the image is made from.
+// inputs returns the labels of the inputs of the image.
 func (c *checkout) inputs() []string {
-	labels := append([]string{c.params.base().Label}, described...)
+	labels := append([]string{c.params.base().Label}, describedBy...)
 	for _, layer := range c.params.layers() {
 		labels = append(labels, layer.Label)
 	}
@@ -116,7 +116,7 @@ func (c *checkout) inputs() []string {
 func (p params) base() (base file)       { json.Unmarshal(p["base"], &base); return }
 func (p params) layers() (layers []file) { json.Unmarshal(p["layers"], &layers); return }
 
-// with returns the parameters with inputs at other paths.
+// with returns the parameters with another base and other layers.
 func (p params) with(base file, layers []file) (params, error) {
 	changed := params{}
 	for name, value := range p {
@@ -130,11 +130,11 @@ func (p params) with(base file, layers []file) (params, error) {
 	return changed, err
 }
 
-// command is a call of Bazel in the copy. Our rules_oci is what is measured, on any network.
+// command returns a call of Bazel in the copy. It uses this repository's rules_oci on every network.
 func (c *checkout) command(ctx context.Context, verb string, args ...string) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(c.dir, "tools/bazel"), append([]string{verb, "--config=shallow", "--noshow_progress", "--color=no"}, args...)...)
 	cmd.Dir = c.dir
-	// Bazel's own variables would make the launcher take this run for the caller's.
+	// The variables of bazel run belong to the caller's workspace.
 	for _, variable := range os.Environ() {
 		if !strings.HasPrefix(variable, "BUILD_W") && !strings.HasPrefix(variable, "RUNFILES_") {
 			cmd.Env = append(cmd.Env, variable)
@@ -151,7 +151,7 @@ func (c *checkout) bazel(ctx context.Context, args ...string) (string, error) {
 	return out, nil
 }
 
-// build builds an image and says what that took, in the client and in the server with the actions it ran.
+// build builds an image and returns the cost in the client, in the server and in the actions.
 func (c *checkout) build(ctx context.Context, target string) (measure.Cost, error) {
 	before, err := measure.Process(c.server)
 	if err != nil {
@@ -163,13 +163,13 @@ func (c *checkout) build(ctx context.Context, target string) (measure.Cost, erro
 	}
 	after, err := measure.Process(c.server)
 	if err != nil {
-		return measure.Cost{}, fmt.Errorf("the Bazel server has gone: %w", err)
+		return measure.Cost{}, fmt.Errorf("the Bazel server has stopped: %w", err)
 	}
 	cost.Bytes = cost.Bytes.Add(after.Sub(before))
 	return cost, nil
 }
 
-// addOnBase adds an image to the copy: the layers of target, on a base in a registry.
+// addOnBase adds an image to the copy, with the layers of target on a base in a registry.
 func (c *checkout) addOnBase(name, image, digest string) (added string, err error) {
 	var tars []string
 	for _, layer := range c.params.layers() {
@@ -181,13 +181,13 @@ func (c *checkout) addOnBase(name, image, digest string) (added string, err erro
 	)
 }
 
-// starlark writes a list of strings.
+// starlark formats a list of strings.
 func starlark(list []string) string {
-	data, _ := json.Marshal(list) // A list of strings has a JSON form, and Starlark's is the same.
+	data, _ := json.Marshal(list) // A list of strings is the same in JSON and Starlark, and cannot fail.
 	return string(data)
 }
 
-// append adds text to a file of the copy; the next copySources takes it away.
+// append adds text to a file of the copy. The next copySources removes it.
 func (c *checkout) append(path, text string) error {
 	f, err := os.OpenFile(filepath.Join(c.dir, path), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
@@ -197,32 +197,32 @@ func (c *checkout) append(path, text string) error {
 	return errors.Join(err, f.Close())
 }
 
-// edit changes one line of the image's program to what no cache has seen.
+// edit changes one line of the image's program to a text that no cache has.
 func (c *checkout) edit() error {
 	changed := bytes.Replace(c.original, []byte(changedLine), fmt.Appendf(nil, "%s %d", changedLine, time.Now().UnixNano()), 1)
 	if bytes.Equal(changed, c.original) {
-		return fmt.Errorf("%s has no line with %s to change", changedFile, changedLine)
+		return fmt.Errorf("%s: no line with %s to change", changedFile, changedLine)
 	}
 	return os.WriteFile(filepath.Join(c.dir, changedFile), changed, 0o644)
 }
 
-// take copies layers as they are now to dir, and returns them.
-func (c *checkout) take(dir string) ([]file, error) {
+// copyLayers copies the current layers to dir and returns the copies.
+func (c *checkout) copyLayers(dir string) ([]file, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	var taken []file
+	var copies []file
 	for _, layer := range c.params.layers() {
 		copied := file{Path: filepath.Join(dir, filepath.Base(layer.Path)), Label: layer.Label}
 		if err := copyFile(filepath.Join(c.execRoot, layer.Path), copied.Path); err != nil {
 			return nil, err
 		}
-		taken = append(taken, copied)
+		copies = append(copies, copied)
 	}
-	return taken, nil
+	return copies, nil
 }
 
-// close stops the server; the copy stays for the next time.
+// close restores the changed file and stops the server. It keeps the copy.
 func (c *checkout) close() error {
 	var restore error
 	if c.original != nil {
@@ -232,8 +232,8 @@ func (c *checkout) close() error {
 	return errors.Join(restore, err)
 }
 
-// copySources makes the files of dir those that git tracks in the workspace, uncommitted changes included. Files that
-// are right already are left alone, as is what the launcher and Bazel put beside them.
+// copySources makes dir a copy of the files that git tracks in the workspace, with uncommitted changes. It does not touch files that
+// are equal, nor files of the launcher and of Bazel.
 func copySources(ctx context.Context, workspace, dir string) error {
 	git := exec.CommandContext(ctx, "git", "-C", workspace, "ls-files", "-z")
 	out, err := git.Output()
@@ -262,7 +262,7 @@ func copySources(ctx context.Context, workspace, dir string) error {
 	})
 }
 
-// copyFile copies content and whether it is executable, unless both are there.
+// copyFile copies content and the executable bit. It does not write a file that is equal.
 func copyFile(from, to string) error {
 	info, err := os.Stat(from)
 	if err != nil {
@@ -276,7 +276,7 @@ func copyFile(from, to string) error {
 	if err != nil {
 		return err
 	}
-	if there, err := os.ReadFile(to); err == nil && bytes.Equal(there, data) {
+	if existing, err := os.ReadFile(to); err == nil && bytes.Equal(existing, data) {
 		return os.Chmod(to, mode)
 	}
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {

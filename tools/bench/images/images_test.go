@@ -37,7 +37,7 @@ func exampleParams(t *testing.T) params {
 		"base": {"label": "//oci/base:slim", "path": "bazel-out/slim"},
 		"layers": [{"label": "//oci:a", "path": "bazel-out/a.tar.gz"}, {"label": "//oci:b", "path": "bazel-out/b.tar.gz"}],
 		"entrypoint": {"values": ["/usr/bin/locomotion", "a b"]},
-		"labels": {"values": ["title=krabby", "description=Says \"hello\": a = b"]},
+		"labels": {"values": ["title=krabby", "description=Prints \"hello\": a = b"]},
 		"user": "10001",
 		"workdir": {"values": ["/workspace"]}
 	}`), &p); err != nil {
@@ -46,7 +46,7 @@ func exampleParams(t *testing.T) params {
 	return p
 }
 
-func TestDockerfileSaysWhatTheRuleSays(t *testing.T) {
+func TestDockerfile(t *testing.T) {
 	got, err := dockerfile(exampleParams(t), []string{"a.tar.gz", "b.tar.gz"})
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +54,7 @@ func TestDockerfileSaysWhatTheRuleSays(t *testing.T) {
 	want := `FROM localhost/base
 ADD a.tar.gz /
 ADD b.tar.gz /
-LABEL title="krabby" description="Says \"hello\": a = b"
+LABEL title="krabby" description="Prints \"hello\": a = b"
 USER 10001
 WORKDIR /workspace
 ENTRYPOINT ["/usr/bin/locomotion","a b"]
@@ -64,7 +64,7 @@ ENTRYPOINT ["/usr/bin/locomotion","a b"]
 	}
 }
 
-func TestParamsWithOtherPathsKeepTheRest(t *testing.T) {
+func TestParams_with(t *testing.T) {
 	p := exampleParams(t)
 	changed, err := p.with(file{Path: "/base", Label: "b"}, []file{{Path: "/layer", Label: "l"}})
 	if err != nil {
@@ -77,14 +77,14 @@ func TestParamsWithOtherPathsKeepTheRest(t *testing.T) {
 		t.Errorf("layers = %v, want /layer alone", got)
 	}
 	if string(changed["user"]) != `"10001"` || !bytes.Equal(changed["labels"], p["labels"]) {
-		t.Errorf("user %s and labels %s, want those of before", changed["user"], changed["labels"])
+		t.Errorf("user %s and labels %s, want them unchanged", changed["user"], changed["labels"])
 	}
 	if got := p.base().Path; got != "bazel-out/slim" {
-		t.Errorf("the parameters copied from have base %s now", got)
+		t.Errorf("base of the original parameters = %s, want it unchanged", got)
 	}
 }
 
-func TestCopySourcesMakesTheCopyWhatGitTracks(t *testing.T) {
+func TestCopySources_trackedFiles(t *testing.T) {
 	workspace, dir := t.TempDir(), t.TempDir()
 	write := func(path, content string) {
 		t.Helper()
@@ -95,7 +95,7 @@ func TestCopySourcesMakesTheCopyWhatGitTracks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write(filepath.Join(workspace, "kept/a.go"), "as it is now")
+	write(filepath.Join(workspace, "kept/a.go"), "new")
 	write(filepath.Join(workspace, "untracked.go"), "x")
 	git := filepath.Join(t.TempDir(), "git")
 	write(git, "#!/bin/sh\nprintf 'deleted.go\\0kept/a.go\\0'\n")
@@ -104,15 +104,15 @@ func TestCopySourcesMakesTheCopyWhatGitTracks(t *testing.T) {
 	}
 	t.Setenv("PATH", filepath.Dir(git))
 
-	write(filepath.Join(dir, "kept/a.go"), "of the last time")
-	write(filepath.Join(dir, "deleted.go"), "of the last time")
+	write(filepath.Join(dir, "kept/a.go"), "old")
+	write(filepath.Join(dir, "deleted.go"), "old")
 	write(filepath.Join(dir, ".bazelrc.network"), "# network=direct")
 
 	if err := copySources(t.Context(), workspace, dir); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := os.ReadFile(filepath.Join(dir, "kept/a.go")); err != nil || string(got) != "as it is now" {
-		t.Errorf("kept/a.go = %q, %v, want what it is now", got, err)
+	if got, err := os.ReadFile(filepath.Join(dir, "kept/a.go")); err != nil || string(got) != "new" {
+		t.Errorf("kept/a.go = %q, %v, want new", got, err)
 	}
 	for _, gone := range []string{"deleted.go", "untracked.go"} {
 		if _, err := os.Stat(filepath.Join(dir, gone)); !errors.Is(err, fs.ErrNotExist) {
@@ -120,11 +120,11 @@ func TestCopySourcesMakesTheCopyWhatGitTracks(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(filepath.Join(dir, ".bazelrc.network")); err != nil {
-		t.Errorf("what the launcher has written: %v", err)
+		t.Errorf("file of the launcher: %v, want it kept", err)
 	}
 }
 
-func TestEditChangesOneLineToSomethingNewEachTime(t *testing.T) {
+func TestEdit(t *testing.T) {
 	original := "package main\n\nvar description = " + changedLine + ".\"\n"
 	c := &checkout{dir: t.TempDir(), original: []byte(original)}
 	path := filepath.Join(c.dir, changedFile)
@@ -141,30 +141,30 @@ func TestEditChangesOneLineToSomethingNewEachTime(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := string(data); seen[got] || strings.Count(got, "\n") != strings.Count(original, "\n") {
-			t.Errorf("the file is %q, want another third line", got)
+			t.Errorf("content %q, want a new third line", got)
 		}
 		seen[string(data)] = true
 	}
 	c.original = []byte("package main\n")
-	if err := c.edit(); err == nil || !strings.Contains(err.Error(), "has no line") {
-		t.Errorf("err = %v, want that there is no such line", err)
+	if err := c.edit(); err == nil || !strings.Contains(err.Error(), "no line with") {
+		t.Errorf("err = %v, want that the line was not found", err)
 	}
 }
 
-func TestToolsTakeTurnsAndTheAbsentSayWhy(t *testing.T) {
-	var turns []string
-	took := func(tool string) contender {
-		return contender{tool, func(i int) ([]outcome, error) {
-			turns = append(turns, fmt.Sprint(tool, i))
+func TestCompare(t *testing.T) {
+	var runs []string
+	example := func(name string) tool {
+		return tool{name, func(i int) ([]outcome, error) {
+			runs = append(runs, fmt.Sprint(name, i))
 			return []outcome{{Time: time.Second}, {Time: time.Minute}}, nil
 		}}
 	}
-	s := &suite{runs: 2, progress: func(string, ...any) {}, report: &report{}, buildahFails: errors.New("no namespaces\nat all")}
-	if err := s.compare([]contender{took(krabbyName), took(buildahName), took(craneName)}, "first", "second"); err != nil {
+	s := &suite{runs: 2, progress: func(string, ...any) {}, report: &report{}, buildahFails: errors.New("no namespaces\nin this kernel")}
+	if err := s.compare([]tool{example(krabbyName), example(buildahName), example(craneName)}, "first", "second"); err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"krabby0", "crane0", "krabby1", "crane1"}; !slices.Equal(turns, want) {
-		t.Errorf("turns %v, want %v", turns, want)
+	if want := []string{"krabby0", "crane0", "krabby1", "crane1"}; !slices.Equal(runs, want) {
+		t.Errorf("runs %v, want %v", runs, want)
 	}
 	var got []string
 	for _, row := range s.report.Rows {
@@ -178,8 +178,8 @@ func TestToolsTakeTurnsAndTheAbsentSayWhy(t *testing.T) {
 		t.Errorf("rows %q, want %q", got, want)
 	}
 
-	failing := contender{craneName, func(int) ([]outcome, error) { return nil, errors.New("no route") }}
-	if err := s.compare([]contender{failing}, "third"); err == nil || err.Error() != "third: crane: no route" {
+	failing := tool{craneName, func(int) ([]outcome, error) { return nil, errors.New("no route") }}
+	if err := s.compare([]tool{failing}, "third"); err == nil || err.Error() != "third: crane: no route" {
 		t.Errorf("err = %v, want the operation, the tool and the cause", err)
 	}
 }

@@ -8,14 +8,14 @@ import (
 	"krabby.dev/krabby/tools/bench/table"
 )
 
-// outcome is what one tool took once. Fields that were not measured are nil.
+// outcome is the result of one run of a tool. Nil fields were not measured.
 type outcome struct {
 	Time           time.Duration
 	Read, Written  *int64 // Bytes by system calls.
 	Sent, Received *int64 // Bytes to and from the registry.
 }
 
-// row is one tool in one operation. Without runs, Note says why.
+// row has the runs of one tool in one operation. The note of a row without runs gives the reason.
 type row struct {
 	Operation, Tool string
 	Runs            []outcome
@@ -72,20 +72,20 @@ func number(n *int64) *float64 {
 	return &f
 }
 
-// median of some values is the middle one, or the mean of the two in the middle, and nil of none.
-func median(of []float64) *float64 {
-	if len(of) == 0 {
+// median returns the middle value, the mean of the two middle values, or nil if there are no values.
+func median(values []float64) *float64 {
+	if len(values) == 0 {
 		return nil
 	}
-	slices.Sort(of)
-	middle := of[len(of)/2]
-	if len(of)%2 == 0 {
-		middle = (of[len(of)/2-1] + middle) / 2
+	slices.Sort(values)
+	middle := values[len(values)/2]
+	if len(values)%2 == 0 {
+		middle = (values[len(values)/2-1] + middle) / 2
 	}
 	return &middle
 }
 
-// bytesText writes bytes with a unit of powers of 1000, as registries count.
+// bytesText formats a number of bytes with a unit of powers of 1000.
 func bytesText(bytes float64) string {
 	units := []string{"B", "kB", "MB", "GB"}
 	for len(units) > 1 && bytes >= 999.5 {

@@ -17,7 +17,7 @@ func TestReport_medians(t *testing.T) {
 				{Time: 2 * time.Second, Read: bytes(0), Written: bytes(3_000_000)},
 			}},
 			{Operation: "build", Tool: "buildah", Runs: []outcome{{Time: 5 * time.Second, Read: bytes(7), Written: bytes(1_000_000)}}},
-			{Operation: "build", Tool: "crane", Note: "it keeps nothing"},
+			{Operation: "build", Tool: "crane", Note: "no cache"},
 			{Operation: "push", Tool: "krabby", Runs: []outcome{{Time: 500 * time.Millisecond, Sent: bytes(10)}, {Time: 700 * time.Millisecond, Sent: bytes(20)}}},
 			{Operation: "push", Tool: "crane", Runs: []outcome{{Time: 300 * time.Millisecond, Received: bytes(30)}}},
 		},
@@ -33,7 +33,7 @@ build      krabby   2.000 s         0 B   2 MB         -            -
            crane    -               -     -            -            -
 push       krabby   0.600 s         -     -            15 B         -
            crane    0.300 s (0.5x)  -     -            -            30 B
-build, crane: it keeps nothing
+build, crane: no cache
 `
 	if out.String() != want {
 		t.Errorf("found:\n%s\nexpected:\n%s", out.String(), want)
@@ -42,26 +42,26 @@ build, crane: it keeps nothing
 
 func TestMedian(t *testing.T) {
 	for name, test := range map[string]struct {
-		of   []float64
-		want float64
+		values []float64
+		want   float64
 	}{
-		"one":             {[]float64{4}, 4},
-		"odd, unsorted":   {[]float64{9, 1, 3}, 3},
-		"even":            {[]float64{1, 10, 3, 5}, 4},
-		"one is far away": {[]float64{1, 1, 1000}, 1},
+		"one":           {[]float64{4}, 4},
+		"odd, unsorted": {[]float64{9, 1, 3}, 3},
+		"even":          {[]float64{1, 10, 3, 5}, 4},
+		"outlier":       {[]float64{1, 1, 1000}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := median(test.of); got == nil || *got != test.want {
+			if got := median(test.values); got == nil || *got != test.want {
 				t.Errorf("found %v, expected %v", got, test.want)
 			}
 		})
 	}
 	if got := median(nil); got != nil {
-		t.Errorf("of none: found %v, expected none", *got)
+		t.Errorf("no values: found %v, expected nil", *got)
 	}
 }
 
-func TestSize(t *testing.T) {
+func TestBytesText(t *testing.T) {
 	for bytes, want := range map[float64]string{0: "0 B", 999: "999 B", 1000: "1 kB", 999_900: "1 MB", 17_062_000: "17.1 MB", 20e9: "20 GB", 20e12: "2e+04 GB"} {
 		if got := bytesText(bytes); got != want {
 			t.Errorf("bytesText(%v) = %q, want %q", bytes, got, want)

@@ -20,16 +20,16 @@ import (
 	"krabby.dev/krabby/tools/bench/measure"
 )
 
-// A base of as many layers whatever its size, so that it is the size that makes a difference.
+// Number of layers of a base, the same for all sizes.
 const syntheticLayers = 20
 
-// Sizes of bases: one that nobody minds, and one of NVIDIA's.
+// Sizes of bases: small, and that of NVIDIA's images.
 const small, large = 50e6, 20e9
 
-// editOnBases measures the way from a changed line to a new image once more, on bases that are in a registry. What comes
-// from there is counted from when each base was built on once.
+// editOnBases measures the build of a new image after a changed line, on bases that are in a registry. One build on each base comes
+// before; its requests do not count.
 func (s *suite) editOnBases(ctx context.Context) error {
-	var contenders []contender
+	var tools []tool
 	for _, base := range []struct {
 		name string
 		size int64
@@ -44,7 +44,7 @@ func (s *suite) editOnBases(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		contenders = append(contenders, contender{toolOnBase(krabbyName, base.size), func(int) ([]outcome, error) {
+		tools = append(tools, tool{toolOnBase(krabbyName, base.size), func(int) ([]outcome, error) {
 			served := registry.Served()
 			cost, err := s.editAndBuild(ctx, image)
 			served = registry.Served() - served
@@ -52,23 +52,23 @@ func (s *suite) editOnBases(ctx context.Context) error {
 			run.Received = &served
 			return []outcome{run}, err
 		}})
-		s.progress("building on a base of %s, once", bytesText(float64(base.size)))
+		s.progress("building once on a base of %s", bytesText(float64(base.size)))
 		if _, err := s.checkout.build(ctx, image); err != nil {
 			return err
 		}
 	}
-	return s.compare(contenders, "one changed line of Go, shallow base")
+	return s.compare(tools, "one changed line of Go, shallow base")
 }
 
-// toolOnBase names a tool in a comparison of bases.
-func toolOnBase(tool string, size int64) string {
-	return fmt.Sprintf("%s, base of %s", tool, bytesText(float64(size)))
+// toolOnBase returns the name of a tool in a comparison of bases.
+func toolOnBase(name string, size int64) string {
+	return fmt.Sprintf("%s, base of %s", name, bytesText(float64(size)))
 }
 
-// shallow puts a changed layer on a base that is in a registry, and pushes to that registry. From nothing: the base's
-// manifest and config are fetched each time.
+// shallow measures adding a changed layer to a base in a registry and pushing to that registry. Each run fetches the base's manifest
+// and configuration.
 func (s *suite) shallow(ctx context.Context) error {
-	return s.compare([]contender{
+	return s.compare([]tool{
 		s.onBase(ctx, krabbyName, small, s.shallowPush),
 		s.onBase(ctx, krabbyName, large, s.shallowPush),
 		s.onBase(ctx, craneName, small, s.craneAppendPush),
@@ -76,8 +76,8 @@ func (s *suite) shallow(ctx context.Context) error {
 	}, "pull, add a changed layer, push")
 }
 
-func (s *suite) onBase(ctx context.Context, tool string, size int64, run func(ctx context.Context, host string, layers []file) (measure.Cost, error)) contender {
-	return contender{toolOnBase(tool, size), func(i int) ([]outcome, error) {
+func (s *suite) onBase(ctx context.Context, name string, size int64, run func(ctx context.Context, host string, layers []file) (measure.Cost, error)) tool {
+	return tool{toolOnBase(name, size), func(i int) ([]outcome, error) {
 		registry := measure.StartRegistry()
 		defer registry.Close()
 		if _, err := pushSynthetic(ctx, registry, s.architecture, size); err != nil {
@@ -92,7 +92,7 @@ func (s *suite) onBase(ctx context.Context, tool string, size int64, run func(ct
 	}}
 }
 
-// shallowPush does what oci.pull, oci_image and oci_push have the tool do.
+// shallowPush runs the commands of oci.pull, oci_image and oci_push.
 func (s *suite) shallowPush(ctx context.Context, host string, layers []file) (measure.Cost, error) {
 	dir := filepath.Join(s.scratch, "shallow")
 	if err := removeAll(dir); err != nil {
@@ -118,7 +118,7 @@ func (s *suite) shallowPush(ctx context.Context, host string, layers []file) (me
 	}
 	var total measure.Cost
 	call := func(args ...string) error {
-		cost, _, err := measure.Command(ctx, s.checkout.tool(args...))
+		cost, _, err := measure.Command(ctx, s.checkout.ociCommand(args...))
 		total.Time += cost.Time
 		total.Bytes = total.Bytes.Add(cost.Bytes)
 		if err != nil {
@@ -155,7 +155,7 @@ func readManifest(path string) (*v1.Manifest, error) {
 	return v1.ParseManifest(f)
 }
 
-// craneAppendPush does the same in one go.
+// craneAppendPush does the same with one command of crane.
 func (s *suite) craneAppendPush(ctx context.Context, host string, layers []file) (measure.Cost, error) {
 	args := []string{"append", "--base", host + "/base", "--new_tag", host + "/image:latest"}
 	for _, layer := range layers {
@@ -165,7 +165,7 @@ func (s *suite) craneAppendPush(ctx context.Context, host string, layers []file)
 	return cost, err
 }
 
-// pushSynthetic puts an image into the registry as "base", whose layers have sizes and nothing else, and returns its digest.
+// pushSynthetic pushes an image of synthetic layers to the registry as "base" and returns its digest.
 func pushSynthetic(ctx context.Context, registry *measure.Registry, architecture string, size int64) (string, error) {
 	image, err := mutate.ConfigFile(mutate.MediaType(mutate.ConfigMediaType(empty.Image, types.OCIConfigJSON), types.OCIManifestSchema1),
 		&v1.ConfigFile{OS: "linux", Architecture: architecture})
@@ -173,12 +173,12 @@ func pushSynthetic(ctx context.Context, registry *measure.Registry, architecture
 		return "", err
 	}
 	for i := range syntheticLayers {
-		layer := phantom{number: i, size: size / syntheticLayers}
+		layer := syntheticLayer{number: i, size: size / syntheticLayers}
 		digest, err := layer.Digest()
 		if err != nil {
 			return "", err
 		}
-		registry.AddPhantom(digest.String(), layer.size)
+		registry.AddSyntheticBlob(digest.String(), layer.size)
 		if image, err = mutate.AppendLayers(image, layer); err != nil {
 			return "", err
 		}
@@ -194,31 +194,31 @@ func pushSynthetic(ctx context.Context, registry *measure.Registry, architecture
 	return digest.String(), err
 }
 
-// phantom is a layer that a registry claims to have.
-type phantom struct {
+// syntheticLayer is a layer with a digest and a size, and without content.
+type syntheticLayer struct {
 	number int
 	size   int64
 }
 
-// Digest is of nothing that exists.
-func (p phantom) Digest() (v1.Hash, error) {
-	sum := sha256.Sum256(fmt.Appendf(nil, "phantom %d of %d bytes", p.number, p.size))
+// Digest returns a digest of number and size.
+func (l syntheticLayer) Digest() (v1.Hash, error) {
+	sum := sha256.Sum256(fmt.Appendf(nil, "synthetic layer %d of %d bytes", l.number, l.size))
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}, nil
 }
 
-// DiffID is as made up as the digest.
-func (p phantom) DiffID() (v1.Hash, error) { return p.Digest() }
+// DiffID returns the digest.
+func (l syntheticLayer) DiffID() (v1.Hash, error) { return l.Digest() }
 
-// Compressed fails: what wants the bytes should not.
-func (p phantom) Compressed() (io.ReadCloser, error) {
-	return nil, fmt.Errorf("layer %d of the synthetic base was asked for its bytes", p.number)
+// Compressed returns an error: no operation may read the content.
+func (l syntheticLayer) Compressed() (io.ReadCloser, error) {
+	return nil, fmt.Errorf("layer %d of the synthetic base has no content", l.number)
 }
 
-// Uncompressed fails as well.
-func (p phantom) Uncompressed() (io.ReadCloser, error) { return p.Compressed() }
+// Uncompressed returns an error.
+func (l syntheticLayer) Uncompressed() (io.ReadCloser, error) { return l.Compressed() }
 
-// Size is what the registry says.
-func (p phantom) Size() (int64, error) { return p.size, nil }
+// Size returns the size in the manifest.
+func (l syntheticLayer) Size() (int64, error) { return l.size, nil }
 
-// MediaType is that of most layers.
-func (p phantom) MediaType() (types.MediaType, error) { return types.OCILayer, nil }
+// MediaType returns the media type of OCI layers.
+func (l syntheticLayer) MediaType() (types.MediaType, error) { return types.OCILayer, nil }

@@ -18,7 +18,7 @@ import (
 	"krabby.dev/krabby/tools/bench/measure"
 )
 
-// suite runs each operation with each tool, on the same layers.
+// suite measures each operation with each tool, on the same layers.
 type suite struct {
 	runs     int
 	scratch  string
@@ -27,14 +27,14 @@ type suite struct {
 	checkout     *checkout
 	crane        string // The program.
 	buildah      *buildah
-	buildahFails error // Why there is no buildah.
+	buildahFails error // Not nil if buildah cannot run here.
 
-	// What is built, found on the way.
-	base         file     // As an OCI layout.
-	baseLayers   []string // Its blobs.
+	// Inputs of the image, set by prepare and edit.
+	base         file     // An OCI layout.
+	baseLayers   []string // Blobs of the base.
 	architecture string
 	original     []file   // Layers of the image.
-	changed      [][]file // The same after each run's edit.
+	changed      [][]file // Layers of the image after the edit of each run.
 
 	report *report
 }
@@ -60,7 +60,7 @@ func (s *suite) measure(ctx context.Context) (*report, error) {
 	return s.report, nil
 }
 
-// prepare finds out what the image is made from.
+// prepare reads the base and copies the layers of the image.
 func (s *suite) prepare() error {
 	s.base = s.checkout.params.base()
 	s.base.Path = filepath.Join(s.checkout.execRoot, s.base.Path)
@@ -91,35 +91,36 @@ func (s *suite) prepare() error {
 	for _, layer := range layers.Layers {
 		s.baseLayers = append(s.baseLayers, filepath.Join(s.base.Path, "blobs", layer.Digest.Algorithm, layer.Digest.Hex))
 	}
-	s.original, err = s.checkout.take(filepath.Join(s.scratch, "original"))
+	s.original, err = s.checkout.copyLayers(filepath.Join(s.scratch, "original"))
 	return err
 }
 
-// contender is a tool in operations that follow each other: run has a result for each.
-type contender struct {
-	tool string
+// tool is a tool in one operation, or in several that follow each other: run returns one outcome per operation.
+type tool struct {
+	name string
 	run  func(i int) ([]outcome, error)
 }
 
-// compare has the contenders take turns, so that what else the machine does hits all of them.
-func (s *suite) compare(contenders []contender, operations ...string) error {
+// compare measures operations and adds their rows to the report. The tools alternate, so that other load on the machine affects all
+// of them.
+func (s *suite) compare(tools []tool, operations ...string) error {
 	rows := make([][]row, len(operations))
 	for j, operation := range operations {
-		for _, c := range contenders {
-			rows[j] = append(rows[j], row{Operation: operation, Tool: c.tool})
+		for _, t := range tools {
+			rows[j] = append(rows[j], row{Operation: operation, Tool: t.name})
 		}
 	}
 	for i := range s.runs {
-		for k, c := range contenders {
-			s.progress("%s: %s, run %d of %d", strings.Join(operations, ", "), c.tool, i+1, s.runs)
-			results, err := s.turn(c, i)
-			if absent := (absentError{}); errors.As(err, &absent) {
+		for k, t := range tools {
+			s.progress("%s: %s, run %d of %d", strings.Join(operations, ", "), t.name, i+1, s.runs)
+			results, err := s.run(t, i)
+			if skipped, ok := errors.AsType[skipError](err); ok {
 				for j := range rows {
-					rows[j][k].Note = absent.Error()
+					rows[j][k].Note = skipped.reason
 				}
 				continue
 			} else if err != nil {
-				return fmt.Errorf("%s: %s: %w", operations[0], c.tool, err)
+				return fmt.Errorf("%s: %s: %w", operations[0], t.name, err)
 			}
 			for j := range rows {
 				rows[j][k].Runs = append(rows[j][k].Runs, results[j])
@@ -130,21 +131,22 @@ func (s *suite) compare(contenders []contender, operations ...string) error {
 	return nil
 }
 
-// absentError says why a tool has no results.
-type absentError struct{ why string }
+// skipError is the reason for which a tool skips an operation.
+type skipError struct{ reason string }
 
-func (e absentError) Error() string { return e.why }
+func (e skipError) Error() string { return e.reason }
 
-func (s *suite) turn(c contender, i int) ([]outcome, error) {
-	if c.tool == buildahName && s.buildahFails != nil {
-		return nil, absentError{"cannot run here: " + firstLine(s.buildahFails.Error())}
+// run runs a tool once, unless it cannot run on this machine.
+func (s *suite) run(t tool, i int) ([]outcome, error) {
+	if t.name == buildahName && s.buildahFails != nil {
+		return nil, skipError{"cannot run here: " + firstLine(s.buildahFails.Error())}
 	}
-	return c.run(i)
+	return t.run(i)
 }
 
-// costs is a contender whose one operation ends in one cost.
-func costs(tool string, run func(i int) (measure.Cost, error)) contender {
-	return contender{tool, func(i int) ([]outcome, error) {
+// single returns a tool for one operation.
+func single(name string, run func(i int) (measure.Cost, error)) tool {
+	return tool{name, func(i int) ([]outcome, error) {
 		cost, err := run(i)
 		return []outcome{result(cost)}, err
 	}}
@@ -168,27 +170,27 @@ func (s *suite) noOp(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.compare([]contender{
-		costs(krabbyName, func(int) (measure.Cost, error) { return s.checkout.build(ctx, target) }),
-		costs(buildahName, func(int) (measure.Cost, error) { return s.buildah.build(ctx, s.architecture, 0) }),
-		{craneName, func(int) ([]outcome, error) { return nil, absentError{"has no cache: as its cold assembly"} }},
+	return s.compare([]tool{
+		single(krabbyName, func(int) (measure.Cost, error) { return s.checkout.build(ctx, target) }),
+		single(buildahName, func(int) (measure.Cost, error) { return s.buildah.build(ctx, s.architecture, 0) }),
+		{craneName, func(int) ([]outcome, error) { return nil, skipError{"crane has no cache; see its cold assembly"} }},
 	}, "no-op build")
 }
 
-// edit measures the way from a changed line to a new image, and keeps the layers of each for the others.
+// edit measures the build of a new image after a changed line, and keeps the layers of each run for other operations.
 func (s *suite) edit(ctx context.Context) error {
-	return s.compare([]contender{costs(krabbyName, func(i int) (measure.Cost, error) {
+	return s.compare([]tool{single(krabbyName, func(i int) (measure.Cost, error) {
 		cost, err := s.editAndBuild(ctx, target)
 		if err != nil {
 			return cost, err
 		}
-		layers, err := s.checkout.take(filepath.Join(s.scratch, fmt.Sprint("changed", i+1)))
+		layers, err := s.checkout.copyLayers(filepath.Join(s.scratch, fmt.Sprint("changed", i+1)))
 		s.changed = append(s.changed, layers)
 		return cost, err
 	})}, "one changed line of Go")
 }
 
-// editAndBuild changes a line and builds an image of it, which must not be the one that was there.
+// editAndBuild changes a line and builds the image. It returns an error if the image is unchanged.
 func (s *suite) editAndBuild(ctx context.Context, target string) (measure.Cost, error) {
 	index := filepath.Join(s.checkout.dir, "bazel-bin/oci", strings.TrimPrefix(target, "//oci:"), "index.json")
 	before, err := os.ReadFile(index)
@@ -207,7 +209,7 @@ func (s *suite) editAndBuild(ctx context.Context, target string) (measure.Cost, 
 		return cost, err
 	}
 	if bytes.Equal(before, after) {
-		return cost, fmt.Errorf("%s has changed, but %s is as it was", changedFile, target)
+		return cost, fmt.Errorf("%s has changed, but the image %s has not", changedFile, target)
 	}
 	return cost, nil
 }
@@ -219,7 +221,7 @@ func (s *suite) freshBuildah(ctx context.Context) error {
 	return s.buildah.setLayers(s.checkout.params, s.original)
 }
 
-// Images of all tools have a number: 0 is the original, the others are by the run that changed them.
+// Each tool's images have a number: 0 is the original, i+1 the image after the edit of run i.
 
 func (s *suite) layout(number int) string {
 	return filepath.Join(s.scratch, fmt.Sprint("layout", number))
@@ -229,7 +231,7 @@ func (s *suite) tar(number int) string {
 	return filepath.Join(s.scratch, fmt.Sprintf("image%d.tar", number))
 }
 
-// assemble makes a layout with the image tool, as the rule oci_image has it do.
+// assemble writes a layout with the tool of the rule oci_image.
 func (s *suite) assemble(ctx context.Context, number int, layers []file) (measure.Cost, error) {
 	p, err := s.checkout.params.with(s.base, layers)
 	if err != nil {
@@ -242,11 +244,11 @@ func (s *suite) assemble(ctx context.Context, number int, layers []file) (measur
 	if err := writeJSON(output+".json", p); err != nil {
 		return measure.Cost{}, err
 	}
-	cost, _, err := measure.Command(ctx, s.checkout.tool("image", "--params", output+".json", "--output", output))
+	cost, _, err := measure.Command(ctx, s.checkout.ociCommand("image", "--params", output+".json", "--output", output))
 	return cost, err
 }
 
-// craneAppend makes a tar with crane, from a base in a registry: it takes none from elsewhere.
+// craneAppend writes a tar with crane, from a base in a registry; crane reads bases from registries only.
 func (s *suite) craneAppend(ctx context.Context, registry *measure.Registry, number int, layers []file) (outcome, error) {
 	args := []string{"append", "--base", registry.Host() + "/base", "--new_tag", "image:latest", "--output", s.tar(number)}
 	for _, layer := range layers {
@@ -263,7 +265,7 @@ func (s *suite) craneAppend(ctx context.Context, registry *measure.Registry, num
 	return run, err
 }
 
-// baseRegistry is a registry with the base in it, for crane.
+// baseRegistry starts a registry that has the base, for crane.
 func (s *suite) baseRegistry(ctx context.Context) (*measure.Registry, error) {
 	registry := measure.StartRegistry()
 	if _, _, err := measure.Command(ctx, exec.Command(s.crane, "push", s.base.Path, registry.Host()+"/base")); err != nil {
@@ -279,9 +281,9 @@ func (s *suite) cold(ctx context.Context) error {
 		return err
 	}
 	defer registry.Close()
-	return s.compare([]contender{
-		costs(krabbyName, func(int) (measure.Cost, error) { return s.assemble(ctx, 0, s.original) }),
-		costs(buildahName, func(int) (measure.Cost, error) {
+	return s.compare([]tool{
+		single(krabbyName, func(int) (measure.Cost, error) { return s.assemble(ctx, 0, s.original) }),
+		single(buildahName, func(int) (measure.Cost, error) {
 			if err := s.freshBuildah(ctx); err != nil {
 				return measure.Cost{}, err
 			}
@@ -300,9 +302,9 @@ func (s *suite) changedLayer(ctx context.Context) error {
 		return err
 	}
 	defer registry.Close()
-	return s.compare([]contender{
-		costs(krabbyName, func(i int) (measure.Cost, error) { return s.assemble(ctx, i+1, s.changed[i]) }),
-		costs(buildahName, func(i int) (measure.Cost, error) {
+	return s.compare([]tool{
+		single(krabbyName, func(i int) (measure.Cost, error) { return s.assemble(ctx, i+1, s.changed[i]) }),
+		single(buildahName, func(i int) (measure.Cost, error) {
 			if err := s.buildah.setLayers(s.checkout.params, s.changed[i]); err != nil {
 				return measure.Cost{}, err
 			}
@@ -315,15 +317,15 @@ func (s *suite) changedLayer(ctx context.Context) error {
 	}, "changed layer to image")
 }
 
-// push pushes each original to an empty registry, and then what one changed line has made of it.
+// push measures pushing the original image to an empty registry, and then the changed image to the same registry.
 func (s *suite) push(ctx context.Context) error {
-	return s.compare([]contender{
+	return s.compare([]tool{
 		s.pushes(krabbyName, func(number int, repository string) (measure.Cost, error) {
 			params := s.layout(number) + ".push.json"
 			if err := writeJSON(params, pushParams(s.layout(number), repository)); err != nil {
 				return measure.Cost{}, err
 			}
-			cost, _, err := measure.Command(ctx, s.checkout.tool("push", "--params", params))
+			cost, _, err := measure.Command(ctx, s.checkout.ociCommand("push", "--params", params))
 			return cost, err
 		}),
 		s.pushes(buildahName, func(number int, repository string) (measure.Cost, error) {
@@ -336,8 +338,9 @@ func (s *suite) push(ctx context.Context) error {
 	}, "first push", "push after the change")
 }
 
-func (s *suite) pushes(tool string, push func(number int, repository string) (measure.Cost, error)) contender {
-	return contender{tool, func(i int) ([]outcome, error) {
+// pushes returns a tool for both pushes.
+func (s *suite) pushes(name string, push func(number int, repository string) (measure.Cost, error)) tool {
+	return tool{name, func(i int) ([]outcome, error) {
 		registry := measure.StartRegistry()
 		defer registry.Close()
 		var runs []outcome
@@ -356,7 +359,7 @@ func (s *suite) pushes(tool string, push func(number int, repository string) (me
 	}}
 }
 
-// pushParams are what the rule oci_push would write.
+// pushParams returns the parameters that the rule oci_push writes.
 func pushParams(layout, repository string) map[string]any {
 	return map[string]any{
 		"label":       target,
@@ -366,7 +369,7 @@ func pushParams(layout, repository string) map[string]any {
 	}
 }
 
-// header says what was measured where.
+// header describes the machine, the image and the tools.
 func (s *suite) header() []string {
 	peers := []string{"crane " + s.craneVersion()}
 	if s.buildahFails == nil {
@@ -380,7 +383,7 @@ func (s *suite) header() []string {
 	}
 }
 
-// craneVersion is the one that go.mod pins: Bazel's binaries do not know theirs.
+// craneVersion returns the version in go.mod: binaries built by Bazel have none.
 func (s *suite) craneVersion() string {
 	data, err := os.ReadFile(filepath.Join(s.checkout.dir, "go.mod"))
 	if err != nil {

@@ -42,7 +42,7 @@ func (s *suite) loopsUnder(ctx context.Context, r *latency.Report, load string) 
 				return result.Sample, err
 			}},
 		}
-		progress := func(at string) { s.progress("%s, for %v", at, s.loop) }
+		progress := func(step string) { s.progress("%s, for %v", step, s.loop) }
 		if err := r.Compare(ctx, fmt.Sprintf("jitter at %d Hz, %s", hz, load), 1, tools, progress); err != nil {
 			return err
 		}
@@ -109,7 +109,7 @@ func newWakeUps(period, duration time.Duration) *wakeUps {
 		duration:    duration,
 		grid:        grid{period: period, due: 1},
 		sample:      latency.Sample{Took: make([]time.Duration, 0, int(duration/period)+1)},
-		allocations: count(),
+		allocations: countAllocations(),
 		began:       time.Now(),
 	}
 }

@@ -15,8 +15,8 @@ import (
 
 const warmUp = 100
 
-// measureOurs runs a graph with the defaults of compute/onnx: in this thread, and in memory that is bound once.
-func measureOurs(ctx context.Context, library *onnx.Runtime, p *policy.Policy, graph string, duration time.Duration) (r peer.Result, err error) {
+// measureKrabby runs a graph with the defaults of compute/onnx: in this thread, on memory that is bound once.
+func measureKrabby(ctx context.Context, library *onnx.Runtime, p *policy.Policy, graph string, duration time.Duration) (r peer.Result, err error) {
 	session, err := library.NewSession(p, onnx.WithGraph(graph))
 	if err != nil {
 		return peer.Result{}, err
@@ -37,12 +37,12 @@ func measureOurs(ctx context.Context, library *onnx.Runtime, p *policy.Policy, g
 			return peer.Result{}, err
 		}
 	}
-	// Room for all that there can be, so that keeping it does not count as an allocation.
+	// Room for all samples, so that storing them does not count as an allocation.
 	r.Took = make([]time.Duration, 0, int(duration/time.Microsecond))
-	allocations := count()
-	for ends := time.Now().Add(duration); ctx.Err() == nil; {
+	allocations := countAllocations()
+	for end := time.Now().Add(duration); ctx.Err() == nil; {
 		began := time.Now()
-		if began.After(ends) {
+		if began.After(end) {
 			break
 		}
 		if err := session.Run(); err != nil {
@@ -54,18 +54,18 @@ func measureOurs(ctx context.Context, library *onnx.Runtime, p *policy.Policy, g
 	return r, ctx.Err()
 }
 
-// count counts allocations on Go's heap, and returns what says how many there were for each of some times.
-func count() (each func(times int) *float64) {
+// countAllocations starts counting; the result returns the allocations per sample.
+func countAllocations() func(samples int) *float64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	return func(times int) *float64 {
+	return func(samples int) *float64 {
 		runtime.ReadMemStats(&after)
-		n := float64(after.Mallocs-before.Mallocs) / float64(max(times, 1))
-		return &n
+		perSample := float64(after.Mallocs-before.Mallocs) / float64(max(samples, 1))
+		return &perSample
 	}
 }
 
-// fill writes what the peers compute from as well.
+// fill writes the input values that the peers use too.
 func fill(input []float32) {
 	for i := range input {
 		input[i] = float32(math.Sin(float64(i)))

@@ -44,7 +44,7 @@ func (c *flags) Run(ctx context.Context, console *cli.Console) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
-	if s.files, err = find(scratch); err != nil {
+	if s.files, err = findFiles(scratch); err != nil {
 		return err
 	}
 	if s.python, err = newPython(ctx, scratch, s.files); err != nil {

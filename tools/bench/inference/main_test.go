@@ -15,7 +15,7 @@ import (
 	"krabby.dev/krabby/tools/bench/latency"
 )
 
-// TestMain plays the busy processes: this program again.
+// TestMain makes this program a busy process if it has the flag --burn.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "--burn" {
 		burn(os.Stdin)
@@ -40,7 +40,7 @@ func TestSteps_allTools(t *testing.T) {
 	dir := t.TempDir()
 	s := &suite{runs: 1, step: 20 * time.Millisecond, progress: t.Logf}
 	var err error
-	if s.files, err = find(dir); err != nil {
+	if s.files, err = findFiles(dir); err != nil {
 		t.Fatal(err)
 	}
 	s.python, s.pythonFails = newPython(t.Context(), dir, s.files)
@@ -64,14 +64,14 @@ func TestSteps_allTools(t *testing.T) {
 			}
 			continue
 		}
-		// Go's runtime makes some now and then.
+		// Go's runtime allocates occasionally.
 		if a := row.Samples[0].Allocations; (a != nil) != ours || ours && *a*float64(len(row.Samples[0].Took)) > 20 {
-			t.Errorf("%s, %s: %v allocations a step, want none of ours and unknown ones of others", row.Operation, row.Tool, a)
+			t.Errorf("%s, %s: %v allocations per step, want about 0 for krabby and unknown for peers", row.Operation, row.Tool, a)
 		}
 	}
 }
 
-func TestSame(t *testing.T) {
+func TestCheckSame(t *testing.T) {
 	expected := []float32{1, -200}
 	for name, test := range map[string]struct {
 		found []float32
@@ -79,12 +79,12 @@ func TestSame(t *testing.T) {
 	}{
 		"the same":     {[]float32{1, -200}, ""},
 		"rounded":      {[]float32{1.000001, -200.001}, ""},
-		"another":      {[]float32{1, -200.01}, "as number 1, expected -200"},
-		"not a number": {[]float32{float32(math.NaN()), -200}, "gave NaN as number 0"},
-		"shorter":      {[]float32{1}, "gave 1 numbers, expected 2"},
+		"different":    {[]float32{1, -200.01}, "output 1 of the first step: found -200.01, expected -200"},
+		"not a number": {[]float32{float32(math.NaN()), -200}, "output 0 of the first step: found NaN, expected 1"},
+		"shorter":      {[]float32{1}, "outputs of the first step: found 1, expected 2"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := same(test.found, expected)
+			err := checkSame(test.found, expected)
 			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 				t.Errorf("err = %v, want %q", err, test.want)
 			}
@@ -102,8 +102,8 @@ func TestGridWoke(t *testing.T) {
 	}{
 		{10 * ms, 0, 0, true},
 		{20*ms + 7, 7, 0, true},
-		{55 * ms, 25 * ms, 2, true}, // For 30: those of 40 and 50 have passed.
-		{55*ms + 1, 0, 0, false},    // A loop that makes up for them.
+		{55 * ms, 25 * ms, 2, true}, // The deadline at 30; those at 40 and 50 have passed.
+		{55*ms + 1, 0, 0, false},    // A loop that catches up.
 		{61 * ms, 1 * ms, 0, true},
 	} {
 		if late, missed, ok := g.woke(test.elapsed); late != test.late || missed != test.missed || ok != test.ok {
@@ -154,6 +154,6 @@ func TestBurners_stop(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := stop(); err != nil {
-		t.Errorf("stopping: %v, want each to end by itself", err)
+		t.Errorf("stopping: %v, want none", err)
 	}
 }

@@ -16,7 +16,7 @@ import (
 //go:embed peer.py
 var peerProgram []byte
 
-// newPython unpacks Python below dir, with onnxruntime.
+// newPython unpacks Python with onnxruntime below dir.
 func newPython(ctx context.Context, dir string, f files) (*peer.Python, error) {
 	p, err := peer.NewPython(f.python, dir, peerProgram, filepath.Dir(filepath.Dir(f.onnxruntime)))
 	if err != nil {
@@ -25,17 +25,17 @@ func newPython(ctx context.Context, dir string, f files) (*peer.Python, error) {
 	return p, p.Check(ctx, "onnxruntime")
 }
 
-// measurePython takes one measure of a graph; how is what peer.py calls it.
-func measurePython(ctx context.Context, python *peer.Python, p *policy.Policy, graph, how string, duration time.Duration) (peer.Result, error) {
+// measurePython measures a graph with peer.py; mode is the first argument of peer.py.
+func measurePython(ctx context.Context, python *peer.Python, p *policy.Policy, graph, mode string, duration time.Duration) (peer.Result, error) {
 	g := p.Graphs[graph]
 	described, err := json.Marshal(g)
 	if err != nil {
 		return peer.Result{}, err
 	}
-	return python.Measure(ctx, duration, how, fmt.Sprint(duration.Seconds()), filepath.Join(p.Dir, g.File), string(described))
+	return python.Measure(ctx, duration, mode, fmt.Sprint(duration.Seconds()), filepath.Join(p.Dir, g.File), string(described))
 }
 
-// measureFloor takes one measure of a graph with floor/floor.c.
+// measureFloor measures a graph with floor/floor.c.
 func measureFloor(ctx context.Context, f files, p *policy.Policy, graph string, duration time.Duration) (peer.Result, error) {
 	g := p.Graphs[graph]
 	args := []string{f.library, filepath.Join(p.Dir, g.File), fmt.Sprint(duration.Seconds())}

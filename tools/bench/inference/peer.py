@@ -1,6 +1,9 @@
-"""What inference is measured beside: one step of a policy's graph with onnxruntime, as often as a time allows, or a loop.
+"""Measures steps of a policy's graph with onnxruntime, or the wake-ups of a loop, as the peer of inference.
 
-Writes a line of JSON: what measured, what the first step gave, and how long each step took or how late each wake-up was.
+    peer.py plain|bound SECONDS MODEL GRAPH
+    peer.py loop SECONDS PERIOD_NS
+
+Writes a line of JSON: the version, the output of the first step, and the time of each step or the lateness of each wake-up.
 """
 
 import json
@@ -14,7 +17,7 @@ WARM_UP = 100
 
 
 def session(model):
-    """A session with the settings of compute/onnx: the caller's thread alone, and no spinning."""
+    """A session with the settings of compute/onnx: one thread, no spinning."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
@@ -26,7 +29,7 @@ def session(model):
 
 
 def inputs(graph):
-    """What both sides compute from: inputs that are not trivial, and states of zero."""
+    """The input values of all tools: a sine, and states of zero."""
     states = {state["input"] for state in graph.get("states", [])}
     arrays = {}
     for tensor in graph["inputs"]:
@@ -37,7 +40,7 @@ def inputs(graph):
 
 
 def plain(model, graph):
-    """A step as people write it: arrays in, arrays out."""
+    """A step in the usual way: arrays in, arrays out."""
     run, arrays = session(model).run, inputs(graph)
     names = [tensor["name"] for tensor in graph["outputs"]]
     states = [(names.index(state["output"]), state["input"]) for state in graph.get("states", [])]
@@ -52,7 +55,7 @@ def plain(model, graph):
 
 
 def bound(model, graph):
-    """A step with memory bound beforehand: as close to the library itself as Python gets."""
+    """A step on memory that is bound once: the least Python around the library."""
     runs = session(model)
     binding, values, outputs = runs.io_binding(), {}, {}
     for name, array in inputs(graph).items():
@@ -74,24 +77,24 @@ def bound(model, graph):
 
 
 def steps(step, value, seconds):
-    """What the first step gave, and how long those after the warm-up took."""
+    """The output of the first step, and the times of the steps after the warm-up."""
     first = np.asarray(value(step())).reshape(-1).tolist()
     for _ in range(WARM_UP):
         step()
     now, samples = time.perf_counter_ns, []
-    ends = now() + int(seconds * 1e9)
-    while (began := now()) < ends:
+    end = now() + int(seconds * 1e9)
+    while (began := now()) < end:
         step()
         samples.append(now() - began)
     return {"first": first, "samples_ns": samples}
 
 
 def loop(period_ns, seconds):
-    """How late a loop wakes up that sleeps until deadlines one period apart, and how many it misses on the way."""
+    """The lateness of a loop that sleeps until deadlines one period apart, and the number of missed deadlines."""
     now, samples, lost = time.monotonic_ns, [], 0
     began = now()
-    ends, deadline = began + int(seconds * 1e9), began + period_ns
-    while deadline <= ends:
+    end, deadline = began + int(seconds * 1e9), began + period_ns
+    while deadline <= end:
         time.sleep(max(0, deadline - now()) / 1e9)
         late = max(0, now() - deadline)
         samples.append(late)
@@ -101,15 +104,15 @@ def loop(period_ns, seconds):
     return {"lost": lost, "samples_ns": samples}
 
 
-def main(how, seconds, *args):
-    if how == "loop":
+def main(mode, seconds, *args):
+    if mode == "loop":
         result = loop(int(args[0]), float(seconds))
-    elif how == "plain":
+    elif mode == "plain":
         result = steps(plain(args[0], json.loads(args[1])), lambda first: first, float(seconds))
-    elif how == "bound":
+    elif mode == "bound":
         result = steps(bound(args[0], json.loads(args[1])), lambda first: first.numpy(), float(seconds))
     else:
-        sys.exit(f"found {how!r}, expected plain, bound or loop")
+        sys.exit(f"found {mode!r}, expected plain, bound or loop")
     version = f"Python {sys.version.split()[0]}, onnxruntime {ort.__version__}, numpy {np.__version__}"
     print(json.dumps({"version": version, **result}))
 

@@ -25,19 +25,19 @@ var (
 	libraryFile, floorFile, manifestFile, modelFile, parkourFolder, pythonFile, onnxruntimeFile string
 )
 
-// files are where what is measured lies.
+// files has the paths of runfiles.
 type files struct {
-	library     string // ONNX Runtime's, for C and for us.
+	library     string // ONNX Runtime, for C and for krabby.
 	floor       string // The program in C.
 	go1         string // Folder of the policy.
 	parkour     string // Folder of the policies teacher and student.
 	python      string // Root file system of Python.
-	onnxruntime string // Python's package: a file in it.
+	onnxruntime string // A file in Python's package onnxruntime.
 }
 
-// find finds the files. It makes the Go1's policy a folder below dir: its manifest is a source and its model is not, so
-// they need not lie side by side.
-func find(dir string) (f files, err error) {
+// findFiles finds the runfiles. It links the manifest and the model of the Go1's policy into a folder below dir, because a source
+// and an output may be in different folders.
+func findFiles(dir string) (f files, err error) {
 	f.go1 = filepath.Join(dir, "go1_joystick")
 	if err := os.Mkdir(f.go1, 0o755); err != nil {
 		return files{}, err
@@ -77,12 +77,12 @@ const (
 // suite measures each step with each tool, and then each loop.
 type suite struct {
 	runs        int           // Of a step.
-	step, loop  time.Duration // How long a run takes.
+	step, loop  time.Duration // Durations of a run.
 	progress    func(string, ...any)
 	files       files
 	python      *peer.Python
-	pythonFails error    // Why there is no Python.
-	peers       []string // Their versions, as they are known.
+	pythonFails error    // Not nil if Python cannot run here.
+	peers       []string // Versions of the peers that have run.
 }
 
 func (s *suite) measure(ctx context.Context) (_ *latency.Report, err error) {
@@ -122,7 +122,7 @@ func (s *suite) steps(ctx context.Context, r *latency.Report, runtime *onnx.Runt
 		if err != nil {
 			return err
 		}
-		var expected []float32 // What the first tool to measure computed.
+		var expected []float32 // Output of the first tool.
 		tool := func(name string, fails error, measure func(context.Context) (peer.Result, error)) latency.Tool {
 			return latency.Tool{Name: name, Fails: fails, Measure: func(ctx context.Context) (latency.Sample, error) {
 				result, err := measure(ctx)
@@ -132,13 +132,13 @@ func (s *suite) steps(ctx context.Context, r *latency.Report, runtime *onnx.Runt
 				if expected == nil {
 					expected = result.First
 				}
-				s.met(result)
-				return result.Sample, same(result.First, expected)
+				s.addPeer(result)
+				return result.Sample, checkSame(result.First, expected)
 			}}
 		}
-		python := func(name, how string) latency.Tool {
+		python := func(name, mode string) latency.Tool {
 			return tool(name, s.pythonFails, func(ctx context.Context) (peer.Result, error) {
-				return measurePython(ctx, s.python, p, st.graph, how, s.step)
+				return measurePython(ctx, s.python, p, st.graph, mode, s.step)
 			})
 		}
 		tools := []latency.Tool{
@@ -146,12 +146,12 @@ func (s *suite) steps(ctx context.Context, r *latency.Report, runtime *onnx.Runt
 				return measureFloor(ctx, s.files, p, st.graph, s.step)
 			}),
 			tool(krabbyName, nil, func(ctx context.Context) (peer.Result, error) {
-				return measureOurs(ctx, runtime, p, st.graph, s.step)
+				return measureKrabby(ctx, runtime, p, st.graph, s.step)
 			}),
 			python(plainName, "plain"),
 			python(boundName, "bound"),
 		}
-		progress := func(at string) { s.progress("%s, for %v", at, s.step) }
+		progress := func(step string) { s.progress("%s, for %v", step, s.step) }
 		if err := r.Compare(ctx, st.name, s.runs, tools, progress); err != nil {
 			return err
 		}
@@ -159,21 +159,21 @@ func (s *suite) steps(ctx context.Context, r *latency.Report, runtime *onnx.Runt
 	return nil
 }
 
-// met remembers which peers there were.
-func (s *suite) met(result peer.Result) {
+// addPeer records the version of a peer for the header.
+func (s *suite) addPeer(result peer.Result) {
 	if result.Version != "" && !slices.Contains(s.peers, result.Version) {
 		s.peers = append(s.peers, result.Version)
 	}
 }
 
-// same refuses to compare the times of steps that do not compute the same.
-func same(found, expected []float32) error {
+// checkSame returns an error if two tools compute different outputs: their times are not comparable.
+func checkSame(found, expected []float32) error {
 	if len(found) != len(expected) {
-		return fmt.Errorf("the first step gave %d numbers, expected %d as the first tool's", len(found), len(expected))
+		return fmt.Errorf("outputs of the first step: found %d, expected %d as the first tool's", len(found), len(expected))
 	}
 	for i := range found {
 		if difference := math.Abs(float64(found[i] - expected[i])); !(difference <= 1e-5*max(1, math.Abs(float64(expected[i])))) {
-			return fmt.Errorf("the first step gave %v as number %d, expected %v as the first tool's", found[i], i, expected[i])
+			return fmt.Errorf("output %d of the first step: found %v, expected %v as the first tool's", i, found[i], expected[i])
 		}
 	}
 	return nil

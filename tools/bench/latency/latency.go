@@ -1,6 +1,6 @@
-// Package latency compares how long tools take for something that is done very often: in percentiles, and with what was lost.
+// Package latency compares the latency of tools in percentiles, and counts lost samples.
 //
-// It must never know what is done.
+// It does not depend on the benchmarks.
 package latency
 
 import (
@@ -15,37 +15,37 @@ import (
 	"krabby.dev/krabby/tools/bench/table"
 )
 
-// Sample is what one run measured.
+// Sample is the result of one run.
 type Sample struct {
 	Took        []time.Duration
-	Lost        int      // What never came, and so has no time.
-	Allocations *float64 // For each time; nil where nobody counts.
+	Lost        int      // Number of lost messages or missed deadlines; they have no time.
+	Allocations *float64 // Per element of Took; nil if not counted.
 }
 
-// Row is one tool in one operation. Without samples, Note says why.
+// Row has the samples of one tool in one operation. The note of a row without samples gives the reason.
 type Row struct {
 	Operation, Tool string
 	Samples         []Sample
 	Note            string
 }
 
-// Tool is a way to do an operation.
+// Tool is an implementation of an operation.
 type Tool struct {
 	Name    string
-	Fails   error // Why it cannot run here.
+	Fails   error // Not nil if the tool cannot run here.
 	Measure func(context.Context) (Sample, error)
 }
 
-// Report has the rows of all operations; the first of an operation is what its others are compared with.
+// Report has the rows of all operations. Ratios are to the first row of an operation.
 type Report struct {
 	Header []string
-	Count  string // What was done, in the plural: messages.
-	Lost   string // What is said of those that were lost; their column is there for people if there are any.
+	Count  string // Heading of the number of samples, such as messages.
+	Lost   string // Heading of the number of lost samples; the text table has the column if any sample is lost.
 	Rows   []Row
 }
 
-// Compare adds an operation. Its tools take turns, so that what else the machine does hits all of them.
-func (r *Report) Compare(ctx context.Context, operation string, runs int, tools []Tool, progress func(at string)) error {
+// Compare measures an operation and adds its rows. The tools alternate, so that other load on the machine affects all of them.
+func (r *Report) Compare(ctx context.Context, operation string, runs int, tools []Tool, progress func(step string)) error {
 	rows := make([]Row, len(tools))
 	for run := range runs {
 		for i, tool := range tools {
@@ -67,7 +67,7 @@ func (r *Report) Compare(ctx context.Context, operation string, runs int, tools 
 	return nil
 }
 
-// percentiles are those of times, and how many times there must be for it to be more than the maximum.
+// percentiles lists the reported percentiles. With fewer than atLeast samples a percentile equals the maximum and is omitted.
 var percentiles = []struct {
 	name, key string
 	percent   float64
@@ -78,7 +78,7 @@ var percentiles = []struct {
 	{"p99.9", "p99_9_us", 99.9, 1000},
 }
 
-// Table returns the report's percentiles; those that so few times cannot tell are missing.
+// Table returns the report as a table of percentiles.
 func (r *Report) Table() *table.Table {
 	number := func(n float64) string { return fmt.Sprint(int64(n)) }
 	lost := table.Column{Key: "lost", Text: number}
@@ -110,13 +110,13 @@ func (r *Row) lost() (n int) {
 	return n
 }
 
-// percentiles takes all runs together, and of their allocations the most.
+// percentiles merges the samples of all runs; allocations are the maximum over the runs.
 func (r *Row) percentiles() table.Row {
 	all := hdrhistogram.New(1, int64(time.Hour), 3)
 	var allocations *float64
 	for _, s := range r.Samples {
 		for _, d := range s.Took {
-			// The only error is a value out of range, and it cannot be.
+			// RecordValue fails only for a value out of range, which min and max exclude.
 			_ = all.RecordValue(min(max(int64(d), 1), int64(time.Hour)))
 		}
 		if s.Allocations != nil && (allocations == nil || *s.Allocations > *allocations) {
@@ -134,15 +134,15 @@ func (r *Row) percentiles() table.Row {
 		}
 		out.Values = append(out.Values, value)
 	}
-	var most *float64
+	var maximum *float64
 	if all.TotalCount() > 0 {
-		most = us(all.Max())
+		maximum = us(all.Max())
 	}
-	out.Values = append(out.Values, most, allocations)
+	out.Values = append(out.Values, maximum, allocations)
 	return out
 }
 
-// microseconds writes a time with three digits and a unit.
+// microseconds formats a time with three significant digits and a unit.
 func microseconds(us float64) string {
 	if us >= 999.5 {
 		return fmt.Sprintf("%.3g ms", us/1000)

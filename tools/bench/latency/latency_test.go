@@ -23,9 +23,9 @@ func microsecondsOf(from, to int) (took []time.Duration) {
 func example() *Report {
 	none, some := 0.0, 1.25
 	return &Report{
-		Header: []string{"2 CPUs"}, Count: "messages", Lost: "never arrived",
+		Header: []string{"2 CPUs"}, Count: "messages", Lost: "lost",
 		Rows: []Row{
-			// Of two runs the times count together, and the worse number of allocations.
+			// Times of the two runs are merged; the larger number of allocations counts.
 			{Operation: "a", Tool: "krabby", Samples: []Sample{{Took: microsecondsOf(501, 1000), Allocations: &some}, {Took: microsecondsOf(1, 500), Allocations: &none}}},
 			{Operation: "a", Tool: "peer", Samples: []Sample{{Took: []time.Duration{5 * time.Millisecond, 10 * time.Millisecond, 10 * time.Millisecond}, Lost: 2}}, Note: "twice"},
 			{Operation: "b", Tool: "krabby", Samples: []Sample{{Took: microsecondsOf(1, 100), Lost: 1}}},
@@ -34,17 +34,17 @@ func example() *Report {
 	}
 }
 
-func TestTextShowsPercentilesThatCanBeToldAndRatiosToTheFirstTool(t *testing.T) {
+func TestReport_text(t *testing.T) {
 	var out strings.Builder
 	if err := example().Table().Write(&out, false); err != nil {
 		t.Fatal(err)
 	}
 	want := `2 CPUs
-operation  tool    messages  never arrived  p50          p99     p99.9   max          allocations
-a          krabby  1000      0              500 µs       990 µs  999 µs  1 ms         1.25
-           peer    3         2              10 ms (20x)  -       -       10 ms (10x)  -
-b          krabby  100       1              50 µs        99 µs   -       100 µs       -
-           peer    0         0              -            -       -       -            -
+operation  tool    messages  lost  p50          p99     p99.9   max          allocations
+a          krabby  1000      0     500 µs       990 µs  999 µs  1 ms         1.25
+           peer    3         2     10 ms (20x)  -       -       10 ms (10x)  -
+b          krabby  100       1     50 µs        99 µs   -       100 µs       -
+           peer    0         0     -            -       -       -            -
 a, peer: twice
 b, peer: cannot run here: no Python
 `
@@ -53,8 +53,8 @@ b, peer: cannot run here: no Python
 	}
 }
 
-func TestNothingIsSaidOfTheLostWhereNoneIs(t *testing.T) {
-	r := &Report{Count: "messages", Lost: "never arrived", Rows: []Row{{Operation: "a", Tool: "krabby", Samples: []Sample{{Took: microsecondsOf(1, 1)}}}}}
+func TestReport_textWithoutLost(t *testing.T) {
+	r := &Report{Count: "messages", Lost: "lost", Rows: []Row{{Operation: "a", Tool: "krabby", Samples: []Sample{{Took: microsecondsOf(1, 1)}}}}}
 	var out strings.Builder
 	if err := r.Table().Write(&out, false); err != nil {
 		t.Fatal(err)
@@ -67,7 +67,7 @@ a          krabby  1         1 µs  -    -      1 µs  -
 	}
 }
 
-func TestJSONLeavesOutWhatIsNotKnown(t *testing.T) {
+func TestReport_json(t *testing.T) {
 	var out bytes.Buffer
 	if err := example().Table().Write(&out, true); err != nil {
 		t.Fatal(err)
@@ -83,7 +83,7 @@ func TestJSONLeavesOutWhatIsNotKnown(t *testing.T) {
 	}
 	ours, peer, absent := got.Results[0].Measures, got.Results[1].Measures, got.Results[3]
 	for key, want := range map[string]float64{"messages": 1000, "lost": 0, "p50_us": 500, "p99_us": 990, "p99_9_us": 999, "max_us": 1000, "allocations": 1.25} {
-		// Three digits are kept.
+		// The histogram keeps three significant digits.
 		if found := ours[key]; math.Abs(found.Value-want) > want/1000 || found.Ratio != 0 {
 			t.Errorf("%s of ours: found %+v, expected %v and no ratio", key, found, want)
 		}
@@ -92,7 +92,7 @@ func TestJSONLeavesOutWhatIsNotKnown(t *testing.T) {
 		t.Errorf("the peer's: found %+v, expected 3 messages, 2 lost, and median and maximum of 20 and 10 times ours", peer)
 	}
 	if len(absent.Measures) != 2 || absent.Note != "cannot run here: no Python" {
-		t.Errorf("found %+v, expected a note, and that there are no messages", absent)
+		t.Errorf("found %+v, expected a note and no times", absent)
 	}
 }
 
@@ -104,21 +104,21 @@ func TestMicroseconds(t *testing.T) {
 	}
 }
 
-func TestCompareHasToolsTakeTurns(t *testing.T) {
-	var said []string
+func TestCompare_alternates(t *testing.T) {
+	var steps []string
 	next := time.Duration(0)
 	measure := func(context.Context) (Sample, error) {
 		next++
 		return Sample{Took: []time.Duration{next}}, nil
 	}
 	var r Report
-	tools := []Tool{{Name: "a", Measure: measure}, {Name: "b", Fails: errors.New("no Python\nat all")}, {Name: "c", Measure: measure}}
-	if err := r.Compare(t.Context(), "step", 2, tools, func(at string) { said = append(said, at) }); err != nil {
+	tools := []Tool{{Name: "a", Measure: measure}, {Name: "b", Fails: errors.New("no Python\nin the root")}, {Name: "c", Measure: measure}}
+	if err := r.Compare(t.Context(), "step", 2, tools, func(step string) { steps = append(steps, step) }); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{"step, a, run 1 of 2", "step, c, run 1 of 2", "step, a, run 2 of 2", "step, c, run 2 of 2"}
-	if !slices.Equal(said, want) {
-		t.Errorf("said %q, expected %q", said, want)
+	if !slices.Equal(steps, want) {
+		t.Errorf("progress %q, expected %q", steps, want)
 	}
 	rows := "[{step a [{[1ns] 0 <nil>} {[3ns] 0 <nil>}] } {step b [] cannot run here: no Python} {step c [{[2ns] 0 <nil>} {[4ns] 0 <nil>}] }]"
 	if found := fmt.Sprint(r.Rows); found != rows {
@@ -126,7 +126,7 @@ func TestCompareHasToolsTakeTurns(t *testing.T) {
 	}
 }
 
-func TestCompareEndsWithTheFirstFailure(t *testing.T) {
+func TestCompare_failure(t *testing.T) {
 	var r Report
 	fails := Tool{Name: "a", Measure: func(context.Context) (Sample, error) { return Sample{}, errors.New("no route") }}
 	never := Tool{Name: "b", Measure: func(context.Context) (Sample, error) { t.Error("the next tool ran"); return Sample{}, nil }}

@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Machine says in a line what a benchmark ran on, and how much else that had to do lately.
+// Machine describes the machine and its load in one line.
 func Machine() string {
 	return fmt.Sprintf("machine: %d CPUs (%s), Linux %s, load average %s", runtime.NumCPU(), processor(), kernel(), load())
 }
 
-// load is the machine's load average over 1, 5 and 15 minutes.
+// load returns the machine's load average over 1, 5 and 15 minutes.
 func load() string {
 	data, err := os.ReadFile("/proc/loadavg")
 	fields := strings.Fields(string(data))

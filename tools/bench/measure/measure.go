@@ -1,6 +1,6 @@
-// Package measure says what running something cost: time, and bytes read, written and sent.
+// Package measure measures the cost of commands: time, and bytes read and written. It also has a registry that counts traffic.
 //
-// It must never judge: comparing and printing costs is for package table.
+// It does not compare or print costs; package table does.
 package measure
 
 import (
@@ -18,11 +18,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Bytes are what a process and the children it waited for moved by system calls, files and sockets alike, whether a
-// disk or the page cache served them. Memory-mapped files do not count.
+// Bytes counts the bytes that a process, and the children that it waited for, read and wrote by system calls, for files and
+// sockets. Reads from the page cache count; memory-mapped files do not.
 type Bytes struct{ Read, Written int64 }
 
-// Sub returns b without what was counted earlier.
+// Sub returns b minus earlier.
 func (b Bytes) Sub(earlier Bytes) Bytes {
 	return Bytes{Read: b.Read - earlier.Read, Written: b.Written - earlier.Written}
 }
@@ -32,7 +32,7 @@ func (b Bytes) Add(other Bytes) Bytes {
 	return Bytes{Read: b.Read + other.Read, Written: b.Written + other.Written}
 }
 
-// Process returns what a process has moved so far.
+// Process returns the bytes of a running process since its start.
 func Process(pid int) (Bytes, error) {
 	path := fmt.Sprintf("/proc/%d/io", pid)
 	data, err := os.ReadFile(path)
@@ -68,13 +68,13 @@ func parse(data []byte) (Bytes, error) {
 	return b, nil
 }
 
-// Cost is what one run took.
+// Cost is the cost of one run.
 type Cost struct {
 	Time time.Duration
 	Bytes
 }
 
-// Command runs a command to its end. Its output is part of the error when it fails, and is returned when it does not.
+// Command runs a command and returns its cost and standard output. The error of a failed command includes the end of its output.
 func Command(ctx context.Context, cmd *exec.Cmd) (Cost, string, error) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -84,7 +84,7 @@ func Command(ctx context.Context, cmd *exec.Cmd) (Cost, string, error) {
 	}
 	stop := context.AfterFunc(ctx, func() { cmd.Process.Signal(os.Interrupt) })
 	defer stop()
-	// The counters live until the process has been waited for, so it is left where it ended.
+	// WNOWAIT keeps the ended process, and so its counters in /proc, until cmd.Wait.
 	for {
 		err := unix.Waitid(unix.P_PID, cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
 		if err == nil {
@@ -100,17 +100,17 @@ func Command(ctx context.Context, cmd *exec.Cmd) (Cost, string, error) {
 		if ctx.Err() != nil {
 			return Cost{}, "", ctx.Err()
 		}
-		return Cost{}, "", fmt.Errorf("%w: %s", err, lastWords(stderr.String()+stdout.String()))
+		return Cost{}, "", fmt.Errorf("%w: %s", err, outputTail(stderr.String()+stdout.String()))
 	}
 	return Cost{Time: took, Bytes: moved}, stdout.String(), countErr
 }
 
-// lastWords are the end of a program's output, where it says why it failed.
-func lastWords(output string) string {
-	const enough = 2000
+// outputTail returns the end of a program's output, which usually has the error.
+func outputTail(output string) string {
+	const limit = 2000
 	output = strings.TrimSpace(output)
-	if len(output) > enough {
-		output = "..." + output[len(output)-enough:]
+	if len(output) > limit {
+		output = "..." + output[len(output)-limit:]
 	}
 	return output
 }

@@ -23,10 +23,10 @@ func TestParse(t *testing.T) {
 		want  Bytes
 		fails string
 	}{
-		"both":            {data: "rchar: 6976\nwchar: 12\nsyscr: 10\n", want: Bytes{Read: 6976, Written: 12}},
-		"only one":        {data: "rchar: 6976\n", fails: "expected rchar and wchar"},
-		"not a number":    {data: "rchar: many\nwchar: 12\n", fails: `rchar: found "many", expected a number`},
-		"another process": {data: "", fails: "expected rchar and wchar"},
+		"both":         {data: "rchar: 6976\nwchar: 12\nsyscr: 10\n", want: Bytes{Read: 6976, Written: 12}},
+		"only one":     {data: "rchar: 6976\n", fails: "expected rchar and wchar"},
+		"not a number": {data: "rchar: many\nwchar: 12\n", fails: `rchar: found "many", expected a number`},
+		"empty":        {data: "", fails: "expected rchar and wchar"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := parse([]byte(test.data))
@@ -43,7 +43,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// TestMain plays the commands that tests run: this program again.
+// TestMain makes this program the command that the tests run.
 func TestMain(m *testing.M) {
 	switch args := os.Args[1:]; {
 	case len(args) == 3 && args[0] == "copy":
@@ -62,7 +62,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	case len(args) == 1 && args[0] == "fail":
-		os.Stderr.WriteString("no such luck\n")
+		os.Stderr.WriteString("disk full\n")
 		os.Exit(3)
 	case len(args) == 1 && args[0] == "hang":
 		time.Sleep(time.Minute)
@@ -70,7 +70,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestCommandCountsTheBytesOfItsChildrenToo(t *testing.T) {
+func TestCommand_bytes(t *testing.T) {
 	const size = 3 << 20
 	dir := t.TempDir()
 	source := filepath.Join(dir, "source")
@@ -86,7 +86,7 @@ func TestCommandCountsTheBytesOfItsChildrenToo(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// What the runtime itself reads at the start is far below.
+			// Go's runtime reads far less at its start.
 			if cost.Read < size || cost.Read > size+size/2 || cost.Written < size || cost.Written > size+size/2 {
 				t.Errorf("read %d and wrote %d, want a little over %d", cost.Read, cost.Written, size)
 			}
@@ -97,14 +97,14 @@ func TestCommandCountsTheBytesOfItsChildrenToo(t *testing.T) {
 	}
 }
 
-func TestCommandThatFailsSaysItsLastWords(t *testing.T) {
+func TestCommand_failure(t *testing.T) {
 	_, _, err := Command(t.Context(), exec.Command(os.Args[0], "fail"))
-	if err == nil || !strings.Contains(err.Error(), "exit status 3: no such luck") {
-		t.Errorf("err = %v, want the exit status and what the program said", err)
+	if err == nil || !strings.Contains(err.Error(), "exit status 3: disk full") {
+		t.Errorf("err = %v, want the exit status and the program's output", err)
 	}
 }
 
-func TestCommandStopsWithItsContext(t *testing.T) {
+func TestCommand_contextDone(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	if _, _, err := Command(ctx, exec.Command(os.Args[0], "hang")); !errors.Is(err, context.DeadlineExceeded) {
@@ -112,7 +112,7 @@ func TestCommandStopsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestRegistryCountsBodies(t *testing.T) {
+func TestRegistry_counts(t *testing.T) {
 	r := StartRegistry()
 	defer r.Close()
 	img, err := random.Image(100_000, 2)
@@ -146,7 +146,7 @@ func TestRegistryCountsBodies(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := r.Received(); got != want {
-		t.Errorf("received %d bytes, want layers, config and manifest, once: %d", got, want)
+		t.Errorf("received %d bytes, want %d: layers, config and manifest, once each", got, want)
 	}
 
 	before := r.Served()
@@ -164,12 +164,12 @@ func TestRegistryCountsBodies(t *testing.T) {
 	}
 }
 
-func TestPhantomIsClaimedAndMountedForNothingAndCountedWhenRead(t *testing.T) {
+func TestRegistry_syntheticBlob(t *testing.T) {
 	const size = 3_000_000
 	digest := "sha256:" + strings.Repeat("ab", 32)
 	r := StartRegistry()
 	defer r.Close()
-	r.AddPhantom(digest, size)
+	r.AddSyntheticBlob(digest, size)
 	for _, test := range []struct {
 		method, path string
 		status       int

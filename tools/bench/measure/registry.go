@@ -14,46 +14,46 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 )
 
-// Registry is an image registry in this process, in memory, that counts the bytes of bodies in both directions.
+// Registry is an in-memory image registry that counts the bytes of request and response bodies.
 type Registry struct {
 	server   *httptest.Server
 	received atomic.Int64
 	served   atomic.Int64
 
-	mu       sync.Mutex
-	phantoms map[string]int64 // Sizes by digest.
+	mu        sync.Mutex
+	synthetic map[string]int64 // Sizes of synthetic blobs by digest.
 }
 
 // StartRegistry starts an empty registry. The caller closes it.
 func StartRegistry() *Registry {
-	r := &Registry{phantoms: map[string]int64{}}
+	r := &Registry{synthetic: map[string]int64{}}
 	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	r.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		request.Body = &countingBody{request.Body, &r.received}
 		counting := &countingWriter{w, &r.served}
-		if !r.servePhantom(counting, request) {
+		if !r.serveSynthetic(counting, request) {
 			inner.ServeHTTP(counting, request)
 		}
 	}))
 	return r
 }
 
-// AddPhantom has the registry claim a blob, in every repository. Its bytes are zeros whatever the digest says: who reads
-// them is counted, and finds them wrong.
-func (r *Registry) AddPhantom(digest string, size int64) {
+// AddSyntheticBlob adds a blob of a size to all repositories. Its content is zeros, which do not match the digest: a client that
+// reads the blob is counted and detects a wrong digest.
+func (r *Registry) AddSyntheticBlob(digest string, size int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.phantoms[digest] = size
+	r.synthetic[digest] = size
 }
 
-// servePhantom answers questions about phantoms: whether one is there, for its bytes, and to mount it in a repository.
-func (r *Registry) servePhantom(w http.ResponseWriter, request *http.Request) bool {
+// serveSynthetic answers HEAD, GET and mount requests for synthetic blobs. It reports whether the request was one of them.
+func (r *Registry) serveSynthetic(w http.ResponseWriter, request *http.Request) bool {
 	digest := path.Base(request.URL.Path)
 	if request.Method == http.MethodPost {
 		digest = request.URL.Query().Get("mount")
 	}
 	r.mu.Lock()
-	size, ok := r.phantoms[digest]
+	size, ok := r.synthetic[digest]
 	r.mu.Unlock()
 	if !ok {
 		return false
@@ -80,16 +80,16 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Host is the registry's name and port, as references to images begin.
+// Host returns the registry's host and port, with which image references start.
 func (r *Registry) Host() string { return strings.TrimPrefix(r.server.URL, "http://") }
 
-// Received is how many bytes clients have sent.
+// Received returns the number of bytes in request bodies.
 func (r *Registry) Received() int64 { return r.received.Load() }
 
-// Served is how many bytes clients have got.
+// Served returns the number of bytes in response bodies.
 func (r *Registry) Served() int64 { return r.served.Load() }
 
-// Close stops the registry and forgets what it holds.
+// Close stops the registry and drops its content.
 func (r *Registry) Close() { r.server.Close() }
 
 type countingBody struct {
@@ -109,7 +109,7 @@ type countingWriter struct {
 }
 
 func (w *countingWriter) Write(p []byte) (int, error) {
-	// Counted first: a client that has all may look before Write returns.
+	// Count before the write: a client with the whole body may read the counter before Write returns.
 	w.n.Add(int64(len(p)))
 	n, err := w.ResponseWriter.Write(p)
 	w.n.Add(int64(n - len(p)))

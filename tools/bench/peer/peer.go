@@ -1,6 +1,6 @@
-// Package peer runs what we are measured beside: programs that write what they measured as lines of JSON.
+// Package peer runs the programs that krabby is compared with. They write their measurements as lines of JSON.
 //
-// It must never know what they measure.
+// It does not depend on the benchmarks.
 package peer
 
 import (
@@ -21,14 +21,15 @@ import (
 	"krabby.dev/krabby/tools/rootfs"
 )
 
-// Result is what a peer measured.
+// Result is the measurement of a peer.
 type Result struct {
 	latency.Sample
-	Version string    // What measured.
-	First   []float32 // What the first step gave, where the peer says it.
+	Version string    // The peer's name and version.
+	First   []float32 // Output of the first step, if the peer reports it.
 }
 
-// Measure runs a peer for a duration that it was told, and ends it and its children with ctx, or long after.
+// Measure runs a peer that measures for the given duration. It kills the peer and its children when ctx is done, or a minute after
+// that duration.
 func Measure(ctx context.Context, command *exec.Cmd, duration time.Duration) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, duration+time.Minute)
 	defer cancel()
@@ -58,7 +59,7 @@ func output(ctx context.Context, command *exec.Cmd) ([]byte, error) {
 	return stdout.Bytes(), nil
 }
 
-// parse reads what the processes of a peer wrote, and takes it together.
+// parse merges the lines of all processes of a peer.
 func parse(out []byte) (Result, error) {
 	var r Result
 	lines := json.NewDecoder(bytes.NewReader(out))
@@ -88,14 +89,14 @@ func parse(out []byte) (Result, error) {
 	return r, nil
 }
 
-// Python is a program of ours in a root file system of its own: Debian's Python, and the wheels that the images have.
+// Python runs a Python program in its own root file system, with Debian's Python and the wheels of the images.
 type Python struct {
 	rootFS  string
 	program string
 	path    []string
 }
 
-// NewPython unpacks a root file system and the program below dir. Packages of the folders can be imported as well.
+// NewPython unpacks a root file system and writes the program below dir. The folders are added to the import path.
 func NewPython(archive, dir string, program []byte, folders ...string) (*Python, error) {
 	p := &Python{rootFS: filepath.Join(dir, "root"), program: filepath.Join(dir, "peer.py")}
 	p.path = append([]string{filepath.Join(p.rootFS, "opt/krabby/python/site-packages")}, folders...)
@@ -108,7 +109,7 @@ func NewPython(archive, dir string, program []byte, folders ...string) (*Python,
 	return p, os.WriteFile(p.program, program, 0o644)
 }
 
-// Check says why a package cannot be imported: its library is missing, or of another architecture.
+// Check returns an error if a module cannot be imported, for example because its library is for another architecture.
 func (p *Python) Check(ctx context.Context, module string) error {
 	if _, err := output(ctx, p.command("-c", "import "+module)); err != nil {
 		return fmt.Errorf("importing %s: %w", module, err)
@@ -116,7 +117,7 @@ func (p *Python) Check(ctx context.Context, module string) error {
 	return nil
 }
 
-// Measure runs the program.
+// Measure runs the program with arguments; see the function Measure.
 func (p *Python) Measure(ctx context.Context, duration time.Duration, args ...string) (Result, error) {
 	result, err := Measure(ctx, p.command(append([]string{p.program}, args...)...), duration)
 	if err != nil {
@@ -130,7 +131,7 @@ func (p *Python) command(args ...string) *exec.Cmd {
 	command.Env = []string{
 		"PYTHONHOME=" + filepath.Join(p.rootFS, "usr"),
 		"PYTHONPATH=" + strings.Join(p.path, ":"),
-		"OPENBLAS_NUM_THREADS=1", // numpy multiplies nothing.
+		"OPENBLAS_NUM_THREADS=1", // The peers use no linear algebra.
 	}
 	return command
 }

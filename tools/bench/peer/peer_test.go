@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-func TestMeasureTakesAllProcessesTogether(t *testing.T) {
+func TestMeasure_processes(t *testing.T) {
 	got, err := Measure(t.Context(), exec.Command("printf", `{"version": "Python 3", "lost": 1, "samples_ns": []}
 {"version": "Python 3", "lost": 2, "first": [0.5, -1], "samples_ns": [7, 9000]}
 `), time.Second)
@@ -22,7 +22,7 @@ func TestMeasureTakesAllProcessesTogether(t *testing.T) {
 	}
 }
 
-func TestMeasureRefuses(t *testing.T) {
+func TestMeasure_invalidOutput(t *testing.T) {
 	for name, test := range map[string]struct{ out, want string }{
 		"nothing":      {"", "expected samples"},
 		"no samples":   {`{"version": "Python 3", "lost": 9, "samples_ns": []}`, "expected samples"},
@@ -38,16 +38,16 @@ func TestMeasureRefuses(t *testing.T) {
 	}
 }
 
-func TestMeasureSaysWhatAFailingPeerSaid(t *testing.T) {
+func TestMeasure_failure(t *testing.T) {
 	_, err := Measure(t.Context(), exec.Command("sh", "-c", "echo no library >&2; exit 3"), time.Second)
 	if err == nil || !strings.Contains(err.Error(), "exit status 3") || !strings.Contains(err.Error(), "no library") {
-		t.Errorf("err = %v, want the exit code and what was said", err)
+		t.Errorf("err = %v, want the exit status and the peer's output", err)
 	}
 }
 
-func TestMeasureEndsAPeerAndItsChildren(t *testing.T) {
+func TestMeasure_contextDone(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	// Were the child to live on, it would keep standard output open, and there would be no end.
+	// A child that survives keeps standard output open, and Measure does not return.
 	command := exec.Command("sh", "-c", "sleep 3600 & echo started >&2; wait")
 	time.AfterFunc(100*time.Millisecond, cancel)
 	if _, err := Measure(ctx, command, time.Second); !errors.Is(err, context.Canceled) {

@@ -1,6 +1,6 @@
-// Package table compares tools: what each measured in an operation, and how it compares with the first.
+// Package table prints measurements of tools by operation, with ratios to the first tool of each operation.
 //
-// It must never measure anything itself, nor know what is measured.
+// It measures nothing and does not depend on the benchmarks.
 package table
 
 import (
@@ -11,32 +11,32 @@ import (
 	"text/tabwriter"
 )
 
-// Column is what is measured.
+// Column is a measured quantity.
 type Column struct {
-	Name string // For people; without one, only programs are told.
-	Key  string // For programs, with the unit.
-	// Text writes a value for people.
+	Name string // Heading in the text table; a column without a name is in JSON only.
+	Key  string // Key in JSON, with the unit.
+	// Text formats a value for the text table.
 	Text func(float64) string
-	// Compared says that values have a ratio to that of the operation's first row.
+	// Compared adds the ratio to the value in the operation's first row.
 	Compared bool
 }
 
-// Row is one tool in one operation. Values are in the order of the columns, and nil where nothing was measured; a row
-// without any has a note that says why.
+// Row has the values of one tool in one operation, in the order of the columns; a nil value was not measured. The note of a row
+// without values gives the reason.
 type Row struct {
 	Operation, Tool string
 	Values          []*float64
 	Note            string
 }
 
-// Table is a report. Rows of an operation lie together, and the first of them is what the others are compared with.
+// Table is a report. Rows of an operation are adjacent; ratios are to the first of them.
 type Table struct {
-	Header  []string // Lines about machine and versions.
+	Header  []string // Lines above the table, such as machine and versions.
 	Columns []Column
 	Rows    []Row
 }
 
-// Write writes the table for programs as JSON, or for people.
+// Write writes the table as JSON or as text.
 func (t *Table) Write(to io.Writer, asJSON bool) error {
 	if asJSON {
 		return t.json(to)
@@ -44,7 +44,7 @@ func (t *Table) Write(to io.Writer, asJSON bool) error {
 	return t.text(to)
 }
 
-// ratios are those of a row's values to the first row of its operation, and nil where there is nothing to compare.
+// ratios returns the ratios of a row's values to those of the first row of its operation; nil where there is none.
 func (t *Table) ratios(row int) []*float64 {
 	first := row
 	for first > 0 && t.Rows[first-1].Operation == t.Rows[row].Operation {

@@ -21,16 +21,16 @@ func example() *Table {
 		Rows: []Row{
 			{Operation: "build", Tool: "krabby", Values: []*float64{of(3), of(2), of(0), of(7)}},
 			{Operation: "build", Tool: "buildah", Values: []*float64{of(1), of(5), of(7), of(14)}},
-			{Operation: "build", Tool: "crane", Note: "it keeps nothing"},
+			{Operation: "build", Tool: "crane", Note: "no cache"},
 			{Operation: "push", Tool: "krabby", Values: []*float64{of(2), of(0.6), nil, nil}},
-			{Operation: "push", Tool: "crane", Values: []*float64{of(1), of(0.3), of(30), nil}, Note: "by night"},
+			{Operation: "push", Tool: "crane", Values: []*float64{of(1), of(0.3), of(30), nil}, Note: "one run only"},
 			{Operation: "pull", Tool: "buildah", Note: "cannot run here"},
 			{Operation: "pull", Tool: "krabby", Values: []*float64{of(1), of(1), nil, nil}},
 		},
 	}
 }
 
-func TestTextShowsRatiosToTheFirstTool(t *testing.T) {
+func TestTable_text(t *testing.T) {
 	var out strings.Builder
 	if err := example().Write(&out, false); err != nil {
 		t.Fatal(err)
@@ -44,8 +44,8 @@ push       krabby   0.600 s         -     -
            crane    0.300 s (0.5x)  30 B  -
 pull       buildah  -               -     -
            krabby   1.000 s         -     -
-build, crane: it keeps nothing
-push, crane: by night
+build, crane: no cache
+push, crane: one run only
 pull, buildah: cannot run here
 `
 	if out.String() != want {
@@ -53,7 +53,7 @@ pull, buildah: cannot run here
 	}
 }
 
-func TestJSONHasAllThatWasMeasuredAndNothingElse(t *testing.T) {
+func TestTable_json(t *testing.T) {
 	var out strings.Builder
 	if err := example().Write(&out, true); err != nil {
 		t.Fatal(err)
@@ -77,8 +77,8 @@ func TestJSONHasAllThatWasMeasuredAndNothingElse(t *testing.T) {
 	if found := fmt.Sprint(buildah.Measures); buildah.Operation != "build" || buildah.Tool != "buildah" || found != want {
 		t.Errorf("%s, %s: found %s, expected build, buildah: %s", buildah.Operation, buildah.Tool, found, want)
 	}
-	if len(crane.Measures) != 0 || crane.Note != "it keeps nothing" {
-		t.Errorf("found %+v, expected a note alone", crane)
+	if len(crane.Measures) != 0 || crane.Note != "no cache" {
+		t.Errorf("found %+v, expected only a note", crane)
 	}
 	if want := "map[read_bytes:map[value:30] runs:map[value:1] time_s:map[ratio:0.5 value:0.3]]"; fmt.Sprint(push.Measures) != want {
 		t.Errorf("found %v, expected %s", push.Measures, want)

@@ -1,10 +1,9 @@
-// One step of a policy's graph with ONNX Runtime's C API on bound memory, as often as a time allows: what a step costs with
-// nothing around the library.
+// Measures steps of a policy's graph with ONNX Runtime's C API on bound memory: the lower bound of the cost of a step.
 //
 //   floor LIBRARY MODEL SECONDS [STATE_INPUT=STATE_OUTPUT...]
 //
-// Writes a line of JSON: what measured, what the first step gave, and how long each step took. It is not for any other
-// model than those of policies: inputs and outputs are tensors of float32, and dimensions that are free are 1.
+// Writes a line of JSON: the version, the output of the first step, and the time of each step. It supports models of policies only:
+// inputs and outputs are tensors of float32, and free dimensions are 1.
 
 #include <dlfcn.h>
 #include <math.h>
@@ -16,12 +15,12 @@
 
 #include "onnxruntime_c_api.h"
 
-enum { WARM_UP = 100, MOST_TENSORS = 16, MOST_DIMENSIONS = 8 };
+enum { WARM_UP = 100, MAX_TENSORS = 16, MAX_DIMENSIONS = 8 };
 
 static const OrtApi *ort;
 
-static void fail(const char *what, const char *why) {
-  fprintf(stderr, "%s: %s\n", what, why);
+static void fail(const char *context, const char *reason) {
+  fprintf(stderr, "%s: %s\n", context, reason);
   exit(1);
 }
 
@@ -38,14 +37,14 @@ typedef struct {
   size_t count;
 } Tensor;
 
-// tensor makes memory of a shape, all zeros.
+// tensor allocates a tensor of zeros.
 static Tensor tensor(char *name, OrtTypeInfo *type, const OrtMemoryInfo *memory) {
   const OrtTensorTypeAndShapeInfo *info;
   CHECK(ort->CastTypeInfoToTensorInfo(type, &info));
-  int64_t shape[MOST_DIMENSIONS];
+  int64_t shape[MAX_DIMENSIONS];
   size_t dimensions;
   CHECK(ort->GetDimensionsCount(info, &dimensions));
-  if (dimensions > MOST_DIMENSIONS) fail(name, "too many dimensions");
+  if (dimensions > MAX_DIMENSIONS) fail(name, "too many dimensions");
   CHECK(ort->GetDimensions(info, shape, dimensions));
   Tensor t = {.name = name, .count = 1};
   for (size_t i = 0; i < dimensions; i++) {
@@ -79,7 +78,7 @@ typedef struct {
 
 static OrtSession *session;
 static OrtIoBinding *binding;
-static State states[MOST_TENSORS];
+static State states[MAX_TENSORS];
 static int state_count;
 
 static void step(void) {
@@ -88,15 +87,15 @@ static void step(void) {
 }
 
 int main(int argc, char **argv) {
-  if (argc < 4 || argc > 4 + MOST_TENSORS) fail("usage", "floor LIBRARY MODEL SECONDS [STATE_INPUT=STATE_OUTPUT...]");
+  if (argc < 4 || argc > 4 + MAX_TENSORS) fail("usage", "floor LIBRARY MODEL SECONDS [STATE_INPUT=STATE_OUTPUT...]");
   void *library = dlopen(argv[1], RTLD_NOW);
   if (!library) fail("loading ONNX Runtime", dlerror());
   const OrtApiBase *(*base)(void) = (const OrtApiBase *(*)(void))dlsym(library, "OrtGetApiBase");
   if (!base) fail("loading ONNX Runtime", dlerror());
   ort = base()->GetApi(ORT_API_VERSION);
-  if (!ort) fail("loading ONNX Runtime", "it is older than its header");
+  if (!ort) fail("loading ONNX Runtime", "the library is older than its header");
 
-  // The settings of compute/onnx: the caller's thread alone, and no spinning.
+  // The settings of compute/onnx: one thread, no spinning.
   OrtEnv *env;
   OrtSessionOptions *options;
   OrtAllocator *allocator;
@@ -113,11 +112,11 @@ int main(int argc, char **argv) {
   CHECK(ort->GetAllocatorWithDefaultOptions(&allocator));
   CHECK(ort->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &memory));
 
-  Tensor inputs[MOST_TENSORS], outputs[MOST_TENSORS];
+  Tensor inputs[MAX_TENSORS], outputs[MAX_TENSORS];
   size_t input_count, output_count;
   CHECK(ort->SessionGetInputCount(session, &input_count));
   CHECK(ort->SessionGetOutputCount(session, &output_count));
-  if (input_count > MOST_TENSORS || output_count > MOST_TENSORS) fail(argv[2], "too many inputs or outputs");
+  if (input_count > MAX_TENSORS || output_count > MAX_TENSORS) fail(argv[2], "too many inputs or outputs");
   char *name;
   OrtTypeInfo *type;
   for (size_t i = 0; i < input_count; i++) {
@@ -151,8 +150,8 @@ int main(int argc, char **argv) {
   size_t room = (size_t)(length / 1000) + 1, count = 0;  // No step takes less than 1 us.
   int64_t *samples = malloc(room * sizeof *samples);
   if (!samples) fail("samples", "no memory");
-  int64_t ends = now_ns() + length;
-  for (int64_t began; (began = now_ns()) < ends && count < room;) {
+  int64_t end = now_ns() + length;
+  for (int64_t began; (began = now_ns()) < end && count < room;) {
     step();
     samples[count++] = now_ns() - began;
   }
