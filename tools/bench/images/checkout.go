@@ -3,13 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -17,122 +17,101 @@ import (
 	"krabby.dev/krabby/tools/bench/measure"
 )
 
-const (
-	target  = "//oci:locomotion"
-	ociTool = "@rules_oci//oci/cmd/oci"
+const target = "//oci:locomotion"
 
-	// A line of the image's program with a help text, so that a change of it changes the program.
-	changedFile = "cmd/locomotion/main.go"
-	changedLine = `"Runs a legged robot with a trained policy`
+// line is a line of a source file that the benchmark changes. The text is the start of a string that the compiled program has, so
+// that each change changes the program.
+type line struct{ file, text string }
+
+// Lines to change. The first that a commit has counts, because files move between commits.
+var (
+	programLines = []line{
+		{"cmd/locomotion/main.go", `"Runs a legged robot with a trained policy`},
+		{"hal/jetson/cmd/locomotion/main.go", `"Runs a legged robot with a trained policy`},
+	}
+	leafLines = []line{
+		{"compute/doctor/plot/plot.go", `"plot: writing`},
+	}
 )
 
-// checkout is a copy of the repository with a Bazel server of its own.
-type checkout struct {
-	dir      string
-	execRoot string
-	server   int    // The server's process.
-	oci      string // Path of ociTool.
-	params   params
-	original []byte // Content of changedFile.
-}
-
-// params are the parameters that the rule oci_image writes for its tool. Unknown fields are kept.
-type params map[string]json.RawMessage
-
-// file is an input of the tool.
-type file struct {
-	Path  string `json:"path"`
-	Label string `json:"label"`
-}
-
-// openCheckout creates or updates the copy and builds the image in it.
-func openCheckout(ctx context.Context, workspace, dir string, progress func(string, ...any)) (_ *checkout, err error) {
-	progress("copying the sources to %s", dir)
-	if err := copySources(ctx, workspace, dir); err != nil {
-		return nil, fmt.Errorf("copying the sources: %w", err)
+// findLine returns the first of the lines that a tree has.
+func findLine(tree fs.FS, lines []line) (line, error) {
+	var missing []string
+	for _, l := range lines {
+		data, err := fs.ReadFile(tree, l.file)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			missing = append(missing, l.file+": no such file")
+		case err != nil:
+			return line{}, err
+		case !bytes.Contains(data, []byte(l.text)):
+			missing = append(missing, fmt.Sprintf("%s: no line with %s", l.file, l.text))
+		default:
+			return l, nil
+		}
 	}
-	c := &checkout{dir: dir}
+	return line{}, fmt.Errorf("line to change not found: %s: add one to tools/bench/images/checkout.go", strings.Join(missing, "; "))
+}
+
+// checkout is a copy of the repository with its own Bazel server.
+type checkout struct {
+	dir       string
+	flags     []string          // Of each Bazel command.
+	server    int               // Process ID of the server.
+	program   line              // Line of the image's program.
+	leaf      line              // Line of a package that few others import, set by findLeaf.
+	originals map[string][]byte // Contents of changed files, by path in dir.
+}
+
+// openCheckout builds the image in a copy of the repository. The caller closes it.
+func openCheckout(ctx context.Context, dir string, progress func(string, ...any)) (_ *checkout, err error) {
+	c := &checkout{dir: dir, flags: []string{"--noshow_progress", "--color=no"}, originals: map[string][]byte{}}
+	if c.program, err = findLine(os.DirFS(dir), programLines); err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	shallow, err := hasConfig(dir, "shallow")
+	if err != nil {
+		return nil, err
+	}
+	if shallow {
+		c.flags = append(c.flags, "--config=shallow")
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.close())
 		}
 	}()
-	if c.original, err = os.ReadFile(filepath.Join(dir, changedFile)); err != nil {
+	progress("building %s in %s (minutes the first time)", target, dir)
+	if _, err := c.bazel(ctx, "build", target); err != nil {
 		return nil, err
 	}
-	progress("building %s there (minutes the first time)", target)
-	if _, err = c.bazel(ctx, "build", target, ociTool); err != nil {
+	if err := c.findServer(ctx); err != nil {
 		return nil, err
 	}
-	info := func(key string) (string, error) {
-		out, err := c.bazel(ctx, "info", key)
-		return strings.TrimSpace(out), err
+	return c, nil
+}
+
+// findLeaf finds the line that editAndTest changes.
+func (c *checkout) findLeaf() (err error) {
+	if c.leaf, err = findLine(os.DirFS(c.dir), leafLines); err != nil {
+		return fmt.Errorf("%s: %w", c.dir, err)
 	}
-	if c.execRoot, err = info("execution_root"); err != nil {
-		return nil, err
-	}
-	pid, err := info("server_pid")
+	return nil
+}
+
+// hasConfig reports whether .bazelrc has options for --config=name. Commits with the config shallow use this repository's rules_oci on a
+// direct network only with it; later commits always do.
+func hasConfig(dir, name string) (bool, error) {
+	data, err := os.ReadFile(filepath.Join(dir, ".bazelrc"))
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	if c.server, err = strconv.Atoi(pid); err != nil {
-		return nil, fmt.Errorf("bazel info server_pid: %w", err)
-	}
-	if c.oci, err = c.bazel(ctx, "cquery", "--output=files", ociTool); err != nil {
-		return nil, err
-	}
-	c.oci = filepath.Join(c.execRoot, strings.TrimSpace(c.oci))
-	data, err := os.ReadFile(filepath.Join(dir, "bazel-bin/oci/locomotion.params.json"))
-	if err != nil {
-		return nil, err
-	}
-	if err := json.Unmarshal(data, &c.params); err != nil {
-		return nil, fmt.Errorf("parameters of %s: %w", target, err)
-	}
-	// Bazel does not write intermediate outputs from its cache to disk unless they are requested.
-	_, err = c.bazel(ctx, append([]string{"build", target, ociTool}, c.inputs()...)...)
-	return c, err
+	return regexp.MustCompile(`(?m)^[a-z]+:` + regexp.QuoteMeta(name) + `\s`).Match(data), nil
 }
 
-// describedBy are the inputs that the parameters name by file, beside base and layers.
-var describedBy = []string{"//oci:locomotion_description", "//oci:locomotion_entrypoint", "//oci:locomotion_env"}
-
-// ociCommand returns a call of ociTool. It runs in the execution root, to which paths in its parameters are relative.
-func (c *checkout) ociCommand(args ...string) *exec.Cmd {
-	cmd := exec.Command(c.oci, args...)
-	cmd.Dir = c.execRoot
-	return cmd
-}
-
-// inputs returns the labels of the inputs of the image.
-func (c *checkout) inputs() []string {
-	labels := append([]string{c.params.base().Label}, describedBy...)
-	for _, layer := range c.params.layers() {
-		labels = append(labels, layer.Label)
-	}
-	return labels
-}
-
-func (p params) base() (base file)       { json.Unmarshal(p["base"], &base); return }
-func (p params) layers() (layers []file) { json.Unmarshal(p["layers"], &layers); return }
-
-// with returns the parameters with another base and other layers.
-func (p params) with(base file, layers []file) (params, error) {
-	changed := params{}
-	for name, value := range p {
-		changed[name] = value
-	}
-	var err error
-	if changed["base"], err = json.Marshal(base); err != nil {
-		return nil, err
-	}
-	changed["layers"], err = json.Marshal(layers)
-	return changed, err
-}
-
-// command returns a call of Bazel in the copy. It uses this repository's rules_oci on every network.
-func (c *checkout) command(ctx context.Context, verb string, args ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(c.dir, "tools/bazel"), append([]string{verb, "--config=shallow", "--noshow_progress", "--color=no"}, args...)...)
+// command returns a call of Bazel in the copy.
+func (c *checkout) command(verb string, args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(c.dir, "tools/bazel"), append(append([]string{verb}, c.flags...), args...)...)
 	cmd.Dir = c.dir
 	// The variables of bazel run belong to the caller's workspace.
 	for _, variable := range os.Environ() {
@@ -143,52 +122,157 @@ func (c *checkout) command(ctx context.Context, verb string, args ...string) *ex
 	return cmd
 }
 
-func (c *checkout) bazel(ctx context.Context, args ...string) (string, error) {
-	_, out, err := measure.Command(ctx, c.command(ctx, args[0], args[1:]...))
-	if err != nil {
-		return "", fmt.Errorf("bazel %s: %w", strings.Join(args, " "), err)
-	}
-	return out, nil
+// bazel runs a command of Bazel and returns its output.
+func (c *checkout) bazel(ctx context.Context, verb string, args ...string) (string, error) {
+	_, out, err := c.client(ctx, verb, args...)
+	return out, err
 }
 
-// build builds an image and returns the cost in the client, in the server and in the actions.
-func (c *checkout) build(ctx context.Context, target string) (measure.Cost, error) {
+// client runs a command of Bazel and returns its cost without that in the server.
+func (c *checkout) client(ctx context.Context, verb string, args ...string) (measure.Cost, string, error) {
+	cost, out, err := measure.Command(ctx, c.command(verb, args...))
+	if err != nil {
+		return cost, out, fmt.Errorf("%s: bazel %s: %w", c.dir, strings.Join(append([]string{verb}, args...), " "), err)
+	}
+	return cost, out, nil
+}
+
+// findServer sets the server's process ID.
+func (c *checkout) findServer(ctx context.Context) error {
+	out, err := c.bazel(ctx, "info", "server_pid")
+	if err != nil {
+		return err
+	}
+	if c.server, err = strconv.Atoi(strings.TrimSpace(out)); err != nil {
+		return fmt.Errorf("%s: bazel info server_pid: %w", c.dir, err)
+	}
+	return nil
+}
+
+// measure runs a command of Bazel and returns the cost in the client, in the server and in the actions.
+func (c *checkout) measure(ctx context.Context, verb string, args ...string) (measure.Cost, string, error) {
 	before, err := measure.Process(c.server)
 	if err != nil {
-		return measure.Cost{}, err
+		return measure.Cost{}, "", err
 	}
-	cost, _, err := measure.Command(ctx, c.command(ctx, "build", target))
+	cost, out, err := c.client(ctx, verb, args...)
 	if err != nil {
-		return measure.Cost{}, fmt.Errorf("bazel build: %w", err)
+		return cost, out, err
 	}
 	after, err := measure.Process(c.server)
 	if err != nil {
-		return measure.Cost{}, fmt.Errorf("the Bazel server has stopped: %w", err)
+		return cost, out, fmt.Errorf("%s: the Bazel server has stopped: %w", c.dir, err)
 	}
 	cost.Bytes = cost.Bytes.Add(after.Sub(before))
+	return cost, out, nil
+}
+
+// build measures a build of an image.
+func (c *checkout) build(ctx context.Context, target string) (measure.Cost, error) {
+	cost, _, err := c.measure(ctx, "build", target)
+	return cost, err
+}
+
+// editAndBuild changes the line of the program and measures the build of an image. It returns an error if the image is unchanged.
+func (c *checkout) editAndBuild(ctx context.Context, target string) (measure.Cost, error) {
+	index := filepath.Join(c.dir, "bazel-bin/oci", strings.TrimPrefix(target, "//oci:"), "index.json")
+	before, err := os.ReadFile(index)
+	if err != nil {
+		return measure.Cost{}, err
+	}
+	if err := c.edit(c.program); err != nil {
+		return measure.Cost{}, err
+	}
+	cost, err := c.build(ctx, target)
+	if err != nil {
+		return cost, err
+	}
+	after, err := os.ReadFile(index)
+	if err != nil {
+		return cost, err
+	}
+	if bytes.Equal(before, after) {
+		return cost, fmt.Errorf("%s: %s has changed, but the image %s has not", c.dir, c.program.file, target)
+	}
 	return cost, nil
 }
 
-// addOnBase adds an image to the copy, with the layers of target on a base in a registry.
-func (c *checkout) addOnBase(name, image, digest string) (added string, err error) {
-	var tars []string
-	for _, layer := range c.params.layers() {
-		tars = append(tars, layer.Label)
+// editAndTest changes the line of the leaf package and measures all tests. It returns the number of tests that ran: Bazel takes the
+// results of others from its cache.
+func (c *checkout) editAndTest(ctx context.Context) (measure.Cost, int64, error) {
+	if err := c.edit(c.leaf); err != nil {
+		return measure.Cost{}, 0, err
 	}
-	return "//oci:" + name + "_image", errors.Join(
-		c.append("MODULE.bazel", fmt.Sprintf("oci.pull(name = %q, digest = %q, image = %q)\nuse_repo(oci, %q)\n", name, digest, image, name)),
-		c.append("oci/BUILD.bazel", fmt.Sprintf("oci_image(name = %q, base = %q, tars = %s)\n", name+"_image", "@"+name, starlark(tars))),
-	)
+	cost, out, err := c.measure(ctx, "test", "//...")
+	if err != nil {
+		return cost, 0, err
+	}
+	tests, err := executedTests(out)
+	if err == nil && tests == 0 {
+		err = fmt.Errorf("%s: %s has changed, but no test ran", c.dir, c.leaf.file)
+	}
+	return cost, tests, err
 }
 
-// starlark formats a list of strings.
-func starlark(list []string) string {
-	data, _ := json.Marshal(list) // A list of strings is the same in JSON and Starlark, and cannot fail.
-	return string(data)
+// executedTests returns the number of executed tests in the output of bazel test.
+func executedTests(output string) (int64, error) {
+	match := regexp.MustCompile(`(?m)^Executed (\d+) out of \d+ tests?:`).FindStringSubmatch(output)
+	if match == nil {
+		return 0, fmt.Errorf("bazel test: number of tests not found in %q", output)
+	}
+	return strconv.ParseInt(match[1], 10, 64)
 }
 
-// append adds text to a file of the copy. The next copySources removes it.
+// coldBuild measures a build of the image without results of earlier builds: with a new Bazel server, a new output base and an empty
+// disk cache. It keeps downloads, which are in Bazel's repository cache and in the launcher's cache.
+func (c *checkout) coldBuild(ctx context.Context) (cost measure.Cost, err error) {
+	// On a mirrored network Bazel sees only the launcher's cache and the workspace.
+	disk := filepath.Join(c.dir, "bazel-cold-cache")
+	defer func() { err = errors.Join(err, removeAll(disk)) }()
+	if err := removeAll(disk); err != nil {
+		return cost, err
+	}
+	if _, err := c.bazel(ctx, "clean", "--expunge"); err != nil {
+		return cost, err
+	}
+	if cost, _, err = c.client(ctx, "build", "--disk_cache="+disk, target); err != nil {
+		return cost, err
+	}
+	if err := c.findServer(ctx); err != nil {
+		return cost, err
+	}
+	moved, err := measure.Process(c.server)
+	cost.Bytes = cost.Bytes.Add(moved)
+	return cost, err
+}
+
+// original returns the content of a file before the first change.
+func (c *checkout) original(path string) ([]byte, error) {
+	if data, ok := c.originals[path]; ok {
+		return data, nil
+	}
+	data, err := os.ReadFile(filepath.Join(c.dir, path))
+	if err == nil {
+		c.originals[path] = data
+	}
+	return data, err
+}
+
+// edit changes a line to a text that no cache has.
+func (c *checkout) edit(l line) error {
+	original, err := c.original(l.file)
+	if err != nil {
+		return err
+	}
+	changed := bytes.Replace(original, []byte(l.text), fmt.Appendf(nil, "%s %d", l.text, time.Now().UnixNano()), 1)
+	return os.WriteFile(filepath.Join(c.dir, l.file), changed, 0o644)
+}
+
+// append adds text to a file.
 func (c *checkout) append(path, text string) error {
+	if _, err := c.original(path); err != nil {
+		return err
+	}
 	f, err := os.OpenFile(filepath.Join(c.dir, path), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		return err
@@ -197,93 +281,18 @@ func (c *checkout) append(path, text string) error {
 	return errors.Join(err, f.Close())
 }
 
-// edit changes one line of the image's program to a text that no cache has.
-func (c *checkout) edit() error {
-	changed := bytes.Replace(c.original, []byte(changedLine), fmt.Appendf(nil, "%s %d", changedLine, time.Now().UnixNano()), 1)
-	if bytes.Equal(changed, c.original) {
-		return fmt.Errorf("%s: no line with %s to change", changedFile, changedLine)
+// restore restores all changed files.
+func (c *checkout) restore() error {
+	var errs []error
+	for path, data := range c.originals {
+		errs = append(errs, os.WriteFile(filepath.Join(c.dir, path), data, 0o644))
 	}
-	return os.WriteFile(filepath.Join(c.dir, changedFile), changed, 0o644)
+	clear(c.originals)
+	return errors.Join(errs...)
 }
 
-// copyLayers copies the current layers to dir and returns the copies.
-func (c *checkout) copyLayers(dir string) ([]file, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
-	var copies []file
-	for _, layer := range c.params.layers() {
-		copied := file{Path: filepath.Join(dir, filepath.Base(layer.Path)), Label: layer.Label}
-		if err := copyFile(filepath.Join(c.execRoot, layer.Path), copied.Path); err != nil {
-			return nil, err
-		}
-		copies = append(copies, copied)
-	}
-	return copies, nil
-}
-
-// close restores the changed file and stops the server. It keeps the copy.
+// close restores the changed files and stops the server. It keeps the copy.
 func (c *checkout) close() error {
-	var restore error
-	if c.original != nil {
-		restore = os.WriteFile(filepath.Join(c.dir, changedFile), c.original, 0o644)
-	}
 	_, err := c.bazel(context.Background(), "shutdown")
-	return errors.Join(restore, err)
-}
-
-// copySources makes dir a copy of the files that git tracks in the workspace, with uncommitted changes. It does not touch files that
-// are equal, nor files of the launcher and of Bazel.
-func copySources(ctx context.Context, workspace, dir string) error {
-	git := exec.CommandContext(ctx, "git", "-C", workspace, "ls-files", "-z")
-	out, err := git.Output()
-	if err != nil {
-		return fmt.Errorf("git ls-files: %w", err)
-	}
-	tracked := map[string]bool{}
-	for path := range strings.SplitSeq(strings.TrimRight(string(out), "\x00"), "\x00") {
-		err := copyFile(filepath.Join(workspace, path), filepath.Join(dir, path))
-		if errors.Is(err, fs.ErrNotExist) { // Deleted, not yet committed.
-			continue
-		} else if err != nil {
-			return err
-		}
-		tracked[path] = true
-	}
-	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		name, err := filepath.Rel(dir, path)
-		if err != nil || tracked[name] || name == ".bazelrc.network" || strings.HasPrefix(name, "bazel-") {
-			return err
-		}
-		return os.Remove(path)
-	})
-}
-
-// copyFile copies content and the executable bit. It does not write a file that is equal.
-func copyFile(from, to string) error {
-	info, err := os.Stat(from)
-	if err != nil {
-		return err
-	}
-	mode := fs.FileMode(0o644)
-	if info.Mode()&0o100 != 0 {
-		mode = 0o755
-	}
-	data, err := os.ReadFile(from)
-	if err != nil {
-		return err
-	}
-	if existing, err := os.ReadFile(to); err == nil && bytes.Equal(existing, data) {
-		return os.Chmod(to, mode)
-	}
-	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-		return err
-	}
-	if err := os.WriteFile(to, data, mode); err != nil {
-		return err
-	}
-	return os.Chmod(to, mode)
+	return errors.Join(c.restore(), err)
 }

@@ -5,11 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -24,6 +21,9 @@ func TestExitCodes(t *testing.T) {
 		"help":                    {Args: []string{"--help"}, Code: cli.ExitOK, Stdout: "docs/benchmarks.md"},
 		"no runs":                 {Args: []string{"--workspace=.", "--runs=0"}, Code: cli.ExitUsage, Stderr: "--runs: found 0, expected 1 or more (see --help)"},
 		"no workspace":            {Code: cli.ExitUsage, Stderr: "--workspace"},
+		"no cold runs":            {Args: []string{"--workspace=.", "--cold-runs=0"}, Code: cli.ExitUsage, Stderr: "--cold-runs: found 0, expected 1 or more (see --help)"},
+		"tests, no baseline":      {Args: []string{"--workspace=.", "--tests"}, Code: cli.ExitUsage, Stderr: "--tests: requires --baseline (see --help)"},
+		"cold, no baseline":       {Args: []string{"--workspace=.", "--cold"}, Code: cli.ExitUsage, Stderr: "--cold: requires --baseline (see --help)"},
 		"unknown flag":            {Args: []string{"--workspace=.", "--fast"}, Code: cli.ExitUsage, Stderr: "unknown flag --fast (see --help)"},
 		"work directory rejected": {Args: []string{"--workspace=.", "--work=/dev/null/work"}, Code: cli.ExitFailed, Stderr: "images: mkdir /dev/null"},
 	})
@@ -81,73 +81,6 @@ func TestParams_with(t *testing.T) {
 	}
 	if got := p.base().Path; got != "bazel-out/slim" {
 		t.Errorf("base of the original parameters = %s, want it unchanged", got)
-	}
-}
-
-func TestCopySources_trackedFiles(t *testing.T) {
-	workspace, dir := t.TempDir(), t.TempDir()
-	write := func(path, content string) {
-		t.Helper()
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write(filepath.Join(workspace, "kept/a.go"), "new")
-	write(filepath.Join(workspace, "untracked.go"), "x")
-	git := filepath.Join(t.TempDir(), "git")
-	write(git, "#!/bin/sh\nprintf 'deleted.go\\0kept/a.go\\0'\n")
-	if err := os.Chmod(git, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PATH", filepath.Dir(git))
-
-	write(filepath.Join(dir, "kept/a.go"), "old")
-	write(filepath.Join(dir, "deleted.go"), "old")
-	write(filepath.Join(dir, ".bazelrc.network"), "# network=direct")
-
-	if err := copySources(t.Context(), workspace, dir); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := os.ReadFile(filepath.Join(dir, "kept/a.go")); err != nil || string(got) != "new" {
-		t.Errorf("kept/a.go = %q, %v, want new", got, err)
-	}
-	for _, gone := range []string{"deleted.go", "untracked.go"} {
-		if _, err := os.Stat(filepath.Join(dir, gone)); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s: %v, want no such file", gone, err)
-		}
-	}
-	if _, err := os.Stat(filepath.Join(dir, ".bazelrc.network")); err != nil {
-		t.Errorf("file of the launcher: %v, want it kept", err)
-	}
-}
-
-func TestEdit(t *testing.T) {
-	original := "package main\n\nvar description = " + changedLine + ".\"\n"
-	c := &checkout{dir: t.TempDir(), original: []byte(original)}
-	path := filepath.Join(c.dir, changedFile)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	seen := map[string]bool{original: true}
-	for range 3 {
-		if err := c.edit(); err != nil {
-			t.Fatal(err)
-		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := string(data); seen[got] || strings.Count(got, "\n") != strings.Count(original, "\n") {
-			t.Errorf("content %q, want a new third line", got)
-		}
-		seen[string(data)] = true
-	}
-	c.original = []byte("package main\n")
-	if err := c.edit(); err == nil || !strings.Contains(err.Error(), "no line with") {
-		t.Errorf("err = %v, want that the line was not found", err)
 	}
 }
 

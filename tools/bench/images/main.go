@@ -12,8 +12,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/bazelbuild/rules_go/go/runfiles"
-
 	"krabby.dev/krabby/internal/cli"
 )
 
@@ -25,12 +23,28 @@ type flags struct {
 	Runs      int    `help:"Number of runs of each operation; the report shows medians." default:"5"`
 	Work      string `help:"Directory of the copy, kept between runs so that only the first builds everything; the default is in the launcher's cache." placeholder:"DIR"`
 	JSON      bool   `help:"Print JSON instead of a table."`
+
+	Baseline string `help:"Also measure builds at this commit of the repository, in turns with the checkout. The report has the ratio to it." placeholder:"COMMIT"`
+	Tests    bool   `help:"With --baseline: also measure all tests after a change in one leaf package. Before, all tests run once at both sides, which takes many minutes the first time."`
+	Cold     bool   `help:"With --baseline: also measure a build of the image with an empty output base and an empty disk cache. Downloads are kept. One build takes minutes."`
+	ColdRuns int    `help:"Number of runs of --cold." default:"1"`
 }
 
 // Validate checks the values of flags.
 func (c *flags) Validate() error {
 	if c.Runs < 1 {
 		return fmt.Errorf("--runs: found %d, expected 1 or more", c.Runs)
+	}
+	if c.ColdRuns < 1 {
+		return fmt.Errorf("--cold-runs: found %d, expected 1 or more", c.ColdRuns)
+	}
+	switch {
+	case c.Baseline != "":
+		return nil
+	case c.Tests:
+		return errors.New("--tests: requires --baseline")
+	case c.Cold:
+		return errors.New("--cold: requires --baseline")
 	}
 	return nil
 }
@@ -40,49 +54,46 @@ func main() { program().Main() }
 func program() cli.Program {
 	return cli.Program{
 		Name:        "images",
-		Description: "Measures image builds and pushes in a copy of this repository, against buildah and crane with the same layers. docs/benchmarks.md explains each number.",
+		Description: "Measures image builds and pushes in a copy of this repository, against buildah and crane with the same layers, and against an earlier commit. docs/benchmarks.md explains each number.",
 		Flags:       &flags{},
 	}
 }
 
 // Run measures and prints the report.
 func (c *flags) Run(ctx context.Context, console *cli.Console) (err error) {
+	commit := ""
+	if c.Baseline != "" {
+		if commit, err = resolveCommit(ctx, c.Workspace, c.Baseline); err != nil {
+			return err
+		}
+	}
 	work, err := c.workDir()
 	if err != nil {
 		return err
 	}
-	// All files of a run, except for the copy, lie in its own directory.
+	// All files of a run, except for the copies, lie in its own directory.
 	scratch, err := os.MkdirTemp(work, "run-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, removeAll(scratch)) }()
 
-	crane, err := runfiles.Rlocation(craneProgram)
-	if err != nil {
-		return fmt.Errorf("finding crane: %w", err)
+	s := &suite{runs: c.Runs, tests: c.Tests, scratch: scratch, progress: console.Progress}
+	if c.Cold {
+		s.coldRuns = c.ColdRuns
 	}
-	rootFS, err := runfiles.Rlocation(buildahRootFS)
-	if err != nil {
-		return fmt.Errorf("finding buildah: %w", err)
-	}
-
-	checkout, err := openCheckout(ctx, c.Workspace, filepath.Join(work, "checkout"), console.Progress)
-	if err != nil {
+	defer func() { err = errors.Join(err, s.close()) }()
+	if err := s.openCheckouts(ctx, c.Workspace, commit, work); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, checkout.close()) }()
-
-	s := &suite{runs: c.Runs, scratch: scratch, progress: console.Progress, checkout: checkout, crane: crane}
-	if s.buildah, err = newBuildah(ctx, rootFS, filepath.Join(scratch, "buildah")); err != nil {
-		console.Progress("buildah cannot run here: %v", err)
-		s.buildahFails = err
+	if err := s.openPeers(ctx); err != nil {
+		return err
 	}
 	report, err := s.measure(ctx)
-	if err != nil {
+	if len(report.Rows) == 0 {
 		return err
 	}
-	return report.table().Write(console.Out, c.JSON)
+	return errors.Join(err, report.table().Write(console.Out, c.JSON))
 }
 
 // workDir returns --work, or a directory in the launcher's cache.

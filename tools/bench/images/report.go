@@ -13,6 +13,7 @@ type outcome struct {
 	Time           time.Duration
 	Read, Written  *int64 // Bytes by system calls.
 	Sent, Received *int64 // Bytes to and from the registry.
+	Tests          *int64 // Number of tests that ran.
 }
 
 // row has the runs of one tool in one operation. The note of a row without runs gives the reason.
@@ -30,6 +31,10 @@ type report struct {
 
 // table returns the medians of each row's runs.
 func (r *report) table() *table.Table {
+	tests := table.Column{Key: "tests", Text: func(n float64) string { return fmt.Sprintf("%.0f", n) }}
+	if slices.ContainsFunc(r.Rows, func(r row) bool { return len(r.Runs) > 0 && r.Runs[0].Tests != nil }) {
+		tests.Name = "tests run"
+	}
 	t := &table.Table{
 		Header: r.Header,
 		Columns: []table.Column{
@@ -39,6 +44,7 @@ func (r *report) table() *table.Table {
 			{Name: "written", Key: "written_bytes", Text: bytesText, Compared: true},
 			{Name: "to registry", Key: "sent_bytes", Text: bytesText, Compared: true},
 			{Name: "from registry", Key: "received_bytes", Text: bytesText, Compared: true},
+			tests,
 		},
 	}
 	for _, row := range r.Rows {
@@ -50,6 +56,7 @@ func (r *report) table() *table.Table {
 			func(r outcome) *float64 { return number(r.Written) },
 			func(r outcome) *float64 { return number(r.Sent) },
 			func(r outcome) *float64 { return number(r.Received) },
+			func(r outcome) *float64 { return number(r.Tests) },
 		} {
 			var all []float64
 			for _, r := range row.Runs {

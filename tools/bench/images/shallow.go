@@ -40,13 +40,13 @@ func (s *suite) editOnBases(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		image, err := s.checkout.addOnBase(base.name, registry.Host()+"/base", digest)
+		image, err := s.image.addOnBase(base.name, registry.Host()+"/base", digest)
 		if err != nil {
 			return err
 		}
 		tools = append(tools, tool{toolOnBase(krabbyName, base.size), func(int) ([]outcome, error) {
 			served := registry.Served()
-			cost, err := s.editAndBuild(ctx, image)
+			cost, err := s.checkout.editAndBuild(ctx, image)
 			served = registry.Served() - served
 			run := result(cost)
 			run.Received = &served
@@ -57,7 +57,10 @@ func (s *suite) editOnBases(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.compare(tools, "one changed line of Go, shallow base")
+	if err := s.compare(tools, "one changed line of Go, shallow base"); err != nil {
+		return err
+	}
+	return s.checkout.restore()
 }
 
 // toolOnBase returns the name of a tool in a comparison of bases.
@@ -103,7 +106,7 @@ func (s *suite) shallowPush(ctx context.Context, host string, layers []file) (me
 	}
 	base := file{Path: filepath.Join(dir, "base"), Label: "synthetic"}
 	manifest, config, image := filepath.Join(dir, "manifest.json"), filepath.Join(dir, "config.json"), filepath.Join(dir, "image")
-	p, err := s.checkout.params.with(base, layers)
+	p, err := s.image.params.with(base, layers)
 	if err != nil {
 		return measure.Cost{}, err
 	}
@@ -118,7 +121,7 @@ func (s *suite) shallowPush(ctx context.Context, host string, layers []file) (me
 	}
 	var total measure.Cost
 	call := func(args ...string) error {
-		cost, _, err := measure.Command(ctx, s.checkout.ociCommand(args...))
+		cost, _, err := measure.Command(ctx, s.image.ociCommand(args...))
 		total.Time += cost.Time
 		total.Bytes = total.Bytes.Add(cost.Bytes)
 		if err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/bazelbuild/rules_go/go/runfiles"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 
 	"krabby.dev/krabby/tools/bench/measure"
@@ -21,11 +21,15 @@ import (
 // suite measures each operation with each tool, on the same layers.
 type suite struct {
 	runs     int
+	tests    bool // Measure tests against the baseline.
+	coldRuns int  // Number of cold builds against the baseline.
 	scratch  string
 	progress func(string, ...any)
 
 	checkout     *checkout
-	crane        string // The program.
+	image        *assembly
+	baseline     *baseline // Nil without one.
+	crane        string    // The program.
 	buildah      *buildah
 	buildahFails error // Not nil if buildah cannot run here.
 
@@ -46,24 +50,74 @@ const (
 	craneName   = "crane"
 )
 
+// openCheckouts copies the workspace and the commit of the baseline, if there is one, to directories in work and builds the image there.
+func (s *suite) openCheckouts(ctx context.Context, workspace, commit, work string) (err error) {
+	dir := filepath.Join(work, "checkout")
+	s.progress("copying the sources to %s", dir)
+	if err := copySources(ctx, workspace, dir); err != nil {
+		return fmt.Errorf("copying the sources: %w", err)
+	}
+	if s.checkout, err = openCheckout(ctx, dir, s.progress); err != nil {
+		return err
+	}
+	if s.image, err = openAssembly(ctx, s.checkout); err != nil || commit == "" {
+		return err
+	}
+	if s.baseline, err = openBaseline(ctx, workspace, commit, filepath.Join(work, "baseline"), s.progress); err != nil || !s.tests {
+		return err
+	}
+	return errors.Join(s.baseline.findLeaf(), s.checkout.findLeaf())
+}
+
+// openPeers finds crane and unpacks buildah.
+func (s *suite) openPeers(ctx context.Context) (err error) {
+	if s.crane, err = runfiles.Rlocation(craneProgram); err != nil {
+		return fmt.Errorf("finding crane: %w", err)
+	}
+	rootFS, err := runfiles.Rlocation(buildahRootFS)
+	if err != nil {
+		return fmt.Errorf("finding buildah: %w", err)
+	}
+	if s.buildah, err = newBuildah(ctx, rootFS, filepath.Join(s.scratch, "buildah")); err != nil {
+		s.progress("buildah cannot run here: %v", err)
+		s.buildahFails = err
+	}
+	return nil
+}
+
+// close closes the checkouts.
+func (s *suite) close() error {
+	var errs []error
+	if s.baseline != nil {
+		errs = append(errs, s.baseline.close())
+	}
+	if s.checkout != nil {
+		errs = append(errs, s.checkout.close())
+	}
+	return errors.Join(errs...)
+}
+
+// measure measures all operations. With an error, the report has the operations before.
 func (s *suite) measure(ctx context.Context) (*report, error) {
 	s.report = &report{}
 	if err := s.prepare(); err != nil {
-		return nil, err
+		return s.report, err
 	}
-	for _, operation := range []func(context.Context) error{s.noOp, s.edit, s.cold, s.changedLayer, s.push, s.shallow, s.editOnBases} {
+	defer func() { s.report.Header = s.header() }()
+	for _, operation := range []func(context.Context) error{
+		s.noOp, s.edit, s.cold, s.changedLayer, s.push, s.shallow, s.editOnBases, s.againstBaseline,
+	} {
 		if err := operation(ctx); err != nil {
-			return nil, err
+			return s.report, err
 		}
 	}
-	s.report.Header = s.header()
 	return s.report, nil
 }
 
 // prepare reads the base and copies the layers of the image.
 func (s *suite) prepare() error {
-	s.base = s.checkout.params.base()
-	s.base.Path = filepath.Join(s.checkout.execRoot, s.base.Path)
+	s.base = s.image.params.base()
+	s.base.Path = filepath.Join(s.image.execRoot, s.base.Path)
 	index, err := layout.ImageIndexFromPath(s.base.Path)
 	if err != nil {
 		return fmt.Errorf("reading the base: %w", err)
@@ -91,7 +145,7 @@ func (s *suite) prepare() error {
 	for _, layer := range layers.Layers {
 		s.baseLayers = append(s.baseLayers, filepath.Join(s.base.Path, "blobs", layer.Digest.Algorithm, layer.Digest.Hex))
 	}
-	s.original, err = s.checkout.copyLayers(filepath.Join(s.scratch, "original"))
+	s.original, err = s.image.copyLayers(filepath.Join(s.scratch, "original"))
 	return err
 }
 
@@ -101,18 +155,23 @@ type tool struct {
 	run  func(i int) ([]outcome, error)
 }
 
-// compare measures operations and adds their rows to the report. The tools alternate, so that other load on the machine affects all
-// of them.
+// compare measures operations s.runs times.
 func (s *suite) compare(tools []tool, operations ...string) error {
+	return s.compareRuns(s.runs, tools, operations...)
+}
+
+// compareRuns measures operations and adds their rows to the report. The tools alternate, so that other load on the machine affects
+// all of them.
+func (s *suite) compareRuns(runs int, tools []tool, operations ...string) error {
 	rows := make([][]row, len(operations))
 	for j, operation := range operations {
 		for _, t := range tools {
 			rows[j] = append(rows[j], row{Operation: operation, Tool: t.name})
 		}
 	}
-	for i := range s.runs {
+	for i := range runs {
 		for k, t := range tools {
-			s.progress("%s: %s, run %d of %d", strings.Join(operations, ", "), t.name, i+1, s.runs)
+			s.progress("%s: %s, run %d of %d", strings.Join(operations, ", "), t.name, i+1, runs)
 			results, err := s.run(t, i)
 			if skipped, ok := errors.AsType[skipError](err); ok {
 				for j := range rows {
@@ -152,10 +211,6 @@ func single(name string, run func(i int) (measure.Cost, error)) tool {
 	}}
 }
 
-func result(cost measure.Cost) outcome {
-	return outcome{Time: cost.Time, Read: &cost.Read, Written: &cost.Written}
-}
-
 func firstLine(text string) string { line, _, _ := strings.Cut(text, "\n"); return line }
 
 func (s *suite) noOp(ctx context.Context) error {
@@ -180,45 +235,21 @@ func (s *suite) noOp(ctx context.Context) error {
 // edit measures the build of a new image after a changed line, and keeps the layers of each run for other operations.
 func (s *suite) edit(ctx context.Context) error {
 	return s.compare([]tool{single(krabbyName, func(i int) (measure.Cost, error) {
-		cost, err := s.editAndBuild(ctx, target)
+		cost, err := s.checkout.editAndBuild(ctx, target)
 		if err != nil {
 			return cost, err
 		}
-		layers, err := s.checkout.copyLayers(filepath.Join(s.scratch, fmt.Sprint("changed", i+1)))
+		layers, err := s.image.copyLayers(filepath.Join(s.scratch, fmt.Sprint("changed", i+1)))
 		s.changed = append(s.changed, layers)
 		return cost, err
 	})}, "one changed line of Go")
-}
-
-// editAndBuild changes a line and builds the image. It returns an error if the image is unchanged.
-func (s *suite) editAndBuild(ctx context.Context, target string) (measure.Cost, error) {
-	index := filepath.Join(s.checkout.dir, "bazel-bin/oci", strings.TrimPrefix(target, "//oci:"), "index.json")
-	before, err := os.ReadFile(index)
-	if err != nil {
-		return measure.Cost{}, err
-	}
-	if err := s.checkout.edit(); err != nil {
-		return measure.Cost{}, err
-	}
-	cost, err := s.checkout.build(ctx, target)
-	if err != nil {
-		return cost, err
-	}
-	after, err := os.ReadFile(index)
-	if err != nil {
-		return cost, err
-	}
-	if bytes.Equal(before, after) {
-		return cost, fmt.Errorf("%s has changed, but the image %s has not", changedFile, target)
-	}
-	return cost, nil
 }
 
 func (s *suite) freshBuildah(ctx context.Context) error {
 	if err := s.buildah.setBase(ctx, s.architecture, s.baseLayers); err != nil {
 		return err
 	}
-	return s.buildah.setLayers(s.checkout.params, s.original)
+	return s.buildah.setLayers(s.image.params, s.original)
 }
 
 // Each tool's images have a number: 0 is the original, i+1 the image after the edit of run i.
@@ -233,7 +264,7 @@ func (s *suite) tar(number int) string {
 
 // assemble writes a layout with the tool of the rule oci_image.
 func (s *suite) assemble(ctx context.Context, number int, layers []file) (measure.Cost, error) {
-	p, err := s.checkout.params.with(s.base, layers)
+	p, err := s.image.params.with(s.base, layers)
 	if err != nil {
 		return measure.Cost{}, err
 	}
@@ -244,7 +275,7 @@ func (s *suite) assemble(ctx context.Context, number int, layers []file) (measur
 	if err := writeJSON(output+".json", p); err != nil {
 		return measure.Cost{}, err
 	}
-	cost, _, err := measure.Command(ctx, s.checkout.ociCommand("image", "--params", output+".json", "--output", output))
+	cost, _, err := measure.Command(ctx, s.image.ociCommand("image", "--params", output+".json", "--output", output))
 	return cost, err
 }
 
@@ -305,7 +336,7 @@ func (s *suite) changedLayer(ctx context.Context) error {
 	return s.compare([]tool{
 		single(krabbyName, func(i int) (measure.Cost, error) { return s.assemble(ctx, i+1, s.changed[i]) }),
 		single(buildahName, func(i int) (measure.Cost, error) {
-			if err := s.buildah.setLayers(s.checkout.params, s.changed[i]); err != nil {
+			if err := s.buildah.setLayers(s.image.params, s.changed[i]); err != nil {
 				return measure.Cost{}, err
 			}
 			return s.buildah.build(ctx, s.architecture, i+1)
@@ -325,7 +356,7 @@ func (s *suite) push(ctx context.Context) error {
 			if err := writeJSON(params, pushParams(s.layout(number), repository)); err != nil {
 				return measure.Cost{}, err
 			}
-			cost, _, err := measure.Command(ctx, s.checkout.ociCommand("push", "--params", params))
+			cost, _, err := measure.Command(ctx, s.image.ociCommand("push", "--params", params))
 			return cost, err
 		}),
 		s.pushes(buildahName, func(number int, repository string) (measure.Cost, error) {
@@ -375,12 +406,19 @@ func (s *suite) header() []string {
 	if s.buildahFails == nil {
 		peers = append(peers, s.buildah.version)
 	}
-	return []string{
+	lines := []string{
 		measure.Machine(),
 		fmt.Sprintf("image: %s for %s, base of %d layers, %d layers above it", target, s.architecture, len(s.baseLayers), len(s.original)),
 		"peers: " + strings.Join(peers, "; "),
-		fmt.Sprintf("medians of %d runs; in brackets: ratio to the first tool of the operation", s.runs),
 	}
+	medians := fmt.Sprintf("medians of %d runs", s.runs)
+	if s.baseline != nil {
+		lines = append(lines, "baseline: commit "+s.baseline.commit)
+		if s.coldRuns > 0 {
+			medians += fmt.Sprintf(", of %d for cold builds", s.coldRuns)
+		}
+	}
+	return append(lines, medians+"; in brackets: ratio to the first tool of the operation")
 }
 
 // craneVersion returns the version in go.mod: binaries built by Bazel have none.
