@@ -113,6 +113,9 @@ def _layer_impl(ctx):
         ca_bundle = ctx.attr.ca_bundle,
         # By path, because groups of wheels can share a wheel.
         wheels = {f.path: struct(path = f.path, label = str(t.label)) for t in ctx.attr.wheels for f in t[DefaultInfo].files.to_list()}.values(),
+        wheel_exclude = ctx.attr.wheel_exclude,
+        wheel_linux_tags = ctx.attr.wheel_linux_tags,
+        wheel_unverified_records = ctx.attr.wheel_unverified_records,
         python = python,
         archive = struct(
             path = ctx.file.archive.path,
@@ -180,11 +183,15 @@ engines do not support it. A layer is compressed once, not once for each image."
         "python_prefix": attr.string(default = "/opt/krabby/python", doc = "Directory of the installed `wheels`: modules go to `<prefix>/site-packages`, which belongs on PYTHONPATH, programs to `<prefix>/bin`, which belongs on PATH. It must not be the prefix of an installed Python, whose files it would overwrite."),
         "symlinks": attr.string_dict(doc = "Symbolic links: path to target."),
         "usr_merge": attr.bool(doc = "Whether to put entries of `/bin`, `/sbin` and `/lib*` below `/usr` and to add symbolic links there, which packages of Debian 12 require."),
+        "wheel_exclude": attr.string_list_dict(doc = "Files of `wheels` to leave out: project to globs of paths in the wheel, for example `{\"setuptools\": [\"*.pth\"]}`. The path of a program of an entry point is `bin/<name>`. A glob that matches no file is an error."),
+        "wheel_linux_tags": attr.string_list(doc = "Projects whose wheel may have a platform tag without a glibc version: `linux_x86_64`, `linux_aarch64`. Instead of the tag, the architecture and the required `GLIBC_` versions of its ELF files are compared with the platform and `python_glibc`."),
+        "wheel_unverified_records": attr.string_list(doc = "Projects whose wheel is installed as it is, although its RECORD contradicts its files: missing lines, wrong sizes or hashes."),
         "wheels": attr.label_list(allow_files = [".whl"], doc = """Python wheels to install, including all their dependencies.
 
 No code of a wheel runs. Every file is verified with the wheel's RECORD. A wheel whose tags do not fit `python`, `python_glibc` and
 the architecture of the platform is an error, and so is an unmet requirement. The layer contains programs for entry points and a new
-RECORD, but no `.pyc` files: set PYTHONDONTWRITEBYTECODE if the root file system is read-only."""),
+RECORD, but no `.pyc` files: set PYTHONDONTWRITEBYTECODE if the root file system is read-only. If a wheel has a `.pth` file, the layer
+contains a `sitecustomize` module, by which Python reads the file; it runs the `sitecustomize` of the base afterwards."""),
         "_allowlist_function_transition": attr.label(default = "@bazel_tools//tools/allowlists/function_transition_allowlist"),
         "_amd64": attr.label(default = "@platforms//cpu:x86_64"),
         "_arm64": attr.label(default = "@platforms//cpu:aarch64"),

@@ -13,22 +13,25 @@ import (
 
 // params are the parameters of a layer, as layer.bzl writes them.
 type params struct {
-	Label       string      `json:"label"`
-	Owner       string      `json:"owner,omitempty"` // Of files, trees and links: "uid:gid".
-	UsrMerge    bool        `json:"usr_merge,omitempty"`
-	Compression string      `json:"compression,omitempty"` // "", "gzip" or "zstd".
-	Files       []file      `json:"files,omitempty"`
-	Trees       []file      `json:"trees,omitempty"`
-	Modes       []modeRule  `json:"modes,omitempty"`
-	Symlinks    []symlink   `json:"symlinks,omitempty"`
-	Directories []directory `json:"directories,omitempty"`
-	Debs        []source    `json:"debs,omitempty"`
-	DebInclude  []string    `json:"deb_include,omitempty"` // Globs that override DebExclude.
-	DebExclude  []string    `json:"deb_exclude,omitempty"`
-	CABundle    bool        `json:"ca_bundle,omitempty"` // Writes the bundle that the postinst of ca-certificates writes.
-	Wheels      []source    `json:"wheels,omitempty"`
-	Archive     *archive    `json:"archive,omitempty"`
-	Python      *python     `json:"python,omitempty"` // Interpreter of the wheels.
+	Label                  string              `json:"label"`
+	Owner                  string              `json:"owner,omitempty"` // Of files, trees and links: "uid:gid".
+	UsrMerge               bool                `json:"usr_merge,omitempty"`
+	Compression            string              `json:"compression,omitempty"` // "", "gzip" or "zstd".
+	Files                  []file              `json:"files,omitempty"`
+	Trees                  []file              `json:"trees,omitempty"`
+	Modes                  []modeRule          `json:"modes,omitempty"`
+	Symlinks               []symlink           `json:"symlinks,omitempty"`
+	Directories            []directory         `json:"directories,omitempty"`
+	Debs                   []source            `json:"debs,omitempty"`
+	DebInclude             []string            `json:"deb_include,omitempty"` // Globs that override DebExclude.
+	DebExclude             []string            `json:"deb_exclude,omitempty"`
+	CABundle               bool                `json:"ca_bundle,omitempty"` // Writes the bundle that the postinst of ca-certificates writes.
+	Wheels                 []source            `json:"wheels,omitempty"`
+	WheelExclude           map[string][]string `json:"wheel_exclude,omitempty"`            // Globs of paths in a wheel to leave out, by project.
+	WheelLinuxTags         []string            `json:"wheel_linux_tags,omitempty"`         // Projects whose platform tag can lack a glibc version.
+	WheelUnverifiedRecords []string            `json:"wheel_unverified_records,omitempty"` // Projects whose RECORD is not compared with the files.
+	Archive                *archive            `json:"archive,omitempty"`
+	Python                 *python             `json:"python,omitempty"` // Interpreter of the wheels.
 }
 
 // python is an interpreter in the image and the destination of its wheels.

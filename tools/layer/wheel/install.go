@@ -15,7 +15,7 @@ import (
 )
 
 // Scheme defines the destination of a wheel's files. The prefix is not that of an installed Python, so a wheel overwrites no file
-// of a base image. Python finds the modules by PYTHONPATH.
+// of a base image. Python finds the modules by PYTHONPATH, and the .pth files by the module of SiteCustomize.
 type Scheme struct {
 	Prefix      string // Such as "/opt/krabby/python".
 	Interpreter string // Interpreter in the first line of scripts, such as "/usr/bin/python3.11".
@@ -74,16 +74,9 @@ func (w *Wheel) Install(s Scheme) ([]File, error) {
 }
 
 func (w *Wheel) install(s Scheme) ([]File, error) {
-	files := map[string]File{}
-	add := func(f File) error {
-		if old, ok := files[f.Path]; ok {
-			return fmt.Errorf("two files of %d and %d bytes have the destination %s", old.Size, f.Size, f.Path)
-		}
-		files[f.Path] = f
-		return nil
-	}
+	files := installation{}
 	for _, name := range slices.Sorted(maps.Keys(w.files)) {
-		if slices.Contains(strings.Split(name, "/"), "__pycache__") || w.isInstallerFile(name) {
+		if slices.Contains(strings.Split(name, "/"), "__pycache__") || w.isInstallerFile(name) || w.Exclude(name) {
 			continue
 		}
 		if path.Ext(name) == ".pyc" {
@@ -93,24 +86,27 @@ func (w *Wheel) install(s Scheme) ([]File, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := add(f); err != nil {
+		if err := files.add(f); err != nil {
 			return nil, err
 		}
 	}
 	for _, e := range w.entryPoints {
-		if err := add(inMemory(path.Join(s.bin(), e.name), true, e.script(s))); err != nil {
+		if w.Exclude("bin/" + e.name) {
+			continue
+		}
+		if err := files.add(inMemory(path.Join(s.bin(), e.name), true, e.script(s))); err != nil {
 			return nil, err
 		}
 	}
 	info := path.Join(s.sitePackages(), w.distInfo)
-	if err := add(inMemory(path.Join(info, "INSTALLER"), false, []byte("krabby\n"))); err != nil {
+	if err := files.add(inMemory(path.Join(info, "INSTALLER"), false, []byte("krabby\n"))); err != nil {
 		return nil, err
 	}
 	record, err := s.record(files, path.Join(info, "RECORD"))
 	if err != nil {
 		return nil, err
 	}
-	if err := add(inMemory(path.Join(info, "RECORD"), false, record)); err != nil {
+	if err := files.add(inMemory(path.Join(info, "RECORD"), false, record)); err != nil {
 		return nil, err
 	}
 	var all []File
@@ -120,25 +116,50 @@ func (w *Wheel) install(s Scheme) ([]File, error) {
 	return all, nil
 }
 
+// installation holds the installed files of a wheel by path.
+type installation map[string]File
+
+// add adds a file. Two files with one path must have the same content; one of them being executable is enough.
+func (i installation) add(f File) error {
+	old, ok := i[f.Path]
+	if ok {
+		oldSum, err := old.sum()
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.Path, err)
+		}
+		sum, err := f.sum()
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.Path, err)
+		}
+		if sum != oldSum {
+			return fmt.Errorf("two files of %d and %d bytes have the destination %s: leave one of them out", old.Size, f.Size, f.Path)
+		}
+		f.Executable = f.Executable || old.Executable
+	}
+	i[f.Path] = f
+	return nil
+}
+
 func (w *Wheel) isInstallerFile(name string) bool {
 	rest, ok := strings.CutPrefix(name, w.distInfo+"/")
 	return ok && slices.Contains(installerFiles, rest)
 }
 
-// place returns a file of the archive with its destination.
+// place returns a file of the archive with its destination. Like pip, it takes every top-level directory that ends in .data for the
+// files of other destinations: some wheels spell the project differently there and in the name of the .dist-info directory.
 func (w *Wheel) place(s Scheme, name string) (File, error) {
 	f := w.files[name]
-	rest, ok := strings.CutPrefix(name, w.data+"/")
-	if !ok {
-		return module(s, name, f)
+	top, rest, nested := strings.Cut(name, "/")
+	if !nested || !strings.HasSuffix(top, ".data") {
+		return inArchive(path.Join(s.sitePackages(), name), f), nil
 	}
 	key, rest, _ := strings.Cut(rest, "/")
 	if rest == "" {
-		return File{}, fmt.Errorf("%s: expected a file in a subdirectory of %s", name, w.data)
+		return File{}, fmt.Errorf("%s: expected a file in a subdirectory of %s", name, top)
 	}
 	switch key {
 	case "purelib", "platlib":
-		return module(s, rest, f)
+		return inArchive(path.Join(s.sitePackages(), rest), f), nil
 	case "data":
 		return inArchive(path.Join(s.Prefix, rest), f), nil
 	case "headers":
@@ -149,22 +170,15 @@ func (w *Wheel) place(s Scheme, name string) (File, error) {
 	return File{}, fmt.Errorf("%s: unknown install scheme key: expected purelib, platlib, data, headers or scripts", name)
 }
 
-// module returns a file with a destination in the directory of modules.
-func module(s Scheme, name string, f *zip.File) (File, error) {
-	if path.Ext(name) == ".pth" && path.Dir(name) == "." {
-		return File{}, fmt.Errorf("%s has no effect: Python reads .pth files in its own directories only, and finds %s by PYTHONPATH", name, s.sitePackages())
-	}
-	return inArchive(path.Join(s.sitePackages(), name), f), nil
-}
-
-// script returns an executable file. A first line "#!python" gets the path of the interpreter.
+// script returns an executable file. A first line that begins with "#!python" gets the path of the interpreter.
 func script(s Scheme, to string, f *zip.File) (File, error) {
 	data, err := read(f)
 	if err != nil {
 		return File{}, err
 	}
 	line, rest, newline := bytes.Cut(data, []byte("\n"))
-	if word, _, _ := strings.Cut(strings.TrimSpace(string(line)), " "); word == "#!python" || word == "#!pythonw" {
+	if bytes.HasPrefix(line, []byte("#!python")) {
+		word, _, _ := strings.Cut(strings.TrimSpace(string(line)), " ")
 		arguments := strings.TrimPrefix(strings.TrimSpace(string(line)), word)
 		data = []byte("#!" + s.Interpreter + arguments)
 		if newline {

@@ -10,15 +10,30 @@ import (
 	"krabby.dev/krabby/tools/layer/wheel/pep440"
 )
 
-// marker evaluates a condition (PEP 508) for the variables of an environment.
-type marker func(environment map[string]string) (bool, error)
+// Marker evaluates a condition (PEP 508) for the variables of an environment, with the results of PyPI's packaging 26. A comparison
+// without a meaning is an error of the whole condition, but a variable that the environment lacks only if the result depends on it.
+type Marker func(environment map[string]string) (bool, error)
 
-var markerToken = regexp.MustCompile(`^\s*([()]|===|~=|==|!=|<=|>=|<|>|"[^"]*"|'[^']*'|[A-Za-z_][A-Za-z0-9_.]*)`)
+var (
+	markerToken    = regexp.MustCompile(`^[ \t]*([()]|===|~=|==|!=|<=|>=|<|>|"[^"]*"|'[^']*'|[A-Za-z0-9_.]+)`)
+	markerVariable = regexp.MustCompile(`^(python_version|python_full_version|os_name|sys_platform|platform_(release|system|version|machine|python_implementation)` +
+		`|implementation_(name|version)|extras?|dependency_groups)$`)
+	markerOperators = []string{"===", "~=", "==", "!=", "<=", ">=", "<", ">", "in", "not in"}
+)
 
-// parseMarker parses conditions with "and", "or" and parentheses.
-func parseMarker(s string) (marker, error) {
+// versionVariables are the variables that are compared as versions if the other operand is one.
+var versionVariables = []string{"implementation_version", "platform_release", "python_full_version", "python_version"}
+
+// formerNames are the names of variables from before PEP 508.
+var formerNames = map[string]string{
+	"os.name": "os_name", "sys.platform": "sys_platform", "platform.version": "platform_version", "platform.machine": "platform_machine",
+	"platform.python_implementation": "platform_python_implementation", "python_implementation": "platform_python_implementation",
+}
+
+// ParseMarker parses conditions with "and", "or" and parentheses.
+func ParseMarker(s string) (Marker, error) {
 	p := &markerParser{}
-	for rest := strings.TrimSpace(s); rest != ""; rest = strings.TrimSpace(rest) {
+	for rest := strings.Trim(s, " \t"); rest != ""; rest = strings.Trim(rest, " \t") {
 		m := markerToken.FindStringSubmatch(rest)
 		if m == nil {
 			return nil, fmt.Errorf("marker: unexpected %q", rest)
@@ -54,17 +69,17 @@ func (p *markerParser) accept(token string) bool {
 	return true
 }
 
-func (p *markerParser) or() (marker, error) { return p.join("or", true, p.and) }
+func (p *markerParser) or() (Marker, error) { return p.join("or", true, p.and) }
 
-func (p *markerParser) and() (marker, error) { return p.join("and", false, p.condition) }
+func (p *markerParser) and() (Marker, error) { return p.join("and", false, p.condition) }
 
-// join parses operands separated by a word. Evaluation stops at the first operand with the value decides.
-func (p *markerParser) join(word string, decides bool, operand func() (marker, error)) (marker, error) {
+// join parses operands separated by a word. One operand with the value decides is the result.
+func (p *markerParser) join(word string, decides bool, operand func() (Marker, error)) (Marker, error) {
 	first, err := operand()
 	if err != nil {
 		return nil, err
 	}
-	all := []marker{first}
+	all := []Marker{first}
 	for p.accept(word) {
 		next, err := operand()
 		if err != nil {
@@ -73,16 +88,25 @@ func (p *markerParser) join(word string, decides bool, operand func() (marker, e
 		all = append(all, next)
 	}
 	return func(environment map[string]string) (bool, error) {
+		decided := false
+		var unknown error
 		for _, m := range all {
-			if value, err := m(environment); err != nil || value == decides {
-				return value, err
+			value, err := m(environment)
+			if _, ok := errors.AsType[unsupportedVariable](err); ok {
+				unknown = err
+			} else if err != nil {
+				return false, err
 			}
+			decided = decided || err == nil && value == decides
 		}
-		return !decides, nil
+		if decided {
+			return decides, nil
+		}
+		return !decides, unknown
 	}, nil
 }
 
-func (p *markerParser) condition() (marker, error) {
+func (p *markerParser) condition() (Marker, error) {
 	if p.accept("(") {
 		inner, err := p.or()
 		if err == nil && !p.accept(")") {
@@ -90,70 +114,104 @@ func (p *markerParser) condition() (marker, error) {
 		}
 		return inner, err
 	}
-	left, operator, right := p.take(), p.take(), ""
-	if operator == "not" {
-		operator += " " + p.take()
+	c := comparison{left: operandOf(p.take()), operator: p.take()}
+	if c.operator == "not" {
+		c.operator += " " + p.take()
 	}
-	right = p.take()
-	if right == "" || isLiteral(left) == isLiteral(right) {
-		return nil, fmt.Errorf("marker: found %q, expected a variable, an operator and a quoted value",
-			strings.TrimSpace(strings.Join([]string{left, operator, right}, " ")))
+	c.right = operandOf(p.take())
+	if c.left.kind == invalid || c.right.kind == invalid {
+		return nil, fmt.Errorf("marker: found %q, expected two variables or quoted values with an operator between them",
+			strings.TrimSpace(strings.Join([]string{c.left.text, c.operator, c.right.text}, " ")))
 	}
-	if !slices.Contains([]string{"===", "~=", "==", "!=", "<=", ">=", "<", ">", "in", "not in"}, operator) {
-		return nil, fmt.Errorf("marker: unknown operator %q", operator)
+	if !slices.Contains(markerOperators, c.operator) {
+		return nil, fmt.Errorf("marker: unknown operator %q", c.operator)
 	}
-	variable := left
-	if isLiteral(left) {
-		variable = right
-	}
-	return func(environment map[string]string) (bool, error) {
-		if _, ok := environment[variable]; !ok {
-			return false, fmt.Errorf("marker: unsupported variable %s", variable)
-		}
-		value := func(operand string) string {
-			if !isLiteral(operand) {
-				return environment[operand]
-			}
-			text := operand[1 : len(operand)-1]
-			if variable == "extra" {
-				return Normalize(text)
-			}
-			return text
-		}
-		return compare(value(left), operator, value(right), strings.HasSuffix(variable, "_version"))
-	}, nil
+	return c.evaluate, nil
 }
 
-func isLiteral(token string) bool { return token != "" && strings.ContainsRune(`"'`, rune(token[0])) }
+// operand is a side of a comparison: a quoted text or a variable.
+type operand struct {
+	kind operandKind
+	text string // The text without quotes, or the name of the variable.
+}
 
-// compare compares both sides as versions if versions is true and both are valid, and otherwise as text.
+type operandKind int
+
+const (
+	invalid operandKind = iota
+	literal
+	variable
+)
+
+func operandOf(token string) operand {
+	if token != "" && strings.ContainsRune(`"'`, rune(token[0])) {
+		return operand{literal, token[1 : len(token)-1]}
+	}
+	name := token
+	if current, ok := formerNames[token]; ok {
+		name = current
+	}
+	if markerVariable.MatchString(name) {
+		return operand{variable, name}
+	}
+	return operand{invalid, token}
+}
+
+// unsupportedVariable is the error for a variable that the environment lacks.
+type unsupportedVariable string
+
+func (v unsupportedVariable) Error() string { return "marker: unsupported variable " + string(v) }
+
+type comparison struct {
+	left     operand
+	operator string
+	right    operand
+}
+
+// evaluate compares as packaging does, which expects one variable: of two variables the second stands for its name, and of two texts
+// the second is the name of a variable.
+func (c comparison) evaluate(environment map[string]string) (bool, error) {
+	name := c.right.text
+	if c.left.kind == variable {
+		name = c.left.text
+	}
+	value, ok := environment[name]
+	if !ok {
+		return false, unsupportedVariable(name)
+	}
+	left, right := c.left.text, c.right.text
+	if c.left.kind == variable {
+		left = value
+	} else {
+		right = value
+	}
+	if name == "extra" && c.left.kind == variable && c.right.kind == literal {
+		right = Normalize(right)
+	} else if name == "extra" && c.left.kind == literal {
+		left = Normalize(left)
+	}
+	return compare(left, c.operator, right, slices.Contains(versionVariables, name))
+}
+
+// compare compares both sides as versions if versions is true and the right side is one, and otherwise as text. Text has no order:
+// "<" and ">" are false, "<=" and ">=" are true for equal texts.
 func compare(left, operator, right string, versions bool) (bool, error) {
+	if versions {
+		if spec, err := pep440.ParseClause(operator + right); err == nil {
+			return spec.ContainsText(left), nil
+		}
+	}
 	switch operator {
 	case "in":
 		return strings.Contains(right, left), nil
 	case "not in":
 		return !strings.Contains(right, left), nil
-	}
-	if versions {
-		spec, errSpec := pep440.ParseSpecifier(operator + right)
-		version, errVersion := pep440.Parse(left)
-		if errSpec == nil && errVersion == nil {
-			return spec.Contains(version), nil
-		}
-	}
-	switch operator {
-	case "==", "===":
+	case "==", "<=", ">=":
 		return left == right, nil
 	case "!=":
 		return left != right, nil
-	case "<":
-		return left < right, nil
-	case "<=":
-		return left <= right, nil
-	case ">":
-		return left > right, nil
-	case ">=":
-		return left >= right, nil
+	case "<", ">":
+		return false, nil
 	}
-	return false, fmt.Errorf("marker: %q %s %q: expected versions", left, operator, right)
+	return false, fmt.Errorf("marker: %q %s %q: the operator %s compares versions only", left, operator, right, operator)
 }

@@ -1,32 +1,23 @@
 package wheel
 
 import (
-	"bufio"
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
-	"net/textproto"
 	"regexp"
 	"strings"
 
 	"krabby.dev/krabby/tools/layer/wheel/pep440"
 )
 
-// headers returns the fields of a metadata file, which end with an empty line or at the end of the file.
-func headers(data []byte) (textproto.MIMEHeader, error) {
-	fields, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(data))).ReadMIMEHeader()
-	if errors.Is(err, io.EOF) {
-		err = nil
+// one returns the value of a field that must have one value.
+func one(fields headers, name string) (string, error) {
+	values := fields[strings.ToLower(name)]
+	if len(values) == 0 {
+		return "", fmt.Errorf("field %s not found", name)
 	}
-	return fields, err
-}
-
-// one returns the value of a field that must occur once.
-func one(fields textproto.MIMEHeader, name string) (string, error) {
-	values := fields.Values(name)
-	if len(values) != 1 {
-		return "", fmt.Errorf("field %s: found %d, expected 1", name, len(values))
+	for _, v := range values {
+		if v != values[0] {
+			return "", fmt.Errorf("field %s: found %q and %q, expected one value", name, values[0], v)
+		}
 	}
 	return values[0], nil
 }
@@ -37,11 +28,7 @@ func (w *Wheel) readWheel() error {
 	if err != nil {
 		return err
 	}
-	fields, err := headers(data)
-	if err != nil {
-		return fmt.Errorf("WHEEL: %w", err)
-	}
-	version, err := one(fields, "Wheel-Version")
+	version, err := one(parseHeaders(data), "Wheel-Version")
 	if err != nil {
 		return fmt.Errorf("WHEEL: %w", err)
 	}
@@ -68,11 +55,10 @@ func (w *Wheel) readMetadata() error {
 	return nil
 }
 
+// parseMetadata parses METADATA. Name and Version must be valid. A Requires-Python that is no specifier has no effect, as in pip, and a
+// requirement that cannot be parsed is an error where its marker holds.
 func parseMetadata(data []byte) (m Metadata, err error) {
-	fields, err := headers(data)
-	if err != nil {
-		return m, err
-	}
+	fields := parseHeaders(data)
 	if m.Name, err = one(fields, "Name"); err != nil {
 		return m, err
 	}
@@ -86,16 +72,12 @@ func parseMetadata(data []byte) (m Metadata, err error) {
 	if m.Version, err = pep440.Parse(version); err != nil {
 		return m, err
 	}
-	for _, python := range fields.Values("Requires-Python") {
-		if m.RequiresPython, err = pep440.ParseSpecifier(python); err != nil {
-			return m, fmt.Errorf("Requires-Python: %w", err)
-		}
+	if python := fields["requires-python"]; len(python) > 0 {
+		m.RequiresPython, _ = pep440.ParseSpecifier(python[0])
 	}
-	for _, line := range fields.Values("Requires-Dist") {
+	for _, line := range fields["requires-dist"] {
 		r, err := ParseRequirement(line)
-		if err != nil {
-			return m, err
-		}
+		r.invalid = err
 		m.RequiresDist = append(m.RequiresDist, r)
 	}
 	return m, nil

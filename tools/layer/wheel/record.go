@@ -25,8 +25,24 @@ func (w *Wheel) withoutHash(name string) bool {
 	return slices.Contains([]string{w.distInfo + "/RECORD", w.distInfo + "/RECORD.jws", w.distInfo + "/RECORD.p7s"}, name)
 }
 
-// verify compares the files with RECORD. Each must contain the other's files.
+// RecordError is the error for a RECORD that contradicts the files of its wheel.
+type RecordError struct{ err error }
+
+func (e *RecordError) Error() string { return "RECORD: " + e.err.Error() }
+
+// Unwrap returns the contradiction.
+func (e *RecordError) Unwrap() error { return e.err }
+
+// verify returns a RecordError if RECORD contradicts the files.
 func (w *Wheel) verify() error {
+	if err := w.compareRecord(); err != nil {
+		return &RecordError{err}
+	}
+	return nil
+}
+
+// compareRecord compares the files with RECORD. Each must contain the other's files. Two equal lines are one.
+func (w *Wheel) compareRecord() error {
 	record, err := w.metadataFile("RECORD")
 	if err != nil {
 		return err
@@ -35,28 +51,30 @@ func (w *Wheel) verify() error {
 	rows.FieldsPerRecord = 3
 	lines, err := rows.ReadAll()
 	if err != nil {
-		return fmt.Errorf("RECORD: %w", err)
+		return err
 	}
-	seen := map[string]bool{}
+	seen := map[string][]string{}
 	for _, line := range lines {
 		name, sum, size := line[0], line[1], line[2]
 		f := w.files[name]
-		switch {
-		case seen[name]:
-			return fmt.Errorf("RECORD: %s occurs twice", name)
+		switch old := seen[name]; {
+		case slices.Equal(old, line):
+			continue
+		case old != nil:
+			return fmt.Errorf("%s occurs twice, with hash %q of %s bytes and hash %q of %s bytes", name, old[1], old[2], sum, size)
 		case f == nil:
-			return fmt.Errorf("RECORD: %s not found in the wheel", name)
+			return fmt.Errorf("%s not found in the wheel", name)
 		case w.withoutHash(name):
 		default:
 			if err := verifyFile(f, sum, size); err != nil {
-				return fmt.Errorf("RECORD: %s: %w", name, err)
+				return fmt.Errorf("%s: %w", name, err)
 			}
 		}
-		seen[name] = true
+		seen[name] = line
 	}
 	for _, name := range slices.Sorted(maps.Keys(w.files)) {
-		if !seen[name] && !w.withoutHash(name) {
-			return fmt.Errorf("RECORD: no line for %s of the wheel", name)
+		if seen[name] == nil && !w.withoutHash(name) {
+			return fmt.Errorf("no line for %s of the wheel", name)
 		}
 	}
 	return nil

@@ -27,7 +27,11 @@ func (s Set) CheckTarget(t Target) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(s)) {
 		w := s[name]
-		if err := t.CheckTags(w.Filename); err != nil {
+		err := t.CheckTags(w.Filename)
+		if err != nil && w.LinuxTag && t.fitsPython(w.Filename) && slices.Contains(w.Platform, "linux_"+machines[t.Architecture]) {
+			err = w.checkELF(t)
+		}
+		if err != nil {
 			return fmt.Errorf("%s: wrong tag: %w", w.Name, err)
 		}
 		if !w.Metadata.RequiresPython.Contains(python) {
@@ -120,7 +124,7 @@ func (s Set) Closure(t Target, roots []Root) (needed []string, unmet []UnmetRequ
 		for _, r := range w.Metadata.RequiresDist {
 			ok, err := r.Applies(t, v.extra)
 			if err != nil {
-				return nil, nil, fmt.Errorf("%s: %w", w.Name, err)
+				return nil, nil, fmt.Errorf("%s: METADATA: %w", w.Name, err)
 			}
 			if ok {
 				require(w.Name, r)

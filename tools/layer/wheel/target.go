@@ -130,8 +130,10 @@ func (t Target) fitsPlatform(tag string) string {
 	}
 	m := manylinux.FindStringSubmatch(tag)
 	if m == nil {
-		if strings.HasPrefix(tag, "linux_") {
-			return tag + " has no glibc version"
+		if machine, ok := strings.CutPrefix(tag, "linux_"); ok && machine == machines[t.Architecture] {
+			return tag + " has no glibc version (a layer takes it if wheel_linux_tags names the project)"
+		} else if ok {
+			return tag + " is for another architecture"
 		}
 		return tag + " is for another operating system or C library"
 	}

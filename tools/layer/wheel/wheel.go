@@ -23,12 +23,18 @@ import (
 // Wheel is a wheel whose files match its RECORD.
 type Wheel struct {
 	Filename
-	Name           string // File name.
-	Metadata       Metadata
-	distInfo, data string // Directories of the archive.
-	entryPoints    []entryPoint
-	files          map[string]*zip.File
-	archive        *zip.ReadCloser
+	Name     string // File name.
+	Metadata Metadata
+
+	// LinuxTag accepts a platform tag without a glibc version, such as linux_x86_64. CheckTarget then reads the ELF files.
+	LinuxTag bool
+	// Exclude selects files to leave out, by their path in the wheel. The path of a program of an entry point is bin/NAME.
+	Exclude func(path string) bool
+
+	distInfo    string // Directory of the metadata.
+	entryPoints []entryPoint
+	files       map[string]*zip.File
+	archive     *zip.ReadCloser
 }
 
 // Metadata holds the fields of METADATA that an installation depends on.
@@ -47,9 +53,16 @@ func (w *Wheel) Close() error { return w.archive.Close() }
 
 // Open opens the wheel at the path file, which must end with the wheel's name, and verifies all its files. Errors begin with the
 // wheel's name.
-func Open(file string) (*Wheel, error) {
-	w := &Wheel{Name: filepath.Base(file), files: map[string]*zip.File{}}
-	if err := w.open(file); err != nil {
+func Open(file string) (*Wheel, error) { return openWheel(file, (*Wheel).verify) }
+
+// OpenUnverified opens a wheel as Open does, but does not compare the files with RECORD.
+func OpenUnverified(file string) (*Wheel, error) {
+	return openWheel(file, func(*Wheel) error { return nil })
+}
+
+func openWheel(file string, verify func(*Wheel) error) (*Wheel, error) {
+	w := &Wheel{Name: filepath.Base(file), files: map[string]*zip.File{}, Exclude: func(string) bool { return false }}
+	if err := w.open(file, verify); err != nil {
 		if w.archive != nil {
 			err = errors.Join(err, w.archive.Close())
 		}
@@ -58,7 +71,7 @@ func Open(file string) (*Wheel, error) {
 	return w, nil
 }
 
-func (w *Wheel) open(file string) (err error) {
+func (w *Wheel) open(file string, verify func(*Wheel) error) (err error) {
 	if w.Filename, err = ParseFilename(w.Name); err != nil {
 		return err
 	}
@@ -73,7 +86,7 @@ func (w *Wheel) open(file string) (err error) {
 	if err := w.findDistInfo(); err != nil {
 		return err
 	}
-	if err := w.verify(); err != nil {
+	if err := verify(w); err != nil {
 		return err
 	}
 	if err := w.readWheel(); err != nil {
@@ -140,7 +153,6 @@ func (w *Wheel) findDistInfo() error {
 	}
 	w.distInfo = directories[0]
 	stem := strings.TrimSuffix(w.distInfo, ".dist-info")
-	w.data = stem + ".data"
 	project, version, _ := strings.Cut(stem, "-")
 	if Normalize(project) != Normalize(w.Filename.Project) || !sameVersion(version, w.Filename.Version) {
 		return fmt.Errorf("the directory %s is of another project or version", w.distInfo)

@@ -177,7 +177,7 @@ func TestOpen_errors(t *testing.T) {
 		"no hash":                     {name, record("a.py,,\n"), "RECORD: a.py: hash \"\""},
 		"not in RECORD":               {name, record(""), "RECORD: no line for a.py of the wheel"},
 		"only in RECORD":              {name, record("b.py,sha256=AAAA,1\n"), "RECORD: b.py not found in the wheel"},
-		"twice in RECORD":             {name, record("a-1.dist-info/RECORD,,\n"), "RECORD: a-1.dist-info/RECORD occurs twice"},
+		"twice in RECORD":             {name, recordTwice(good(module)), "RECORD: a.py occurs twice, with hash \"sha256="},
 		"RECORD is no table":          {name, record("a.py\n"), "RECORD: "},
 		"no RECORD":                   {name, without("RECORD"), "RECORD not found"},
 		"no METADATA":                 {name, good()[:0], "found 0 directories *.dist-info"},
@@ -194,9 +194,9 @@ func TestOpen_errors(t *testing.T) {
 		"two metadata directories":    {name, good(file("b-1.dist-info/METADATA", 0o644, "x")), "found 2 directories *.dist-info"},
 		"another name in METADATA":    {name, replace("METADATA", "Name: b\nVersion: 1\n"), `METADATA: found project "b", expected "a"`},
 		"another version in METADATA": {name, replace("METADATA", "Name: a\nVersion: 2\n"), "METADATA: found version 2, expected 1"},
-		"no version in METADATA":      {name, replace("METADATA", "Name: a\n"), "METADATA: field Version: found 0, expected 1"},
-		"invalid requirement":         {name, replace("METADATA", "Name: a\nVersion: 1\nRequires-Dist: b >> 1\n"), `METADATA: requirement "b >> 1"`},
-		"METADATA is no metadata":     {name, replace("METADATA", "Name: a\nVersion 1\n"), "METADATA: malformed MIME header"},
+		"no version in METADATA":      {name, replace("METADATA", "Name: a\n"), "METADATA: field Version not found"},
+		"two versions in METADATA":    {name, replace("METADATA", "Name: a\nVersion: 1\nVersion: 1.0\n"), `METADATA: field Version: found "1" and "1.0", expected one value`},
+		"METADATA is no metadata":     {name, replace("METADATA", "Name: a\nVersion 1\n"), "METADATA: field Version not found"},
 		"future format":               {name, replace("WHEEL", "Wheel-Version: 2.0\nRoot-Is-Purelib: true\n"), `WHEEL: unsupported format version "2.0"`},
 		"invalid entry point":         {name, good(file("a-1.dist-info/entry_points.txt", 0o644, "[console_scripts]\n../x = a:main\n")), "entry_points.txt: found \"../x = a:main\""},
 	} {
@@ -221,6 +221,13 @@ func TestOpen_errors(t *testing.T) {
 	})
 }
 
+// recordTwice adds a second line for a.py without a size to RECORD.
+func recordTwice(entries []wheeltest.File) []wheeltest.File {
+	line, _, _ := strings.Cut(entries[len(entries)-1].Body, "\n")
+	entries[len(entries)-1].Body += strings.TrimSuffix(line, "1") + "\n"
+	return entries
+}
+
 // replaceRecord replaces RECORD by one of the entries.
 func replaceRecord(entries []wheeltest.File) []wheeltest.File {
 	kept := slices.DeleteFunc(entries, func(e wheeltest.File) bool { return strings.HasSuffix(e.Name, "RECORD") })
@@ -235,13 +242,125 @@ func TestInstall_errors(t *testing.T) {
 		"two files of 1 and 1 bytes have the destination /opt/python/site-packages/a.py": {file("a.py", 0o644, "1"), file("a-1.data/purelib/a.py", 0o644, "2")},
 		"a-1.data/stdlib/x: unknown install scheme key":                                  {file("a-1.data/stdlib/x", 0o644, "x")},
 		"a-1.data/x: expected a file in a subdirectory of a-1.data":                      {file("a-1.data/x", 0o644, "x")},
-		"a.pth has no effect":        {file("a.pth", 0o644, "import a\n")},
-		"a.pyc is a compiled module": {file("a.pyc", 0o644, "x")},
+		"a.pyc is a compiled module":                                                     {file("a.pyc", 0o644, "x")},
 	} {
 		_, err := open(t, "a-1-py3-none-any.whl", nil, more...).Install(opt)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "a-1-py3-none-any.whl: ") {
 			t.Errorf("error %v, want %q", err, want)
 		}
+	}
+}
+
+// install returns the installed files without metadata: path, x for a program, content.
+func install(t *testing.T, w *Wheel) map[string]string {
+	t.Helper()
+	files, err := w.Install(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, f := range files {
+		if strings.Contains(f.Path, ".dist-info/") {
+			continue
+		}
+		r, err := f.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mode := " "
+		if f.Executable {
+			mode = "x"
+		}
+		got[strings.TrimPrefix(f.Path, opt.Prefix+"/")] = mode + string(data)
+	}
+	return got
+}
+
+func TestInstall_data(t *testing.T) {
+	const module = "site-packages/rp/__init__.py"
+	for name, tc := range map[string]struct {
+		files []wheeltest.File
+		want  map[string]string
+	}{
+		"another spelling": {
+			[]wheeltest.File{file("R.P-1.data/scripts/run", 0o644, "#!python\nprint()\n"), file("R.P-1.data/headers/r.h", 0o644, "h")},
+			map[string]string{"bin/run": "x#!/usr/bin/python3.11\nprint()\n", "include/r_p/r.h": " h"},
+		},
+		"first lines": {
+			[]wheeltest.File{
+				file("r_p-1.data/scripts/gui", 0o644, "#!pythonw -s\r\n"), file("r_p-1.data/scripts/three", 0o644, "#!python3\nx"),
+				file("r_p-1.data/scripts/system", 0o644, "#!/usr/bin/python\n"), file("r_p-1.data/scripts/none", 0o644, ""),
+			},
+			map[string]string{"bin/gui": "x#!/usr/bin/python3.11 -s\n", "bin/three": "x#!/usr/bin/python3.11\nx", "bin/system": "x#!/usr/bin/python\n", "bin/none": "x"},
+		},
+		"equal files": {
+			[]wheeltest.File{file("rp/__init__.py", 0o644, "a\n"), file("r_p-1.data/platlib/rp/__init__.py", 0o755, "a\n"), file("r_p-1.data/purelib/rp/__init__.py", 0o644, "a\n")},
+			map[string]string{module: "xa\n"},
+		},
+		"file that ends in .data": {
+			[]wheeltest.File{file("table.data", 0o644, "1")},
+			map[string]string{"site-packages/table.data": " 1"},
+		},
+		"a .pth file": {
+			[]wheeltest.File{file("a.pth", 0o644, "sub\n"), file("r_p-1.data/purelib/b.pth", 0o644, "")},
+			map[string]string{"site-packages/a.pth": " sub\n", "site-packages/b.pth": " "},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := install(t, open(t, "r_p-1-py3-none-any.whl", nil, tc.files...)); !maps.Equal(got, tc.want) {
+				t.Errorf("installed %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestInstall_exclude(t *testing.T) {
+	w := open(t, "a-1-py3-none-any.whl", nil, file("a.py", 0o644, ""), file("a.pth", 0o644, ""), file("tests/__init__.py", 0o644, ""),
+		file("a-1.dist-info/entry_points.txt", 0o644, "[console_scripts]\nx = a:x\ny = a:y\n"))
+	w.Exclude = func(path string) bool {
+		return slices.Contains([]string{"a.pth", "tests/__init__.py", "bin/x"}, path)
+	}
+	if got := slices.Sorted(maps.Keys(install(t, w))); !slices.Equal(got, []string{"bin/y", "site-packages/a.py"}) {
+		t.Errorf("installed %q", got)
+	}
+}
+
+func TestOpen_equalLines(t *testing.T) {
+	files := append(wheeltest.Metadata("a", "1"), file("a.py", 0o644, "x"))
+	record := wheeltest.Record("a", "1", files)
+	record.Body += record.Body // Every line twice, also that of RECORD.
+	w, err := Open(wheeltest.Pack(t, "a-1-py3-none-any.whl", append(files, record)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+}
+
+func TestOpenUnverified(t *testing.T) {
+	for name, record := range map[string]string{
+		"missing line": "a-1.dist-info/RECORD,,\n",
+		"wrong size":   "a.py,sha256=LXEWQrcmsEQBYnyp-6wy9chTD7GQPMTbAiWHF5IaSIE,7\n",
+		"wrong hash":   "a.py,sha256=AAAA,1\n",
+		"only there":   "b.py,,\n",
+		"no table":     "a.py\n",
+	} {
+		path := wheeltest.Pack(t, "a-1-py3-none-any.whl", append(wheeltest.Metadata("a", "1"), file("a.py", 0o644, "x"), file("a-1.dist-info/RECORD", 0o644, record)))
+		if _, err := Open(path); err == nil || !strings.Contains(err.Error(), "RECORD: ") {
+			t.Errorf("%s: Open: error %v, want one about RECORD", name, err)
+		}
+		w, err := OpenUnverified(path)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if got := install(t, w); got["site-packages/a.py"] != " x" {
+			t.Errorf("%s: installed %q", name, got)
+		}
+		w.Close()
 	}
 }
 
@@ -283,7 +402,8 @@ func TestCheckTags(t *testing.T) {
 		{"cp311-cp311-manylinux_2_17_x86_64", "manylinux_2_17_x86_64 is for another architecture"},
 		{"cp311-cp311-musllinux_1_2_aarch64", "musllinux_1_2_aarch64 is for another operating system"},
 		{"cp311-cp311-macosx_11_0_arm64", "macosx_11_0_arm64 is for another operating system"},
-		{"cp311-cp311-linux_aarch64", "linux_aarch64 has no glibc version"},
+		{"cp311-cp311-linux_aarch64", "linux_aarch64 has no glibc version (a layer takes it if wheel_linux_tags names the project)"},
+		{"cp311-cp311-linux_x86_64", "linux_x86_64 is for another architecture"},
 	} {
 		f, err := ParseFilename("a-1-" + tc.tags + ".whl")
 		if err != nil {
@@ -360,11 +480,12 @@ func TestApplies(t *testing.T) {
 func TestParseRequirement_errors(t *testing.T) {
 	for requirement, want := range map[string]string{
 		`>=1`:                           "expected a project name",
-		`a @ file:///a.whl`:             "addresses are not supported",
+		`a @ file:///a.whl;x == "1"`:    "expected a space after the address",
+		`a[b,,c]`:                       `invalid extra ""`,
 		`a (>=1`:                        "missing closing parenthesis",
 		`a >= one`:                      "not a version",
-		`a; python_version`:             "expected a variable, an operator and a quoted value",
-		`a; "a" == "b"`:                 "expected a variable, an operator and a quoted value",
+		`a; python_version`:             "expected two variables or quoted values with an operator between them",
+		`a; os == "b"`:                  "expected two variables or quoted values with an operator between them",
 		`a; python_version => "3"`:      "marker: unexpected",
 		`a; os_name is "posix"`:         "unknown operator \"is\"",
 		`a; (os_name == "posix"`:        "marker: missing closing parenthesis",

@@ -21,7 +21,7 @@ type clause struct {
 	text     string // The operand of "===".
 }
 
-var clauseForm = regexp.MustCompile(`^(===|~=|==|!=|<=|>=|<|>)\s*([^\s,]+)$`)
+var clauseForm = regexp.MustCompile(`^(~=|==|!=|<=|>=|<|>)\s*([^\s,]+)$`)
 
 // ParseSpecifier parses conditions separated by commas. The empty string has no conditions.
 func ParseSpecifier(s string) (Specifier, error) {
@@ -42,15 +42,28 @@ func ParseSpecifier(s string) (Specifier, error) {
 	return spec, nil
 }
 
+// ParseClause parses one condition, such as ">=1.2". A comma is an error.
+func ParseClause(s string) (Specifier, error) {
+	text := strings.TrimSpace(s)
+	c, err := parseClause(text)
+	if err != nil {
+		return Specifier{}, fmt.Errorf("specifier %q: %w", s, err)
+	}
+	return Specifier{[]clause{c}, text}, nil
+}
+
 func parseClause(s string) (clause, error) {
+	if text, ok := strings.CutPrefix(s, "==="); ok {
+		if text = strings.TrimSpace(text); strings.ContainsAny(text, " \t\r\n;)") {
+			return clause{}, fmt.Errorf("found %q, expected a text without spaces after ===", s)
+		}
+		return clause{operator: "===", text: text}, nil
+	}
 	m := clauseForm.FindStringSubmatch(s)
 	if m == nil {
 		return clause{}, fmt.Errorf("found %q, expected an operator and a version", s)
 	}
-	c := clause{operator: m[1], text: m[2]}
-	if c.operator == "===" {
-		return c, nil
-	}
+	c := clause{operator: m[1]}
 	text, prefix := strings.CutSuffix(m[2], ".*")
 	c.prefix = prefix
 	var err error
@@ -77,6 +90,20 @@ func (s Specifier) String() string { return s.text }
 func (s Specifier) Contains(v Version) bool {
 	for _, c := range s.clauses {
 		if !c.contains(v) {
+			return false
+		}
+	}
+	return true
+}
+
+// ContainsText reports whether a text satisfies the specifier. A text that is no version satisfies only "===" with the same text.
+func (s Specifier) ContainsText(text string) bool {
+	v, err := Parse(text)
+	if err == nil {
+		return s.Contains(v)
+	}
+	for _, c := range s.clauses {
+		if c.operator != "===" || !strings.EqualFold(c.text, text) {
 			return false
 		}
 	}
