@@ -176,7 +176,9 @@ func (c comparison) evaluate(environment map[string]string) (bool, error) {
 		name = c.left.text
 	}
 	value, ok := environment[name]
-	if !ok {
+	if !ok && !markerVariable.MatchString(name) {
+		return false, fmt.Errorf("marker: %q and %q are both quoted: expected a variable", c.left.text, c.right.text)
+	} else if !ok {
 		return false, unsupportedVariable(name)
 	}
 	left, right := c.left.text, c.right.text

@@ -50,7 +50,8 @@ func TestMarker_text(t *testing.T) {
 		`sys_platform ~= "linux"`:                "the operator ~= compares versions only",
 		`os_name == "posix" or os_name === "nt"`: "the operator === compares versions only", // Also where it has no effect.
 		`platform_machine == "x"`:                "unsupported variable platform_machine",
-		`"a" == "b"`:                             "unsupported variable b",
+		`"a" == "b" and os_name == "nt"`:         `"a" and "b" are both quoted`,
+		`"a" == "b"`:                             `"a" and "b" are both quoted`,
 	} {
 		m, err := ParseMarker(text)
 		if err != nil {

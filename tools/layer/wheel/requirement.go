@@ -27,7 +27,9 @@ func (r Requirement) String() string { return r.text }
 var (
 	requirementForm = regexp.MustCompile(`^([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?)[ \t]*(?:\[([^\]]*)\])?[ \t]*(.*)$`)
 	extraForm       = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?$`)
-	addressForm     = regexp.MustCompile(`^@[ \t]*([^ \t]+)(?:[ \t]+(;.*)?)?$`)
+	// arbitraryList matches what packaging rejects: the text after "===" lasts until a space, and includes commas.
+	arbitraryList = regexp.MustCompile(`===[ \t]*[^ \t;)]+[ \t]+[^ \t,)]`)
+	addressForm   = regexp.MustCompile(`^@[ \t]*([^ \t]+)(?:[ \t]+(;.*)?)?$`)
 )
 
 // ParseRequirement parses the value of Requires-Dist. With an error it returns what can be parsed.
@@ -85,6 +87,9 @@ func parseVersions(s string) (pep440.Specifier, error) {
 		if s, ok = strings.CutSuffix(inner, ")"); !ok {
 			return pep440.Specifier{}, errors.New("missing closing parenthesis")
 		}
+	}
+	if arbitraryList.MatchString(s) {
+		return pep440.Specifier{}, errors.New("expected a comma after a space, or the end, after ===")
 	}
 	return pep440.ParseSpecifier(s)
 }
