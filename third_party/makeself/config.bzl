@@ -29,8 +29,9 @@ PACKAGES = [
     "zstd",
 ]
 
-# Flags of makeself by archive. The default is gzip with a CRC and an MD5. The layer tool rejects the unsupported archives.
+# Flags of makeself by archive. The default is gzip with a CRC and an MD5. The layer tool rejects the unsupported archive.
 ARCHIVES = {
+    "base64.run": ["--base64"],
     "bzip2.run": ["--bzip2"],
     "gzip.run": [],
     "gzip_crc.run": ["--nomd5"],
@@ -45,7 +46,6 @@ ARCHIVES = {
         "--sha256",
     ],
     "none.run": ["--nocomp"],
-    "unsupported_base64.run": ["--base64"],
     "unsupported_openssl.run": [
         "--ssl-encrypt",
         "--ssl-passwd",

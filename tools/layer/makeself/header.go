@@ -16,6 +16,8 @@ import (
 type header struct {
 	version, label, compression string
 
+	base64 bool // Whether the payload is encoded with base64.
+
 	offset, payload int64 // Position and length of the payload, in bytes.
 	unpacked        int64 // Unpacked size in bytes, 0 if the header has none.
 	sums            []checksum
@@ -156,6 +158,11 @@ func (h *header) readEncryption(text []byte) error {
 	}
 	if how == "" || how == "n" {
 		how = command
+	}
+	// makeself 2.7 writes its option --base64 like an encryption: an encoding of the compressed payload.
+	if program, _, _ := strings.Cut(how, " "); program == "base64" {
+		h.base64 = true
+		return nil
 	}
 	if how != "" {
 		return fmt.Errorf("the payload is encrypted (%s): use an archive without encryption", how)

@@ -8,6 +8,7 @@ import (
 	"archive/tar"
 	"compress/bzip2"
 	"compress/gzip"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -94,6 +95,7 @@ const maxWindow = 128 << 20
 // decompressors are the supported compressions by makeself's names.
 var decompressors = map[string]func(io.Reader) (io.Reader, error){
 	"none":   func(r io.Reader) (io.Reader, error) { return r, nil },
+	"base64": func(r io.Reader) (io.Reader, error) { return decodeBase64(r), nil }, // Of makeself before 2.7.
 	"gzip":   gunzip,
 	"pigz":   gunzip,
 	"bzip2":  func(r io.Reader) (io.Reader, error) { return bzip2.NewReader(r), nil },
@@ -104,10 +106,16 @@ var decompressors = map[string]func(io.Reader) (io.Reader, error){
 	},
 }
 
+func decodeBase64(r io.Reader) io.Reader { return base64.NewDecoder(base64.StdEncoding, r) }
+
 func gunzip(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) }
 
 func (a *Archive) decompress() (io.Reader, error) {
-	return decompressors[a.Compression](a.reader()) // readHeader checks the name.
+	payload := a.reader()
+	if a.header.base64 && a.Compression != "base64" {
+		payload = decodeBase64(payload)
+	}
+	return decompressors[a.Compression](payload) // readHeader checks the name.
 }
 
 func walk(r *bounded, wanted func(string) bool, file func(*tar.Header, io.Reader) error) error {

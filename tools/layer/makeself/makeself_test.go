@@ -6,9 +6,11 @@ import (
 	"compress/gzip"
 	"crypto/md5"
 	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -173,6 +175,33 @@ func TestWalk(t *testing.T) {
 	}
 }
 
+func TestWalk_base64(t *testing.T) {
+	// base64 breaks lines after 76 characters.
+	encoded := func(data []byte) []byte {
+		text := base64.StdEncoding.EncodeToString(data)
+		return []byte(strings.Join(slices.Collect(func(yield func(string) bool) {
+			for ; len(text) > 76 && yield(text[:76]); text = text[76:] {
+			}
+			yield(text)
+		}), "\n") + "\n")
+	}
+	payload := tarOf(file("a", "b"))
+	for name, a := range map[string]archive{
+		"before 2.7":                    {payload: encoded(payload), compression: "base64"},
+		"since 2.7":                     {payload: encoded(gzipped(payload)), compression: "gzip", encryption: "base64", decrypt: "base64 --decode -i -"},
+		"since 2.7, by the command":     {payload: encoded(payload), decrypt: "base64 --decode -i -"},
+		"since 2.7, as the compression": {payload: encoded(payload), compression: "base64", encryption: "base64"},
+	} {
+		if got, err := unpack(a.bytes(), limit, everything); err != nil || got != "a 0 0644 b\n" {
+			t.Errorf("%s: unpacks to %q, %v", name, got, err)
+		}
+	}
+	damaged := archive{payload: []byte("no base64!"), compression: "base64"}
+	if _, err := unpack(damaged.bytes(), limit, everything); err == nil || !strings.Contains(err.Error(), "payload (base64): tar: illegal base64 data") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestOpen(t *testing.T) {
 	payload := tarOf(file("a", "b"))
 	data := archive{payload: payload}.bytes()
@@ -241,7 +270,7 @@ func TestUnpack_errors(t *testing.T) {
 			payload: append(bytes.Clone(squeezed[:len(squeezed)-8]), 1, 2, 3, 4, squeezed[len(squeezed)-4], 0, 0, 0),
 			md5:     noMD5, sha: strings.Repeat("0", 64), compression: "gzip",
 		}.bytes(), "payload (gzip): gzip: invalid checksum"},
-		{"unknown compression", archive{payload: good, compression: "lzo"}.bytes(), `unknown compression "lzo": expected one of bzip2, gzip, none, pbzip2, pigz, xz, zstd`},
+		{"unknown compression", archive{payload: good, compression: "lzo"}.bytes(), `unknown compression "lzo": expected one of base64, bzip2, gzip, none, pbzip2, pigz, xz, zstd`},
 		{"wrong compression in the header", archive{payload: good, compression: "zstd"}.bytes(), "payload (zstd): "},
 		{"encrypted with openssl", archive{payload: good, encryption: "openssl"}.bytes(), "the payload is encrypted (openssl)"},
 		{"encrypted by a command", archive{payload: good, decrypt: "gpg -d"}.bytes(), "the payload is encrypted (gpg -d)"},
