@@ -20,6 +20,10 @@ var rules = []starlark.Page{
 		Label: "//tools/layer:layer.bzl", Path: "tools/layer/layer.bzl", Symbols: []string{"layer"},
 	},
 	{
+		Title: "Checks of layers", Output: "layer_check.md",
+		Label: "//tools/layer:check.bzl", Path: "tools/layer/check.bzl", Symbols: []string{"layer_check"},
+	},
+	{
 		Title: "Python wheels", Output: "wheel.md",
 		Label: "//tools/layer:wheel.bzl", Path: "tools/layer/wheel.bzl", Symbols: []string{"python_wheel"},
 	},

@@ -101,12 +101,16 @@ func (p *params) tree(s *spool) (*tree.Tree, func() error, error) {
 	if err != nil {
 		return nil, done, err
 	}
-	if p.UsrMerge {
-		if err := t.MergeUsr(); err != nil {
+	if p.UsrMerge == nil || *p.UsrMerge {
+		if err := t.MergeUsr(len(p.Debs) > 0); err != nil {
 			return nil, done, err
 		}
 	}
-	if err := p.addDebs(t); err != nil {
+	debs, err := p.newDebs()
+	if err != nil {
+		return nil, done, err
+	}
+	if err := debs.add(t); err != nil {
 		return nil, done, err
 	}
 	if p.Archive != nil {
@@ -118,6 +122,9 @@ func (p *params) tree(s *spool) (*tree.Tree, func() error, error) {
 		return nil, done, err
 	}
 	if err := p.addFiles(t, owner); err != nil {
+		return nil, done, err
+	}
+	if err := debs.finish(t); err != nil {
 		return nil, done, err
 	}
 	return t, done, p.setModes(t)

@@ -139,7 +139,7 @@ func everything(t *testing.T) params {
 	return params{
 		Label:    "//oci:everything",
 		Owner:    "0:0",
-		UsrMerge: true,
+		UsrMerge: new(true),
 		Files: []file{
 			{source{write(t, "locomotion", "ELF robot"), "//hal:locomotion"}, "/app/locomotion", "0755"},
 			{source{write(t, "passwd", "krabby:x:10001:10001::/workspace:\n"), "//oci:passwd"}, "/etc/passwd", "0644"},

@@ -110,6 +110,7 @@ def _layer_impl(ctx):
         debs = [struct(path = f.path, label = str(t.label)) for t in ctx.attr.debs for f in t[DefaultInfo].files.to_list()],
         deb_include = ctx.attr.deb_include,
         deb_exclude = ctx.attr.deb_exclude,
+        deb_known_scripts = ctx.attr.deb_known_scripts,
         ca_bundle = ctx.attr.ca_bundle,
         # By path, because groups of wheels can share a wheel.
         wheels = {f.path: struct(path = f.path, label = str(t.label)) for t in ctx.attr.wheels for f in t[DefaultInfo].files.to_list()}.values(),
@@ -170,7 +171,13 @@ The compression level is fixed and compression uses one thread, so the bytes are
 engines do not support it. A layer is compressed once, not once for each image.""", values = ["", "gzip", "zstd"]),
         "deb_exclude": attr.string_list(default = DEB_EXCLUDE, doc = "Globs of paths in `debs` to leave out. `*` matches within one name, `**` across directories."),
         "deb_include": attr.string_list(default = DEB_INCLUDE, doc = "Globs of paths in `debs` to keep although `deb_exclude` matches them."),
-        "debs": attr.label_list(allow_files = [".deb"], doc = "Debian packages to unpack with their modes, owners and links. No maintainer script runs. Each package is recorded in `/var/lib/dpkg/status.d` for security scanners."),
+        "deb_known_scripts": attr.string_list(doc = "Packages of `debs` whose maintainer scripts are ignored, because the layer has what they do or the image does not need it."),
+        "debs": attr.label_list(allow_files = [".deb"], doc = """Debian packages to unpack with their modes, owners and links.
+
+An interpreter finds out what the maintainer scripts do on the first installation, without running a program: alternatives, diversions,
+symbolic links, directories and the links of ldconfig are made. Other effects are an error with package, script and line, unless they
+are known to be of no use in an image, or `deb_known_scripts` names the package. Each package is recorded in
+`/var/lib/dpkg/status.d` with its checksums for security scanners."""),
         "directories": attr.string_dict(doc = "Directories to create, or to set mode and owner of: path to `MODE` or `MODE UID:GID`, for example `0755 10001:10001`."),
         "executables": attr.label_keyed_string_dict(allow_files = True, doc = "Files with mode 0755. Otherwise the same as `files`."),
         "files": attr.label_keyed_string_dict(allow_files = True, doc = "Files with mode 0644: target to absolute destination. If the destination ends in a slash, it is the directory for the target's files. The contents of a directory output go below the destination."),
@@ -182,7 +189,7 @@ engines do not support it. A layer is compressed once, not once for each image."
         "python_interpreter": attr.string(doc = "Interpreter in the first line of the scripts of `wheels`. The default is `/usr/bin/python<version>`."),
         "python_prefix": attr.string(default = "/opt/krabby/python", doc = "Directory of the installed `wheels`: modules go to `<prefix>/site-packages`, which belongs on PYTHONPATH, programs to `<prefix>/bin`, which belongs on PATH. It must not be the prefix of an installed Python, whose files it would overwrite."),
         "symlinks": attr.string_dict(doc = "Symbolic links: path to target."),
-        "usr_merge": attr.bool(doc = "Whether to put entries of `/bin`, `/sbin` and `/lib*` below `/usr` and to add symbolic links there, which packages of Debian 12 require."),
+        "usr_merge": attr.bool(default = True, doc = "Whether to put entries of `/bin`, `/sbin` and `/lib*` below `/usr`, where the links of a base with a merged `/usr` lead: that is every current base. A directory at such a path would hide the link and with it the libraries of the base. A layer with `debs` contains the links, which packages of Debian 12 require."),
         "wheel_exclude": attr.string_list_dict(doc = "Files of `wheels` to leave out: project to globs of paths in the wheel, for example `{\"setuptools\": [\"*.pth\"]}`. The path of a program of an entry point is `bin/<name>`. A glob that matches no file is an error."),
         "wheel_linux_tags": attr.string_list(doc = "Projects whose wheel may have a platform tag without a glibc version: `linux_x86_64`, `linux_aarch64`. Instead of the tag, the architecture and the required `GLIBC_` versions of its ELF files are compared with the platform and `python_glibc`."),
         "wheel_unverified_records": attr.string_list(doc = "Projects whose wheel is installed as it is, although its RECORD contradicts its files: missing lines, wrong sizes or hashes."),

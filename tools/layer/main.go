@@ -14,6 +14,7 @@ import (
 
 type flags struct {
 	Build buildCmd `cmd:"" help:"Write a layer from the parameters of the rule layer."`
+	Check checkCmd `cmd:"" help:"Check that layers hide no link or directory of the layers below."`
 	List  listCmd  `cmd:"" help:"List the entries of a layer, one line for each."`
 	Wheel wheelCmd `cmd:"" help:"Write a wheel from the parameters of the rule python_wheel."`
 }

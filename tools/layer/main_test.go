@@ -207,7 +207,7 @@ func TestDeb_compressions(t *testing.T) {
 }
 
 func TestDeb_noUsrMerge(t *testing.T) {
-	data, err := layer(t, params{Label: "//l", Debs: []source{{write(t, "a.deb", debOf(t, ".gz", control, tinyDeb())), "//d"}}})
+	data, err := layer(t, params{Label: "//l", UsrMerge: new(false), Debs: []source{{write(t, "a.deb", debOf(t, ".gz", control, tinyDeb())), "//d"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +232,7 @@ func TestUsrMerge_links(t *testing.T) {
 		"links of a package": {own, "lib symlink 0777 0:0 -> usr/lib\n", "lib64"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			data, err := layer(t, params{Label: "//l", UsrMerge: true, Debs: []source{{write(t, "a.deb", debOf(t, ".gz", control, tc.data)), "//d"}}})
+			data, err := layer(t, params{Label: "//l", UsrMerge: new(true), Debs: []source{{write(t, "a.deb", debOf(t, ".gz", control, tc.data)), "//d"}}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -300,7 +300,8 @@ func TestBuild_errors(t *testing.T) {
 		{"same path, other mode", params{Files: []file{{a, "/x", "0644"}, {a, "/x", "0755"}}}, []string{"/x", "conflicting modes: 0644 from //:a", "0755"}},
 		{"file and directory", params{Files: []file{{a, "/x", "0644"}}, Directories: []directory{{"/x", "0755", ""}}}, []string{"/x", "//:a", "directories", "directory"}},
 		{"file below a file", params{Files: []file{{a, "/x", "0644"}, {b, "/x/y", "0644"}}}, []string{"/x/y", "is below /x", "//:a"}},
-		{"file below a link", params{Files: []file{{a, "/lib/y", "0644"}}, Symlinks: []symlink{{"/lib", "usr/lib"}}}, []string{"/lib/y", "is below /lib", "symlink"}},
+		{"file below a link", params{UsrMerge: new(false), Files: []file{{a, "/lib/y", "0644"}}, Symlinks: []symlink{{"/lib", "usr/lib"}}}, []string{"/lib/y", "is below /lib", "symlink"}},
+		{"file in place of a directory", params{Files: []file{{a, "/lib", "0644"}}}, []string{"/lib (from //:a) is a file"}},
 		{"two links", params{Symlinks: []symlink{{"/x", "a"}, {"/x", "b"}}}, []string{"/x", `"a"`, `"b"`}},
 		{"destination leads out", params{Files: []file{{a, "/app/../../etc/passwd", "0644"}}}, []string{"..", "//:a"}},
 		{"destination is the root", params{Files: []file{{a, "/", "0644"}}}, []string{"root of the image", "//:a"}},

@@ -14,8 +14,8 @@ import (
 // params are the parameters of a layer, as layer.bzl writes them.
 type params struct {
 	Label                  string              `json:"label"`
-	Owner                  string              `json:"owner,omitempty"` // Of files, trees and links: "uid:gid".
-	UsrMerge               bool                `json:"usr_merge,omitempty"`
+	Owner                  string              `json:"owner,omitempty"`       // Of files, trees and links: "uid:gid".
+	UsrMerge               *bool               `json:"usr_merge,omitempty"`   // Default true.
 	Compression            string              `json:"compression,omitempty"` // "", "gzip" or "zstd".
 	Files                  []file              `json:"files,omitempty"`
 	Trees                  []file              `json:"trees,omitempty"`
@@ -25,7 +25,8 @@ type params struct {
 	Debs                   []source            `json:"debs,omitempty"`
 	DebInclude             []string            `json:"deb_include,omitempty"` // Globs that override DebExclude.
 	DebExclude             []string            `json:"deb_exclude,omitempty"`
-	CABundle               bool                `json:"ca_bundle,omitempty"` // Writes the bundle that the postinst of ca-certificates writes.
+	DebKnownScripts        []string            `json:"deb_known_scripts,omitempty"` // Packages whose maintainer scripts are ignored.
+	CABundle               bool                `json:"ca_bundle,omitempty"`         // Writes the bundle that the postinst of ca-certificates writes.
 	Wheels                 []source            `json:"wheels,omitempty"`
 	WheelExclude           map[string][]string `json:"wheel_exclude,omitempty"`            // Globs of paths in a wheel to leave out, by project.
 	WheelLinuxTags         []string            `json:"wheel_linux_tags,omitempty"`         // Projects whose platform tag can lack a glibc version.

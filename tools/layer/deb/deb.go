@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
@@ -19,59 +20,75 @@ import (
 
 // Package describes a package.
 type Package struct {
-	Name    string // The field Package.
-	Version string
-	Control []byte // The whole control stanza with one newline at the end.
+	Name         string // The field Package.
+	Version      string
+	Architecture string
+	Control      []byte            // The whole control stanza with one newline at the end.
+	MD5Sums      []byte            // The file md5sums, nil if the package has none.
+	Triggers     []byte            // The file triggers.
+	Scripts      map[string][]byte // Maintainer scripts by name, such as postinst.
 }
 
-// Read reads the whole package in r. It calls begin once with the control stanza, and then file for each entry of the data archive
+// scripts are the names of maintainer scripts that run when a package is installed.
+var scripts = []string{"preinst", "postinst"}
+
+// ReadControl reads the control archive of the package in r.
+func ReadControl(r io.Reader) (Package, error) {
+	members, err := begin(r)
+	if err != nil {
+		return Package{}, err
+	}
+	return readControl(members)
+}
+
+// Read reads the whole package in r. It calls start once with the control stanza, and then file for each entry of the data archive
 // in order. The reader that file gets is valid until file returns.
-func Read(r io.Reader, begin func(Package) error, file func(*tar.Header, io.Reader) error) error {
-	members, err := newArReader(r)
+func Read(r io.Reader, start func(Package) error, file func(*tar.Header, io.Reader) error) error {
+	members, err := begin(r)
 	if err != nil {
 		return err
 	}
-	name, body, err := members.next()
-	if err != nil {
-		return noMember("debian-binary", err)
-	}
-	if name != "debian-binary" {
-		return fmt.Errorf("first member: found %q, expected \"debian-binary\"", name)
-	}
-	version, err := io.ReadAll(io.LimitReader(body, 16))
-	if err != nil {
-		return fmt.Errorf("debian-binary: %w", err)
-	}
-	if !bytes.HasPrefix(version, []byte("2.")) {
-		return fmt.Errorf("unsupported package format %q: expected 2.x", version)
-	}
-
 	pkg, err := readControl(members)
 	if err != nil {
 		return err
 	}
-	if err := begin(pkg); err != nil {
+	if err := start(pkg); err != nil {
 		return err
 	}
 	return readData(members, file)
 }
 
+// begin reads the member with the version of the format.
+func begin(r io.Reader) (*arReader, error) {
+	members, err := newArReader(r)
+	if err != nil {
+		return nil, err
+	}
+	name, body, err := members.next()
+	if err != nil {
+		return nil, noMember("debian-binary", err)
+	}
+	if name != "debian-binary" {
+		return nil, fmt.Errorf("first member: found %q, expected \"debian-binary\"", name)
+	}
+	version, err := io.ReadAll(io.LimitReader(body, 16))
+	if err != nil {
+		return nil, fmt.Errorf("debian-binary: %w", err)
+	}
+	if !bytes.HasPrefix(version, []byte("2.")) {
+		return nil, fmt.Errorf("unsupported package format %q: expected 2.x", version)
+	}
+	return members, nil
+}
+
 func readControl(members *arReader) (Package, error) {
-	var pkg Package
+	pkg := Package{Scripts: map[string][]byte{}}
 	plain, err := member(members, "control.tar")
 	if err != nil {
 		return pkg, err
 	}
 	err = walk(plain, func(h *tar.Header, r io.Reader) error {
-		if path.Clean(h.Name) != "control" {
-			return nil
-		}
-		stanza, err := io.ReadAll(r)
-		if err != nil {
-			return err
-		}
-		pkg.Control = append(bytes.TrimRight(stanza, "\n"), '\n')
-		return nil
+		return pkg.readFile(path.Clean(h.Name), r)
 	})
 	if err != nil {
 		return pkg, fmt.Errorf("control.tar: %w", err)
@@ -83,6 +100,8 @@ func readControl(members *arReader) (Package, error) {
 			pkg.Name = value
 		case "Version":
 			pkg.Version = value
+		case "Architecture":
+			pkg.Architecture = value
 		}
 	}
 	// Layers use the name as a file name.
@@ -90,6 +109,29 @@ func readControl(members *arReader) (Package, error) {
 		return pkg, fmt.Errorf("control.tar: invalid field Package %q", pkg.Name)
 	}
 	return pkg, nil
+}
+
+// readFile reads a file of the control archive, if the package keeps it.
+func (p *Package) readFile(name string, r io.Reader) error {
+	script := slices.Contains(scripts, name)
+	if !script && !slices.Contains([]string{"control", "md5sums", "triggers"}, name) {
+		return nil
+	}
+	content, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	switch {
+	case script:
+		p.Scripts[name] = content
+	case name == "control":
+		p.Control = append(bytes.TrimRight(content, "\n"), '\n')
+	case name == "md5sums":
+		p.MD5Sums = content
+	case name == "triggers":
+		p.Triggers = content
+	}
+	return nil
 }
 
 func readData(members *arReader, file func(*tar.Header, io.Reader) error) error {

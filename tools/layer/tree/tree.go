@@ -104,12 +104,17 @@ func (c *Content) sum() (sum [sha256.Size]byte, err error) {
 type Tree struct {
 	entries map[string]Entry
 	merged  bool
+	links   bool // Whether the tree has the links of a merged /usr.
 }
 
-// MergeUsr puts later entries below /bin, /sbin and /lib* below /usr and adds symbolic links at the old paths. Packages of Debian
-// 12 have the old paths and rely on the links that Debian's installer creates. Call MergeUsr before Add.
-func (t *Tree) MergeUsr() error {
-	t.merged = true
+// MergeUsr puts later entries below /bin, /sbin and /lib* below /usr, where the links of a base with a merged /usr lead. If links is
+// true, it adds these links: packages of Debian 12 have the old paths and rely on the links that Debian's installer creates. Call
+// MergeUsr before Add.
+func (t *Tree) MergeUsr(links bool) error {
+	t.merged, t.links = true, links
+	if !links {
+		return nil
+	}
 	for _, d := range []string{"bin", "lib", "sbin"} {
 		if err := t.link(d); err != nil {
 			return err
@@ -139,7 +144,10 @@ func (t *Tree) relocate(p string, e Entry) (string, error) {
 	if !below && e.Kind == Symlink {
 		return p, nil // The package contains the link itself.
 	}
-	if _, ok := t.entries[first]; !ok { // lib64, lib32 and libx32 exist on some architectures only.
+	if !below && e.Kind == File {
+		return "", fmt.Errorf("/%s (from %s) is a file, expected a directory or a link", p, e.Source)
+	}
+	if _, ok := t.entries[first]; !ok && t.links { // lib64, lib32 and libx32 exist on some architectures only.
 		if err := t.link(first); err != nil {
 			return "", err
 		}

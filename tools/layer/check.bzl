@@ -1,0 +1,44 @@
+"""The rule `layer_check`, which checks the layers of an image against each other.
+
+```starlark
+load("//tools/layer:check.bzl", "layer_check")
+
+layer_check(
+    name = "locomotion_layers",
+    base = "//oci/base:slim_arm64",
+    tars = [":program"],
+)
+```
+"""
+
+def _layer_check_impl(ctx):
+    output = ctx.actions.declare_file(ctx.label.name + ".checked")
+    args = ctx.actions.args()
+    args.add("check")
+    if ctx.file.base:
+        args.add("--base", ctx.file.base.path)
+    args.add("--output", output)
+    args.add_all(ctx.files.tars)
+    ctx.actions.run(
+        arguments = [args],
+        executable = ctx.executable._tool,
+        inputs = ctx.files.tars + ([ctx.file.base] if ctx.file.base else []),
+        mnemonic = "LayerCheck",
+        outputs = [output],
+        progress_message = "Checking layers %{label}",
+    )
+    return [
+        DefaultInfo(files = depset([output])),
+        OutputGroupInfo(_validation = depset([output])),
+    ]
+
+layer_check = rule(
+    implementation = _layer_check_impl,
+    attrs = {
+        "base": attr.label(allow_single_file = True, doc = "Base image: an OCI image layout such as that of `oci_image`. Layers that it does not contain, because they are not downloaded, are not checked."),
+        "tars": attr.label_list(allow_files = [".tar", ".tar.gz", ".tar.zst", ".tgz"], doc = "Layers above the base, from the lowest to the highest: `tars` of `oci_image`."),
+        "_tool": attr.label(cfg = "exec", default = Label("//tools/layer"), executable = True),
+    },
+    doc = """Fails if a layer hides a link or a directory of a layer below: a directory `/lib` above the link `/lib` -> `usr/lib` takes the
+libraries of the base away. The error names both layers and the path. The check is a validation action of targets that depend on it.""",
+)
