@@ -80,7 +80,7 @@ func (s *State) Postinst(pkg Package, script []byte, root Root) error {
 }
 
 func (s *State) run(pkg Package, name string, script []byte, root Root, args ...string) error {
-	r := &runner{State: s, pkg: pkg, script: name, root: root}
+	r := &runner{State: s, pkg: pkg, script: name, root: &lockedRoot{root: root}}
 	program, err := r.parse(script)
 	if err != nil {
 		return err

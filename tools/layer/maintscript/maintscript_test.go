@@ -208,6 +208,19 @@ cd /var/b && ln -snf ../lib here`, []string{"/var/lib/a/", "/var/b/", "/etc/orig
 	}
 }
 
+// TestPostinst_pipe has commands that run at the same time; the race detector finds what they share.
+func TestPostinst_pipe(t *testing.T) {
+	var s State
+	script := "#!/bin/sh\nln -s a /a | ln -s b /b | update-alternatives --install /l n /x 1 | dpkg-divert --add /y | [ -e /a ] || true\n"
+	root := newRoot("/x")
+	if err := s.Postinst(Package{"p", "amd64"}, []byte(script), root); err != nil {
+		t.Fatal(err)
+	}
+	if slices.Sort(root.made); !slices.Equal(root.made, []string{"/a -> a", "/b -> b"}) || len(s.Alternatives()) != 2 || len(s.Diversions()) != 1 {
+		t.Errorf("made %q, alternatives %v, diversions %v", root.made, s.Alternatives(), s.Diversions())
+	}
+}
+
 func TestPostinst_ldconfig(t *testing.T) {
 	var s State
 	if err := s.Postinst(Package{"p", "amd64"}, []byte("#!/bin/bash\nif [ \"$1\" = configure ]; then\n  ldconfig\nfi\n"), newRoot()); err != nil {

@@ -8,10 +8,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // State is what the scripts of all packages of a layer ask for. The zero value is empty.
 type State struct {
+	mu         sync.Mutex
 	diversions map[string]Diversion
 	groups     map[string]*group // Alternatives by name.
 	cache      bool
@@ -44,6 +46,8 @@ func (s *State) Divert(pkg, name string) string {
 func (s *State) LinkerCache() bool { return s.cache }
 
 func (r *runner) ldconfig(call) (int, error) {
+	r.State.mu.Lock()
+	defer r.State.mu.Unlock()
 	r.cache = true
 	return 0, nil
 }
@@ -89,6 +93,8 @@ func (r *runner) divert(c call) (int, error) {
 }
 
 func (r *runner) changeDiversion(c call, action string, d *Diversion) error {
+	r.State.mu.Lock()
+	defer r.State.mu.Unlock()
 	old, exists := r.diversions[d.Path]
 	switch action {
 	case "--listpackage":
@@ -186,6 +192,8 @@ func (r *runner) alternatives(c call) (int, error) {
 }
 
 func (r *runner) changeAlternatives(action []string, ch choice) (int, error) {
+	r.State.mu.Lock()
+	defer r.State.mu.Unlock()
 	name := action[1]
 	switch action[0] {
 	case "--install":

@@ -43,6 +43,9 @@ func (w *Wheel) verify() error {
 
 // compareRecord compares the files with RECORD. Each must contain the other's files. Two equal lines are one.
 func (w *Wheel) compareRecord() error {
+	if w.files[w.distInfo+"/RECORD"] == nil {
+		return errors.New("not found")
+	}
 	record, err := w.metadataFile("RECORD")
 	if err != nil {
 		return err

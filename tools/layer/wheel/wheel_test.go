@@ -179,7 +179,7 @@ func TestOpen_errors(t *testing.T) {
 		"only in RECORD":              {name, record("b.py,sha256=AAAA,1\n"), "RECORD: b.py not found in the wheel"},
 		"twice in RECORD":             {name, recordTwice(good(module)), "RECORD: a.py occurs twice, with hash \"sha256="},
 		"RECORD is no table":          {name, record("a.py\n"), "RECORD: "},
-		"no RECORD":                   {name, without("RECORD"), "RECORD not found"},
+		"no RECORD":                   {name, without("RECORD"), "RECORD: not found"},
 		"no METADATA":                 {name, good()[:0], "found 0 directories *.dist-info"},
 		"no WHEEL":                    {name, replaceRecord(without("WHEEL")), "WHEEL not found"},
 		"duplicate file":              {name, good(module, module), "a.py occurs twice"},
