@@ -31,8 +31,11 @@ var recordChanges = map[string]struct {
 		g.Shuffle(len(l), func(i, j int) { l[i], l[j] = l[j], l[i] })
 		return l
 	}, true, true},
-	"SHA-512":      {func(_ generator, l []string, body string) []string { return with(l, hash("sha512", body), "") }, true, true},
-	"SHA-384":      {func(_ generator, l []string, body string) []string { return with(l, hash("sha384", body), "") }, true, true},
+	"SHA-512": {func(_ generator, l []string, body string) []string { return with(l, hash("sha512", body), "") }, true, true},
+	"SHA-384": {func(_ generator, l []string, body string) []string { return with(l, hash("sha384", body), "") }, true, true},
+	"two right lines": {func(_ generator, l []string, body string) []string {
+		return append(with(l, hash("sha512", body), ""), l[0])
+	}, true, true},
 	"missing line": {func(_ generator, l []string, _ string) []string { return l[1:] }, false, false},
 	"wrong size":   {func(_ generator, l []string, body string) []string { return with(l, hash("sha256", body), "7777") }, false, false},
 	"wrong hash":   {func(_ generator, l []string, _ string) []string { return with(l, hash("sha256", "other"), "") }, false, false},
@@ -40,13 +43,13 @@ var recordChanges = map[string]struct {
 	"unknown hash": {func(_ generator, l []string, _ string) []string { return with(l, "crc=x", "") }, false, false},
 	"two columns":  {func(_ generator, l []string, _ string) []string { return append(l, "x,") }, false, false},
 
-	// Known differences. RECORD requires SHA-256 or better, and no size. The reference takes the last of two different lines, and
-	// ignores lines without a file, as importlib.metadata does not.
+	// Known differences. RECORD requires SHA-256 or better, and no size. The reference takes the last of several lines, and ignores
+	// lines without a file, as importlib.metadata does not.
 	"MD5":         {func(_ generator, l []string, body string) []string { return with(l, hash("md5", body), "") }, false, true},
 	"no size":     {func(_ generator, l []string, body string) []string { return with(l, hash("sha256", body), "none") }, true, false},
 	"padded hash": {func(_ generator, l []string, body string) []string { return with(l, hash("sha256", body)+"=", "") }, true, false},
-	"two different lines": {func(_ generator, l []string, body string) []string {
-		return append(with(l, hash("sha512", body), ""), l[0])
+	"wrong line": {func(_ generator, l []string, _ string) []string {
+		return append(with(l, hash("sha256", "other"), ""), l[0])
 	}, false, true},
 	"line without a file": {func(_ generator, l []string, _ string) []string { return append(l, "nothing.py,sha256=AAAA,1") }, false, true},
 	"RECORD with its hash": {func(_ generator, l []string, _ string) []string {

@@ -109,8 +109,8 @@ func (w *Wheel) addFile(f *zip.File) error {
 	if mode&fs.ModeType != 0 {
 		return fmt.Errorf("%s: found a %s, expected a file", f.Name, kind(mode))
 	}
-	if w.files[f.Name] != nil {
-		return fmt.Errorf("%s occurs twice", f.Name)
+	if old := w.files[f.Name]; old != nil && (old.CRC32 != f.CRC32 || old.UncompressedSize64 != f.UncompressedSize64) {
+		return fmt.Errorf("%s occurs twice, with different contents", f.Name)
 	}
 	w.files[f.Name] = f
 	return nil

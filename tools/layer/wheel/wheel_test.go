@@ -177,12 +177,12 @@ func TestOpen_errors(t *testing.T) {
 		"no hash":                     {name, record("a.py,,\n"), "RECORD: a.py: hash \"\""},
 		"not in RECORD":               {name, record(""), "RECORD: no line for a.py of the wheel"},
 		"only in RECORD":              {name, record("b.py,sha256=AAAA,1\n"), "RECORD: b.py not found in the wheel"},
-		"twice in RECORD":             {name, recordTwice(good(module)), "RECORD: a.py occurs twice, with hash \"sha256="},
+		"twice in RECORD":             {name, recordTwice(good(module)), "RECORD: a.py: expected 7 bytes, found 1"},
 		"RECORD is no table":          {name, record("a.py\n"), "RECORD: "},
 		"no RECORD":                   {name, without("RECORD"), "RECORD: not found"},
 		"no METADATA":                 {name, good()[:0], "found 0 directories *.dist-info"},
 		"no WHEEL":                    {name, replaceRecord(without("WHEEL")), "WHEEL not found"},
-		"duplicate file":              {name, good(module, module), "a.py occurs twice"},
+		"duplicate file":              {name, good(module, file("a.py", 0o644, "y")), "a.py occurs twice, with different contents"},
 		"path leads out":              {name, good(file("../../etc/passwd", 0o644, "x")), "contains \"..\""},
 		"path leads out of its data":  {name, good(file("a-1.data/data/../../../etc/passwd", 0o644, "x")), "contains \"..\""},
 		"absolute path":               {name, good(file("/etc/passwd", 0o644, "x")), `"/etc/passwd" is absolute`},
@@ -221,10 +221,10 @@ func TestOpen_errors(t *testing.T) {
 	})
 }
 
-// recordTwice adds a second line for a.py without a size to RECORD.
+// recordTwice adds a second line for a.py with a wrong size to RECORD.
 func recordTwice(entries []wheeltest.File) []wheeltest.File {
 	line, _, _ := strings.Cut(entries[len(entries)-1].Body, "\n")
-	entries[len(entries)-1].Body += strings.TrimSuffix(line, "1") + "\n"
+	entries[len(entries)-1].Body += strings.TrimSuffix(line, "1") + "7\n"
 	return entries
 }
 
@@ -332,7 +332,9 @@ func TestInstall_exclude(t *testing.T) {
 func TestOpen_equalLines(t *testing.T) {
 	files := append(wheeltest.Metadata("a", "1"), file("a.py", 0o644, "x"))
 	record := wheeltest.Record("a", "1", files)
-	record.Body += record.Body // Every line twice, also that of RECORD.
+	record.Body += record.Body                                                   // Every line twice, also that of RECORD.
+	record.Body += "a.py,sha256=LXEWQrcmsEQBYnyp-6wy9chTD7GQPMTbAiWHF5IaSIE=,\n" // Right, too.
+	files = append(files, file("a.py", 0o755, "x"))
 	w, err := Open(wheeltest.Pack(t, "a-1-py3-none-any.whl", append(files, record)))
 	if err != nil {
 		t.Fatal(err)
