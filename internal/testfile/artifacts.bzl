@@ -9,6 +9,7 @@ _ARTIFACTS = {
     "KRABBY_ONNXRUNTIME": ["//third_party/onnxruntime:libonnxruntime"],
     "KRABBY_PARKOUR": ["//compute/parkour/export:reference"],
     "KRABBY_POLICY": ["//compute/policy/go1_joystick:manifest.json", "//compute/policy/go1_joystick"],
+    "KRABBY_UV": ["@uv"],
 }
 
 def artifacts(variables):

@@ -61,8 +61,14 @@ def _wheel_impl(rctx):
     rctx.extract(wheel)
     rctx.delete(wheel)
 
-    # Bazel does not restore the executable bits of wheels.
-    for path in rctx.attr.executables:
+    # Bazel does not restore the executable bits of wheels. Programs in a wheel's scripts are executable without being listed.
+    scripts = [
+        str(script)
+        for data in rctx.path(".").readdir()
+        if data.basename.endswith(".data") and data.get_child("scripts").exists
+        for script in data.get_child("scripts").readdir()
+    ]
+    for path in rctx.attr.executables + scripts:
         rctx.execute(["chmod", "+x", path])
     for path in rctx.attr.remove:
         rctx.delete(path)

@@ -106,68 +106,38 @@ func fakeGo(args []string) int {
 	return 1
 }
 
-// fakePython plays pip. Lines of the file index have a requirement, a platform and the names of wheels; the content of such a wheel
-// is its name. Lines of the file resolve have requirements and constraints and the wheels that meet them; their contents are in the
-// directory wheels.
+// fakePython plays pip's configuration, from the file pip-config, and an interpreter as far as uv asks it about itself.
 func fakePython(args []string) int {
-	if answer("no-pip") != "" {
-		return failing("/usr/bin/python3: No module named pip")
-	}
-	if args[2] == "--version" {
+	switch {
+	case slices.Equal(args, []string{"-m", "pip", "config", "list"}):
+		if answer("no-pip") != "" {
+			return failing("/usr/bin/python3: No module named pip")
+		}
+		fmt.Print(answer("pip-config"))
+		return 0
+	case slices.ContainsFunc(args, func(a string) bool { return strings.Contains(a, "get_interpreter_info") }):
+		fmt.Print(interpreterInfo)
 		return 0
 	}
-	if !slices.Contains(args, "--no-deps") {
-		return fakeResolve(args)
-	}
-	dest, want := "", ""
-	for _, a := range args {
-		if d, ok := strings.CutPrefix(a, "--dest="); ok {
-			dest = d
-		}
-		if p, ok := strings.CutPrefix(a, "--platform="); ok {
-			want = args[len(args)-1] + " " + p + " "
-		}
-	}
-	for line := range strings.Lines(answer("index")) {
-		if wheels, ok := strings.CutPrefix(line, want); ok {
-			for _, w := range strings.Fields(wheels) {
-				if err := os.WriteFile(filepath.Join(dest, w), []byte(w), 0o644); err != nil {
-					return failing("ERROR: %v", err)
-				}
-			}
-			return 0
-		}
-	}
-	return failing("WARNING: something else\nERROR: No matching distribution found for %s", args[len(args)-1])
+	return failing("python3 %q: unexpected arguments", args)
 }
 
-func fakeResolve(args []string) int {
-	dest, constraints := "", ""
-	for _, a := range args {
-		if d, ok := strings.CutPrefix(a, "--dest="); ok {
-			dest = d
-		}
-		if c, ok := strings.CutPrefix(a, "--constraint="); ok {
-			data, err := os.ReadFile(c)
-			if err != nil {
-				return failing("ERROR: %v", err)
-			}
-			constraints = strings.Join(strings.Fields(string(data)), " ")
-		}
-	}
-	want := strings.TrimSpace(strings.Join(args[slices.Index(args, "--")+1:], " ") + " / " + constraints)
-	for line := range strings.Lines(answer("resolve")) {
-		if request, wheels, _ := strings.Cut(line, " => "); request == want {
-			for _, name := range strings.Fields(wheels) {
-				if err := os.WriteFile(filepath.Join(dest, name), []byte(answer("wheels/"+name)), 0o644); err != nil {
-					return failing("ERROR: %v", err)
-				}
-			}
-			return 0
-		}
-	}
-	return failing("ERROR: No matching distribution found for %s", want)
-}
+// interpreterInfo is uv's question about an interpreter, answered by a Python that is no target of a test.
+const interpreterInfo = `{
+	"result": "success",
+	"markers": {
+		"implementation_name": "cpython", "implementation_version": "3.9.1", "os_name": "posix", "platform_machine": "x86_64",
+		"platform_python_implementation": "CPython", "platform_release": "1", "platform_system": "Linux", "platform_version": "1",
+		"python_full_version": "3.9.1", "python_version": "3.9", "sys_platform": "linux"
+	},
+	"sys_base_prefix": "/usr", "sys_base_exec_prefix": "/usr", "sys_prefix": "/usr",
+	"sys_base_executable": "/usr/bin/python3", "sys_executable": "/usr/bin/python3",
+	"sys_path": [], "site_packages": [], "stdlib": "/usr/lib/python3.9", "extension_suffixes": [".so"], "standalone": false,
+	"scheme": {"platlib": "/p", "purelib": "/p", "include": "/i", "scripts": "/s", "data": "/d"},
+	"virtualenv": {"purelib": "p", "platlib": "p", "include": "i", "scripts": "s", "data": ""},
+	"os": {"name": "manylinux", "major": 2, "minor": 31}, "arch": "x86_64", "cpu_info": {"detected": {"kind": "flags", "flags": ""}},
+	"manylinux_compatible": true, "gil_disabled": false, "debug_enabled": false, "pointer_size": "64"
+}`
 
 func sha256Hex(content string) string {
 	sum := sha256.Sum256([]byte(content))

@@ -17,6 +17,7 @@ import (
 
 type flags struct {
 	Workspace string `help:"Root of the repository." env:"BUILD_WORKSPACE_DIRECTORY" default:"." type:"existingdir" placeholder:"DIR"`
+	UV        string `name:"uv" help:"Program uv, which resolves Python requirements. The default is the pinned one." env:"KRABBY_UV" type:"existingfile" placeholder:"FILE"`
 
 	Archive archiveCmd `cmd:"" help:"Pin vendors' archives in third_party/zed/lock.json."`
 	Base    baseCmd    `cmd:"" help:"Pin NVIDIA's base images in third_party/nvidia/lock.json and MODULE.bazel."`
@@ -36,7 +37,7 @@ func main() { pin().Main() }
 func pin() cli.Program {
 	return cli.Program{
 		Name:        "pin",
-		Description: "Writes the lock files of third-party archives. Mirrors come from the configuration of this machine's apt, pip and go; DEBIAN_MIRROR sets the Debian mirror.",
+		Description: "Writes the lock files of third-party archives. Mirrors come from the configuration of this machine's apt, pip, uv and go; DEBIAN_MIRROR sets the Debian mirror.",
 		Flags:       &flags{},
 		Vars:        map[string]string{"default_python": defaultPython, "dist": distDirectory},
 	}

@@ -40,7 +40,9 @@ func newMachine(t *testing.T, clients ...string) *machine {
 	}
 	t.Setenv("PATH", path)
 	t.Setenv("TMPDIR", t.TempDir())
+	t.Setenv("HOME", t.TempDir())
 	t.Setenv("DEBIAN_MIRROR", "")
+	clearUV(t)
 	t.Setenv("FAKE_ANSWERS", m.answers)
 	m.write(m.workspace, debLock, `{"packages": {}, "unpacked": {}}`)
 	m.write(m.workspace, wheelLock, `{"wheels": {}}`)
@@ -173,7 +175,7 @@ func TestWorkspace_noLockFile(t *testing.T) {
 func TestClient_notFound(t *testing.T) {
 	for _, tc := range []struct{ args, want string }{
 		{"deb tzdata", "apt-get not found on PATH: pin Debian packages on a machine that has apt"},
-		{"wheel x numpy --platform=any --build-file=//x:x", "python3 not found on PATH: install python3 and python3-pip"},
+		{"--uv=/proc/self/exe wheel x numpy --platform=any --build-file=//x:x", "python3 not found on PATH: install python3 and python3-pip"},
 		{"go 1.26.8", "go not found on PATH: install any version of Go"},
 	} {
 		t.Run(tc.args, func(t *testing.T) {

@@ -1,15 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"krabby.dev/krabby/internal/cli"
+	"krabby.dev/krabby/tools/layer/wheel"
 	"krabby.dev/krabby/tools/pin/lock"
-	"krabby.dev/krabby/tools/pin/pip"
+	"krabby.dev/krabby/tools/pin/uv"
 )
 
 const (
@@ -23,15 +26,15 @@ const (
 type wheelCmd struct {
 	Repository  string   `arg:"" optional:"" help:"Name of the Bazel repository. Without one, every entry is pinned again at its version."`
 	Requirement string   `arg:"" optional:"" name:"project==version" help:"Wheel to pin: the newest version if there is no version, the locked wheel if left out."`
-	Platform    []string `help:"Platform tag of pip, such as manylinux_2_28_aarch64 or any. Can be repeated." placeholder:"TAG"`
+	Platform    []string `help:"Platform tag of the wheel, such as manylinux_2_28_aarch64 or any. Can be repeated." placeholder:"TAG"`
 	Python      string   `help:"Python version of the wheel (${default_python} for a new repository)." placeholder:"VERSION"`
 	BuildFile   string   `help:"Label of the repository's BUILD file." placeholder:"LABEL"`
 	checkFlag
 }
 
 func (*wheelCmd) Help() string {
-	return `A new repository requires PROJECT, --platform and --build-file, and an entry in use_repo of MODULE.bazel. This machine's pip
-downloads each wheel.`
+	return `A new repository requires PROJECT, --platform and --build-file, and an entry in use_repo of MODULE.bazel. The pinned uv
+finds each wheel on the package indexes of this machine's pip and uv; a warning tells if a newer release has no such wheel.`
 }
 
 var (
@@ -67,7 +70,7 @@ func (w *wheelCmd) Validate() error {
 	return nil
 }
 
-func (w *wheelCmd) Run(ctx context.Context, root *flags, c *cli.Console) error {
+func (w *wheelCmd) Run(ctx context.Context, root *flags, c *cli.Console) (err error) {
 	f, err := root.readLock(wheelLock)
 	if err != nil {
 		return err
@@ -79,18 +82,20 @@ func (w *wheelCmd) Run(ctx context.Context, root *flags, c *cli.Console) error {
 		}
 		repositories = []string{w.Repository}
 	}
+	resolver, err := root.resolver(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, resolver.Close()) }()
 	for i, name := range repositories {
 		entry, _ := f.Entry(wheels, name)
-		request, err := readRequest(entry)
-		if err != nil {
-			return fmt.Errorf("%s: %s: %w", wheelLock, name, err)
-		}
-		c.Progress("[%d/%d] %s: %s %s", i+1, len(repositories), name, request.Project, orNewest(request.Version))
-		wheel, err := downloadWheel(ctx, request)
+		version, _ := entry["version"].(string)
+		c.Progress("[%d/%d] %s: %s %s", i+1, len(repositories), name, entry["project"], cmp.Or(version, "(newest)"))
+		fields, err := w.pinOne(ctx, resolver, entry, c)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		f.Set(wheels, name, lock.Entry{"filename": wheel.Filename, "sha256": wheel.SHA256, "version": wheel.Version})
+		f.Set(wheels, name, fields)
 	}
 	return finish(c, f, wheelLock, w.Check)
 }
@@ -126,33 +131,60 @@ func (w *wheelCmd) apply(f *lock.File) error {
 	return nil
 }
 
-func readRequest(entry lock.Entry) (r pip.Request, err error) {
-	if r.Project, err = entry.String("project"); err != nil {
-		return r, err
+// pinOne returns the fields of an entry that depend on the index.
+func (w *wheelCmd) pinOne(ctx context.Context, resolver *uv.Resolver, entry lock.Entry, c *cli.Console) (lock.Entry, error) {
+	project, noProject := entry.String("project")
+	python, noPython := entry.String("python")
+	platforms, noPlatforms := entry.Strings("platforms")
+	if err := errors.Join(noProject, noPython, noPlatforms); err != nil {
+		return nil, fmt.Errorf("%s: %w", wheelLock, err)
 	}
-	if r.Python, err = entry.String("python"); err != nil {
-		return r, err
-	}
-	if r.Platforms, err = entry.Strings("platforms"); err != nil {
-		return r, err
-	}
-	r.Version, _ = entry["version"].(string) // Without a version, the newest.
-	return r, nil
-}
-
-// downloadWheel downloads a wheel and returns its name, hash and version.
-func downloadWheel(ctx context.Context, r pip.Request) (pip.Wheel, error) {
-	dir, err := os.MkdirTemp("", "pin-wheel-")
+	target, err := targetOf(python, platforms)
 	if err != nil {
-		return pip.Wheel{}, err
+		return nil, err
 	}
-	defer os.RemoveAll(dir)
-	return pip.Download(ctx, dir, r)
+	request := uv.Request{Target: target, Requirements: []string{project}, NoDeps: true}
+	version, _ := entry["version"].(string) // Without a version, the newest.
+	if version != "" {
+		request.Requirements[0] += "==" + version
+	}
+	releases, err := resolver.Resolve(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	release := releases[0]
+	release.Wheels = slices.DeleteFunc(release.Wheels, func(w uv.Wheel) bool { return !hasPlatform(w.Filename, platforms) })
+	chosen, err := choose(target, release, entry)
+	if err != nil {
+		return nil, fmt.Errorf("platforms %s: %w", strings.Join(platforms, ", "), err)
+	}
+	if version == "" {
+		reason, err := resolver.Newer(ctx, request, release, nil)
+		if err != nil {
+			return nil, err
+		}
+		warnOlder(c, release, reason, target)
+	}
+	return lock.Entry{"filename": chosen.Filename, "sha256": chosen.SHA256, "version": release.Version}, nil
 }
 
-func orNewest(version string) string {
-	if version == "" {
-		return "(newest)"
+// hasPlatform reports whether a wheel has one of the platform tags.
+func hasPlatform(filename string, platforms []string) bool {
+	name, err := wheel.ParseFilename(filename)
+	return err == nil && slices.ContainsFunc(name.Platform, func(tag string) bool { return slices.Contains(platforms, tag) })
+}
+
+// targetOf returns the target that takes wheels with the platform tags of an entry, and perhaps others. Tags of several architectures
+// are an error.
+func targetOf(python string, platforms []string) (wheel.Target, error) {
+	for _, glibc := range uv.Glibcs() {
+		for _, architecture := range []string{"amd64", "arm64"} {
+			t := wheel.Target{Python: python, Architecture: architecture, Glibc: glibc}
+			fitting := t.Platforms()
+			if !slices.ContainsFunc(platforms, func(tag string) bool { return !slices.Contains(fitting, tag) }) {
+				return t, t.Validate()
+			}
+		}
 	}
-	return version
+	return wheel.Target{}, fmt.Errorf("platforms %s: expected tags of one architecture such as manylinux_2_28_aarch64, or any", strings.Join(platforms, ", "))
 }

@@ -1,20 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"krabby.dev/krabby/internal/cli"
 	"krabby.dev/krabby/tools/layer/wheel"
-	"krabby.dev/krabby/tools/layer/wheel/pep440"
 	"krabby.dev/krabby/tools/pin/lock"
-	"krabby.dev/krabby/tools/pin/pip"
+	"krabby.dev/krabby/tools/pin/uv"
 )
 
 const (
@@ -23,9 +21,6 @@ const (
 	// Sections of the requirements.
 	environments = "environments"
 	groups       = "groups"
-
-	// Limit for the calls of pip: each call adds the requirements that the call before left unmet.
-	maxRounds = 5
 )
 
 type wheelsCmd struct {
@@ -36,7 +31,9 @@ type wheelsCmd struct {
 
 func (*wheelsCmd) Help() string {
 	return `The requirements and the environments are written by hand, in ` + wheelRequirements + `. Each environment has one fully
-resolved lock file. Markers are evaluated for the environment, not for this machine. Only wheels are used; none of their code runs.`
+resolved lock file. The pinned uv resolves the requirements with the markers of the environment, not of this machine, from the package
+indexes of this machine's pip and uv. Only wheels are used; none of their code runs. A warning names each project whose newest release
+has no wheel for the environment.`
 }
 
 // environment is a Python on a machine, which has one lock file.
@@ -50,7 +47,7 @@ func (e environment) lockPath() string {
 	return filepath.Join(filepath.Dir(wheelRequirements), e.name+".lock.json")
 }
 
-func (w *wheelsCmd) Run(ctx context.Context, root *flags, c *cli.Console) error {
+func (w *wheelsCmd) Run(ctx context.Context, root *flags, c *cli.Console) (err error) {
 	requirements, err := root.readLock(wheelRequirements)
 	if err != nil {
 		return err
@@ -59,21 +56,23 @@ func (w *wheelsCmd) Run(ctx context.Context, root *flags, c *cli.Console) error 
 	if err != nil {
 		return err
 	}
-	roots, err := readRoots(requirements)
+	byGroup, err := readGroups(requirements)
 	if err != nil {
 		return fmt.Errorf("%s: %w", wheelRequirements, err)
 	}
+	resolver, err := root.resolver(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, resolver.Close()) }()
 	var outdated error
 	for _, e := range envs {
 		f, err := lock.ReadOrNew(filepath.Join(root.Workspace, e.lockPath()))
 		if err != nil {
 			return err
 		}
-		r := resolver{environment: e, roots: roots, console: c}
-		if !w.Upgrade {
-			r.locked = f
-		}
-		entries, err := r.resolve(ctx)
+		p := pinning{environment: e, groups: byGroup, locked: f, upgrade: w.Upgrade, resolver: resolver, console: c}
+		entries, err := p.resolve(ctx)
 		if err != nil {
 			return fmt.Errorf("%s: %w", e.name, err)
 		}
@@ -113,9 +112,9 @@ func (w *wheelsCmd) environments(requirements *lock.File) ([]environment, error)
 	return all, nil
 }
 
-// readRoots returns the requirements of each group.
-func readRoots(requirements *lock.File) (map[string][]wheel.Root, error) {
-	roots := map[string][]wheel.Root{}
+// readGroups returns the requirements of each group.
+func readGroups(requirements *lock.File) (map[string][]string, error) {
+	all := map[string][]string{}
 	for _, group := range requirements.Names(groups) {
 		entry, _ := requirements.Entry(groups, group)
 		lines, err := entry.Strings("requirements")
@@ -123,167 +122,129 @@ func readRoots(requirements *lock.File) (map[string][]wheel.Root, error) {
 			return nil, fmt.Errorf("%s: %w", group, err)
 		}
 		for _, line := range lines {
-			r, err := wheel.ParseRequirement(line)
-			if err != nil {
+			if _, err := wheel.ParseRequirement(line); err != nil {
 				return nil, fmt.Errorf("%s: %w", group, err)
 			}
-			roots[group] = append(roots[group], wheel.Root{By: "group " + group, Requirement: r})
 		}
+		all[group] = lines
 	}
-	return roots, nil
+	return all, nil
 }
 
-// resolver finds the wheels of one environment.
-type resolver struct {
+// pinning finds the wheels of one environment.
+type pinning struct {
 	environment
-	roots   map[string][]wheel.Root
-	locked  *lock.File // Versions to keep; nil for the newest.
-	console *cli.Console
+	groups   map[string][]string // Requirements by group.
+	locked   *lock.File
+	upgrade  bool
+	resolver *uv.Resolver
+	console  *cli.Console
 }
 
-// resolve calls pip until all requirements of the wheels are met, and leaves out wheels that no requirement leads to. It evaluates
-// the requirements itself because pip evaluates markers for this machine.
-func (r *resolver) resolve(ctx context.Context) (map[string]lock.Entry, error) {
-	var roots []wheel.Root
-	for _, group := range r.groups() {
-		roots = append(roots, r.roots[group]...)
+// resolve returns the entries of the lock file. All groups have the same version of a project.
+func (p *pinning) resolve(ctx context.Context) (map[string]lock.Entry, error) {
+	request := uv.Request{Target: p.target, Preferred: p.preferred()}
+	for _, group := range p.groupNames() {
+		request.Requirements = append(request.Requirements, p.groups[group]...)
 	}
-	var wanted []string
-	for _, root := range roots {
-		ok, err := root.Requirement.Applies(r.target, "")
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", root.By, err)
-		}
-		if ok {
-			wanted = append(wanted, unconditional(root.Requirement))
-		}
-	}
-	for range maxRounds {
-		slices.Sort(wanted)
-		wanted = slices.Compact(wanted)
-		r.console.Progress("%s: %s", r.name, strings.Join(wanted, ", "))
-		entries, unmet, err := r.round(ctx, wanted, roots)
-		if err != nil || len(unmet) == 0 {
-			return entries, err
-		}
-		before := len(wanted)
-		for _, u := range unmet {
-			if text := unconditional(u.Requirement); !slices.Contains(wanted, text) {
-				wanted = append(wanted, text)
-			}
-		}
-		if len(wanted) == before {
-			return nil, errors.New(unmet[0].String())
-		}
-	}
-	return nil, fmt.Errorf("requirements are still unmet after %d calls of pip", maxRounds)
-}
-
-// unconditional returns a requirement without its marker.
-func unconditional(r wheel.Requirement) string {
-	text := r.Project
-	if len(r.Extras) > 0 {
-		text += "[" + strings.Join(r.Extras, ",") + "]"
-	}
-	return text + r.Specifier.String()
-}
-
-// round calls pip once. It returns the entries of the needed wheels or, if wheels are missing, the unmet requirements.
-func (r *resolver) round(ctx context.Context, wanted []string, roots []wheel.Root) (_ map[string]lock.Entry, _ []wheel.UnmetRequirement, err error) {
-	dir, err := os.MkdirTemp("", "pin-wheels-")
-	if err != nil {
-		return nil, nil, err
-	}
-	defer os.RemoveAll(dir)
-	paths, err := pip.Resolve(ctx, dir, pip.Resolution{
-		Requirements: wanted, Constraints: r.constraints(roots), Python: r.target.Python, Platforms: r.target.Platforms(),
-	})
-	if err != nil && r.locked != nil {
-		err = fmt.Errorf("%w (--upgrade ignores the locked versions)", err)
+	p.console.Progress("%s: resolving for %s", p.name, p.target)
+	releases, err := p.resolver.Resolve(ctx, request)
+	if yanked := new(uv.YankedError); errors.As(err, &yanked) && !p.upgrade {
+		return nil, fmt.Errorf("%w, or drop a locked version with --upgrade", err)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	set := wheel.Set{}
-	defer func() {
-		for _, w := range set {
-			err = errors.Join(err, w.Close())
-		}
-	}()
-	for _, path := range paths {
-		w, err := wheel.Open(path)
-		if err != nil {
-			return nil, nil, err
-		}
-		if err := set.Add(w); err != nil {
-			return nil, nil, errors.Join(err, w.Close())
-		}
+	by, err := p.members(ctx, releases)
+	if err != nil {
+		return nil, err
 	}
-	needed, unmet, err := set.Closure(r.target, roots)
-	if err != nil || len(unmet) > 0 {
-		return nil, unmet, err
-	}
-	for project := range set {
-		if !slices.Contains(needed, project) {
-			if err := set[project].Close(); err != nil {
-				return nil, nil, err
-			}
-			delete(set, project)
-		}
-	}
-	if err := set.CheckTarget(r.target); err != nil {
-		return nil, nil, err
-	}
-	entries, err := r.entries(dir, set)
-	return entries, nil, err
-}
-
-// constraints returns the locked versions that the requirements allow.
-func (r *resolver) constraints(roots []wheel.Root) []string {
-	if r.locked == nil {
-		return nil
-	}
-	var all []string
-	for _, project := range r.locked.Names(wheels) {
-		entry, _ := r.locked.Entry(wheels, project)
-		text, err := entry.String("version")
-		if err != nil {
-			continue
-		}
-		version, err := pep440.Parse(text)
-		excluded := slices.ContainsFunc(roots, func(root wheel.Root) bool {
-			return root.Requirement.Project == project && !root.Requirement.Specifier.Contains(version)
-		})
-		if err == nil && !excluded {
-			all = append(all, project+"=="+text)
-		}
-	}
-	return all
-}
-
-// entries returns the entries of the lock file for a set of wheels, with the groups that need each wheel.
-func (r *resolver) entries(dir string, set wheel.Set) (map[string]lock.Entry, error) {
 	entries := map[string]lock.Entry{}
-	for project, w := range set {
-		sum, err := lock.SHA256(filepath.Join(dir, w.Name))
+	for _, release := range releases {
+		known, _ := p.locked.Entry(wheels, release.Project)
+		w, err := choose(p.target, release, known)
 		if err != nil {
 			return nil, err
 		}
-		var by []any
-		for _, group := range r.groups() {
-			needed, _, err := set.Closure(r.target, r.roots[group])
+		if known["version"] != release.Version {
+			reason, err := p.resolver.Newer(ctx, request, release, releases)
 			if err != nil {
 				return nil, err
 			}
-			if slices.Contains(needed, project) {
-				by = append(by, group)
-			}
+			warnOlder(p.console, release, reason, p.target)
 		}
-		entries[project] = lock.Entry{"filename": w.Name, "groups": by, "sha256": sum, "version": w.Metadata.Version.String()}
+		entries[release.Project] = lock.Entry{"filename": w.Filename, "groups": by[release.Project], "sha256": w.SHA256, "version": release.Version}
 	}
 	return entries, nil
 }
 
-func (r *resolver) groups() []string {
-	return slices.Sorted(maps.Keys(r.roots))
+// preferred returns the locked versions.
+func (p *pinning) preferred() map[string]string {
+	versions := map[string]string{}
+	for _, project := range p.locked.Names(wheels) {
+		entry, _ := p.locked.Entry(wheels, project)
+		if version, err := entry.String("version"); err == nil && !p.upgrade {
+			versions[project] = version
+		}
+	}
+	return versions
+}
+
+// members returns the groups that need each project, sorted.
+func (p *pinning) members(ctx context.Context, releases []uv.Release) (map[string][]any, error) {
+	versions := map[string]string{}
+	for _, release := range releases {
+		versions[release.Project] = release.Version
+	}
+	by := map[string][]any{}
+	for _, group := range p.groupNames() {
+		needed, err := p.resolver.Resolve(ctx, uv.Request{Target: p.target, Requirements: p.groups[group], Preferred: versions})
+		if err != nil {
+			return nil, fmt.Errorf("group %s: %w", group, err)
+		}
+		for _, release := range needed {
+			if versions[release.Project] != release.Version {
+				return nil, fmt.Errorf("group %s alone requires %s %s, all groups together %s: add the requirement that decides to the group",
+					group, release.Project, release.Version, cmp.Or(versions[release.Project], "none"))
+			}
+			by[release.Project] = append(by[release.Project], group)
+		}
+	}
+	return by, nil
+}
+
+func (p *pinning) groupNames() []string {
+	return slices.Sorted(maps.Keys(p.groups))
+}
+
+// choose returns the wheel of a release that the lock file gets: the locked one while the release has it, else the one that fits the
+// target best. A locked wheel with another content is an error.
+func choose(t wheel.Target, release uv.Release, known lock.Entry) (uv.Wheel, error) {
+	var names []wheel.Filename
+	for _, w := range release.Wheels {
+		if w.Filename == known["filename"] {
+			if sum, pinned := known["sha256"].(string); pinned && sum != w.SHA256 {
+				return w, fmt.Errorf("%s: the content has changed: expected sha256 %s of the lock file, found %s on the index; files of a release do not change: ask the publisher or the mirror which one is correct, and delete the entry of the lock file to pin the other one",
+					w.Filename, sum, w.SHA256)
+			}
+			return w, nil
+		}
+		name, err := wheel.ParseFilename(w.Filename)
+		if err != nil {
+			return w, err
+		}
+		names = append(names, name)
+	}
+	best := t.Best(names)
+	if best < 0 {
+		return uv.Wheel{}, fmt.Errorf("%s %s: no wheel for %s found", release.Project, release.Version, t)
+	}
+	return release.Wheels[best], nil
+}
+
+// warnOlder prints a warning if there is a reason for which a newer release is not used.
+func warnOlder(c *cli.Console, release uv.Release, reason string, t wheel.Target) {
+	if reason != "" {
+		c.Progress("warning: %s %s is not the newest release: no newer one has a wheel for %s (%s)", release.Project, release.Version, t, reason)
+	}
 }

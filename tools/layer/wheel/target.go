@@ -45,6 +45,9 @@ func (t Target) String() string {
 	return fmt.Sprintf("Python %s on %s with glibc %s", t.Python, machines[t.Architecture], t.Glibc)
 }
 
+// Machine returns Python's name of the architecture, such as aarch64.
+func (t Target) Machine() string { return machines[t.Architecture] }
+
 // minor returns the second number of Python's version: 11 for Python 3.11.
 func (t Target) minor() int {
 	n, _ := strconv.Atoi(pythonForm.FindStringSubmatch(t.Python)[1])

@@ -1,5 +1,5 @@
-// Package client runs the package clients of this machine: apt, pip, go. They know the machine's mirrors, proxies and
-// credentials, so this repository does not.
+// Package client runs package clients: apt, pip and go of this machine, and the pinned uv. They know the machine's mirrors, proxies
+// and credentials, so this repository does not.
 //
 // It must not interpret the output of a client.
 package client
@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -23,6 +24,12 @@ type Command struct {
 	Args  []string
 	Env   []string // Added to this process's environment, as KEY=VALUE.
 	Dir   string   // Working directory, this process's if empty.
+
+	// Reason returns the reason of a failure from the client's standard error. Without it, the reason is the first line that apt or pip
+	// marks as an error, or else the last line.
+	Reason func(stderr string) string
+	// Warnings also receives the client's standard error.
+	Warnings io.Writer
 }
 
 // NotFoundError reports that a client is not on PATH. Advice tells what to do about it.
@@ -40,14 +47,17 @@ func Require(name, advice string) error {
 	return nil
 }
 
-// Run returns the standard output of the client. If the client fails, the error is one line with the reason that the client
-// printed on standard error.
+// Run returns the standard output of the client. If the client fails, the error is one line with the reason that the client printed
+// on standard error.
 func Run(ctx context.Context, c Command) (string, error) {
 	title := cmp.Or(c.Title, c.Name)
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, c.Name, c.Args...)
 	cmd.Env = append(append(os.Environ(), "LC_ALL=C"), c.Env...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = c.Dir, &stdout, &stderr
+	if c.Warnings != nil {
+		cmd.Stderr = io.MultiWriter(&stderr, c.Warnings)
+	}
 	// A child of the client that keeps the pipes open must not block an interrupted run.
 	cmd.WaitDelay = time.Second
 	err := cmd.Run()
@@ -55,7 +65,11 @@ func Run(ctx context.Context, c Command) (string, error) {
 		return "", fmt.Errorf("%s: interrupted: %w", title, ctx.Err())
 	}
 	if err != nil {
-		if reason := reason(stderr.String()); reason != "" {
+		find := c.Reason
+		if find == nil {
+			find = reason
+		}
+		if reason := find(stderr.String()); reason != "" {
 			err = errors.New(reason)
 		}
 		return stdout.String(), fmt.Errorf("%s: %w", title, err)
