@@ -41,12 +41,12 @@ var rules = []starlark.Page{
 	},
 	{
 		Title: "OCI images", Output: "oci.md",
-		Label: "@rules_oci//oci:defs.bzl", Path: "third_party/bazel/rules_oci/oci/defs.bzl",
+		Label: "@rules_oci//oci:defs.bzl", Path: "rules_oci/oci/defs.bzl",
 		Symbols: []string{"oci_image", "oci_image_index", "oci_load", "oci_push"},
 	},
 	{
 		Title: "OCI base images", Output: "oci_pull.md",
-		Label: "@rules_oci//oci:extensions.bzl", Path: "third_party/bazel/rules_oci/oci/extensions.bzl", Symbols: []string{"oci"},
+		Label: "@rules_oci//oci:extensions.bzl", Path: "rules_oci/oci/extensions.bzl", Symbols: []string{"oci"},
 	},
 }
 

@@ -27,7 +27,7 @@ const Fix = "./tools/bazel run //tools/lint/fix"
 var buildifier, gazelle string
 
 // modules are the directories with a go.mod.
-var modules = []string{".", "third_party/bazel/rules_oci"}
+var modules = []string{".", "rules_oci"}
 
 // disabledWarnings are the warnings of buildifier that this repository does not follow.
 var disabledWarnings = []string{

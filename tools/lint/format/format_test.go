@@ -75,7 +75,7 @@ func write(t *testing.T, root string, tree fs.FS) {
 
 // TestFormatters_change gives the formatters files that they must change, with the options of the tests of the repository.
 func TestFormatters_change(t *testing.T) {
-	const nested = "third_party/bazel/rules_oci/"
+	const nested = "rules_oci/"
 	for name, test := range map[string]struct {
 		formatter, file, source string
 		want                    string // A line of the diff, empty for no diff.
@@ -117,8 +117,8 @@ func TestFormatters_invalidFile(t *testing.T) {
 			requirePrograms(t, formatter)
 			root := t.TempDir()
 			write(t, root, fstest.MapFS{
-				file:                                   {Data: []byte("((\n")},
-				"third_party/bazel/rules_oci/keep.txt": {},
+				file:                 {Data: []byte("((\n")},
+				"rules_oci/keep.txt": {},
 			})
 			if err := formatters[formatter](t.Context(), root); err == nil || !strings.Contains(err.Error(), file) {
 				t.Errorf("%s = %v, want an error with %s", formatter, err, file)

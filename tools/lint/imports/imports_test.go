@@ -15,7 +15,7 @@ import (
 var krabby = imports.Table{
 	Modules: map[string]string{
 		"krabby.dev/krabby":    ".",
-		"krabby.dev/rules_oci": "third_party/bazel/rules_oci",
+		"krabby.dev/rules_oci": "rules_oci",
 	},
 	Rows: []imports.Row{
 		// The lowest layer: packages that import no other layer.
@@ -156,7 +156,7 @@ var krabby = imports.Table{
 		{Packages: "oci/...", Imports: []string{"oci/...", "tools/..."}},
 		{Packages: "third_party/makeself", Imports: []string{"internal/cli", "tools/rootfs"}, Tests: []string{"tools/layer/makeself"}},
 		{Packages: "third_party/zed", Tests: []string{"internal/testfile", "tools/layer/tree"}},
-		{Packages: "third_party/bazel/rules_oci/...", Imports: []string{"third_party/bazel/rules_oci/..."}},
+		{Packages: "rules_oci/...", Imports: []string{"rules_oci/..."}},
 	},
 	Only: map[string][]string{
 		"C":                               {"hal/bus/internal/zmq", "hal/mujoco", "compute/onnx"},

@@ -10,7 +10,7 @@ import (
 
 func TestRead(t *testing.T) {
 	tree := Read(t)
-	for _, path := range []string{"MODULE.bazel", ".bazelrc", "tools/lint/sources/sources_test.go", "third_party/bazel/rules_oci/go.mod"} {
+	for _, path := range []string{"MODULE.bazel", ".bazelrc", "tools/lint/sources/sources_test.go", "rules_oci/go.mod"} {
 		if _, err := fs.Stat(tree, path); err != nil {
 			t.Error(err)
 		}
