@@ -87,7 +87,7 @@ func (e *Expectation) Check(image v1.Image) ([]string, error) {
 func (e *Expectation) checkConfig(config *v1.ConfigFile, manifest *v1.Manifest) []string {
 	var layers []string
 	for _, step := range config.History {
-		layers = append(layers, strings.TrimPrefix(step.CreatedBy, "oci_image tar "))
+		layers = append(layers, strings.TrimPrefix(step.CreatedBy, "bazel build "))
 	}
 	var findings []string
 	for _, field := range []struct {

@@ -68,7 +68,7 @@ func image(t *testing.T, config *v1.ConfigFile, files map[string]tar.Header, con
 	if err != nil {
 		t.Fatal(err)
 	}
-	img, err = mutate.Append(img, mutate.Addendum{Layer: layer, History: v1.History{CreatedBy: "oci_image tar //app:program"}})
+	img, err = mutate.Append(img, mutate.Addendum{Layer: layer, History: v1.History{CreatedBy: "bazel build //app:program"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,59 +13,86 @@ use_repo(oci, "pytorch", "pytorch_linux_amd64", "pytorch_linux_arm64")
 """
 
 load("//oci/private:pull.bzl", "oci_fetcher", "oci_platforms", "oci_pulled")
+load("//oci/private:reference.bzl", "parse_image")
 
 _pull = tag_class(
     attrs = {
+        "bazel_tags": attr.string_list(doc = "Tags of the targets."),
         "config": attr.label(doc = "A docker configuration to use instead of the user's, for its credentials."),
-        "digest": attr.string(doc = "Digest of the image, or of an index over several, as `sha256:...`. What is pinned so and was fetched before needs no registry."),
-        "image": attr.string(mandatory = True, doc = "Registry and repository, for example `nvcr.io/nvidia/pytorch`. Without a registry it is Docker Hub's."),
+        "digest": attr.string(doc = "Digest of the image, or of an index, as `sha256:...`. A pinned image that was fetched before requires no registry."),
+        "image": attr.string(doc = "Registry and repository, for example `nvcr.io/nvidia/pytorch`, optionally with `:tag` and `@digest`. Without registry it is on Docker Hub. `http://` before it permits HTTP."),
+        "insecure": attr.bool(doc = "Permit HTTP, and HTTPS with an unverified certificate."),
         "name": attr.string(mandatory = True, doc = "Name of the repository, and of its target."),
-        "platforms": attr.string_list(doc = "Which images of an index, as `os/architecture` with or without `/variant`. Mandatory for an index, forbidden otherwise."),
-        "reproducible": attr.bool(default = True, doc = "`False` silences the warning that a tag is not."),
-        "tag": attr.string(doc = "A tag instead of a digest. The registry is asked for it whenever the repository is fetched, with a warning that names the digest."),
+        "platforms": attr.string_list(doc = "Images of an index, as `os/architecture` with or without `/variant`. Required for an index."),
+        "registry": attr.string(doc = "The registry, with `repository` instead of `image`."),
+        "repository": attr.string(doc = "The repository in `registry`."),
+        "reproducible": attr.bool(default = True, doc = "`False` silences the warning about a tag without digest."),
+        "tag": attr.string(doc = "A tag instead of a digest. The registry is queried whenever the repository is fetched, with a warning that contains the digest."),
+        "www_authenticate_challenges": attr.string_dict(doc = "Challenges by registry, such as `Bearer realm=\"auth.example/token\"`. The hosts of the realms may get the credentials; the challenge itself comes from the registry."),
     },
     doc = """Makes an image in a registry a target, `@name`, for `oci_image(base = ...)`.
 
-    Only its manifest and config are fetched: the target is a shallow OCI image layout, and so is what is built on it.
-    `oci_load` and `oci_push` fetch its layers where their bytes are needed.
+    Only its manifest and config are fetched: the target is a shallow OCI layout, and so are the images on it. `oci_load` and `oci_push`
+    fetch the layers that they read.
 
-    With `platforms`, `@name_<os>_<architecture>` (and `_<variant>`) is one image, and `@name` that of the platform that is
-    built for. Credentials come from docker's configuration and its helpers; most public images need none.
+    With `platforms`, `@name_<os>_<architecture>` (and `_<variant>`) is one image, and `@name` that of the target platform. Credentials come
+    from docker's configuration and its helpers; most public images require none.
     """,
 )
 
 _toolchains = tag_class(
     attrs = {
-        "name": attr.string(default = "oci", doc = "Ignored: there is nothing to name."),
-        "crane_version": attr.string(doc = "Ignored: the tool is built from this module's source."),
-        "zot_version": attr.string(doc = "Ignored: the tool is built from this module's source."),
+        "crane_version": attr.string(doc = "No effect."),
+        "name": attr.string(default = "oci", doc = "No effect."),
+        "zot_version": attr.string(doc = "No effect."),
     },
-    doc = "Does nothing. The registry's rules_oci downloads its toolchains here; this module has none.",
+    doc = "No effect. The registry's rules_oci downloads its toolchains here; this module has none.",
 )
 
-def _absolute(image):
-    """Names the registry where the image does not, by docker's rule."""
-    first = image.split("/")[0]
-    if "/" in image and ("." in first or ":" in first or first == "localhost"):
-        return image
-    return "docker.io/" + (image if "/" in image else "library/" + image)
+def _reference(pull):
+    """Returns the parts of the reference of a pull."""
+    if bool(pull.registry) != bool(pull.repository):
+        fail("oci.pull(name = \"{}\"): missing {}; registry and repository belong together".format(pull.name, "registry" if pull.repository else "repository"))
+    if bool(pull.image) == bool(pull.registry):
+        fail("oci.pull(name = \"{}\"): expected either image or registry and repository".format(pull.name))
+    parsed = parse_image(pull.image or "{}/{}".format(pull.registry, pull.repository))
+    registry, repository = (parsed.registry, parsed.repository) if pull.image else (pull.registry, pull.repository)
+    digest, tag = parsed.digest or pull.digest, parsed.tag or pull.tag
+    if not digest and not tag:
+        fail("oci.pull(name = \"{}\"): missing digest, or tag".format(pull.name))
+    return struct(
+        digest = digest,
+        image = "{}/{}".format(registry, repository),
+        insecure = pull.insecure or parsed.insecure,
+        tag = tag,
+    )
+
+def _token_hosts(challenges):
+    """Returns the hosts of the realms of challenges."""
+    hosts = []
+    for challenge in challenges.values():
+        _, found, rest = challenge.partition("realm=\"")
+        realm = rest.partition("\"")[0]
+        if found and "{" not in realm:
+            hosts.append(realm.removeprefix("https://").removeprefix("http://").split("/")[0])
+    return hosts
 
 def _make(pull):
     """Makes the repositories of one pull."""
-    if not pull.digest and not pull.tag:
-        fail("oci.pull(name = \"{}\") needs a digest, or a tag".format(pull.name))
-    if ":" in pull.image.split("/")[-1] or "@" in pull.image:
-        fail("oci.pull(name = \"{}\"): image is \"{}\"; give its tag and digest as the attributes of that name".format(pull.name, pull.image))
+    reference = _reference(pull)
 
     def image(name, platform = ""):
         oci_pulled(
             name = name,
+            bazel_tags = pull.bazel_tags,
             config = pull.config,
-            digest = pull.digest,
-            image = _absolute(pull.image),
+            digest = reference.digest,
+            image = reference.image,
+            insecure = reference.insecure,
             platform = platform,
-            tag = pull.tag,
+            tag = reference.tag,
             target = name,
+            token_hosts = _token_hosts(pull.www_authenticate_challenges),
             warn = pull.reproducible,
         )
         return "@{name}//:{name}".format(name = name)
@@ -87,16 +114,16 @@ def _oci_impl(mctx):
     made = {}
     for module in mctx.modules:
         for pull in module.tags.pull:
-            # Modules do not see each other's repositories, but their names share one space.
+            # The repositories of all modules share one namespace.
             if pull.name in made:
-                fail("oci.pull(name = \"{}\") is in module {} and in {}; a name stands for one image".format(pull.name, made[pull.name], module.name))
+                fail("oci.pull(name = \"{}\"): the modules {} and {} use the same name; rename one".format(pull.name, made[pull.name], module.name))
             made[pull.name] = module.name
             _make(pull)
     return mctx.extension_metadata(reproducible = True)
 
 oci = module_extension(
     implementation = _oci_impl,
-    doc = "Pulls images, and accepts what MODULE.bazel files say to the registry's rules_oci.",
+    doc = "Pulls base images. Its tags and attributes are those of the registry's rules_oci.",
     tag_classes = {
         "pull": _pull,
         "toolchains": _toolchains,

@@ -97,7 +97,7 @@ func (c Cache) Add(ctx context.Context, h v1.Hash, size int64, open func(offset 
 			return err
 		}
 		if n += read; n < size {
-			return fmt.Errorf("%s ended after %d of %d bytes: %w", h, n, size, io.ErrUnexpectedEOF)
+			return fmt.Errorf("%w: %s ended after %d of %d bytes: %w", ErrContent, h, n, size, io.ErrUnexpectedEOF)
 		}
 	}
 	got := hex.EncodeToString(sum.Sum(nil))

@@ -1,193 +1,155 @@
-// Package compose says what an image is: a base, layers on top, and the
-// changes that the attributes of oci_image make to the base's config.
+// Package compose makes the manifest and the config of an image from those of its base, its layers and the attributes of oci_image,
+// byte for byte as rules_oci 2.3.2 does. README.md, "Two implementations", lists the exceptions.
 //
-// It works on the interfaces of go-containerregistry alone and asks a base for
-// its manifest and config, never for the bytes of its layers, so that a base
-// of any size costs the same. It must never import os or a package that
-// reaches the network.
+// The documents are edited as JSON: what the image does not set stays as in the base. The package reads no layer of the base, so the
+// cost does not depend on the size of the base. It must never import os or a package that reaches the network.
 package compose
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
-	"time"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"krabby.dev/rules_oci/internal/jsontree"
 	"krabby.dev/rules_oci/internal/tarlayer"
 )
 
-// dockerLayerZstd is what containerd calls a zstd layer below a Docker
-// manifest; go-containerregistry has no name for it.
-const dockerLayerZstd types.MediaType = "application/vnd.docker.image.rootfs.diff.tar.zstd"
+// epoch is the time of an image without base, and of each layer: images do not depend on the time of the build.
+const epoch = "1970-01-01T00:00:00Z"
 
-// epoch stands wherever a format wants a time: a build has none.
-var epoch = v1.Time{Time: time.Unix(0, 0).UTC()}
+// Image has the documents of an image.
+type Image struct{ Manifest, Config []byte }
 
-// KeyValue is one entry of an ordered dictionary.
-type KeyValue struct{ Key, Value string }
-
-// Config holds what the attributes of oci_image change. A nil slice or empty
-// string leaves what the base has; an empty slice that is not nil clears it.
-type Config struct {
-	Entrypoint   []string // Setting it also clears the Cmd of the base.
-	Cmd          []string
-	Env          []KeyValue // Merged; $NAME and ${NAME} expand from base and earlier entries.
-	Labels       []KeyValue // Merged.
-	Annotations  []KeyValue // Of the manifest, merged.
-	ExposedPorts []string   // Merged.
-	Volumes      []string   // Merged.
-	User         string
-	WorkDir      string
-	Created      time.Time // The zero time keeps the base's, or the epoch without one.
+// Layer is a layer to add, and the label of the target that made it.
+type Layer struct {
+	*tarlayer.Layer
+	Label string
 }
 
-// Addition is one layer and where it came from, as the history will tell it.
-type Addition struct {
-	Layer  *tarlayer.Layer
-	Origin string
-}
+// Platform is the platform of an image without base.
+type Platform struct{ OS, Architecture, Variant string }
 
-// Scratch returns an image without layers for the platform.
-func Scratch(p v1.Platform) (v1.Image, error) {
-	if err := checkPlatform(p); err != nil {
-		return nil, err
+// Scratch returns an image without layers.
+func Scratch(p Platform) (Image, error) {
+	if err := p.check(); err != nil {
+		return Image{}, err
 	}
-	img := mutate.MediaType(empty.Image, types.OCIManifestSchema1)
-	img = mutate.ConfigMediaType(img, types.OCIConfigJSON)
-	return mutate.ConfigFile(img, &v1.ConfigFile{
-		Architecture: p.Architecture,
-		OS:           p.OS,
-		Variant:      p.Variant,
-		Created:      epoch,
-		RootFS:       v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{}},
-	})
+	config := object(
+		"created", epoch, "config", &jsontree.Object{}, "history", []any{},
+		"rootfs", object("type", "layers", "diff_ids", []any{}),
+		"architecture", p.Architecture, "os", p.OS,
+	)
+	if p.Variant != "" {
+		config.Set("variant", p.Variant)
+	}
+	manifest := object(
+		"schemaVersion", json.Number("2"), "mediaType", string(types.OCIManifestSchema1),
+		"config", object("mediaType", string(types.OCIConfigJSON), "size", json.Number("0")),
+		"layers", []any{},
+	)
+	return format(manifest, config)
 }
 
-// Image puts the layers on base, in order, and applies the config.
-func Image(base v1.Image, adds []Addition, c Config) (v1.Image, error) {
-	mediaType, err := base.MediaType()
+// Build adds layers to base, in order, and applies the attributes.
+func Build(base Image, layers []Layer, attributes Attributes) (Image, error) {
+	manifest, config, err := base.parse()
 	if err != nil {
-		return nil, fmt.Errorf("read the base's manifest: %w", err)
+		return Image{}, err
 	}
-	docker := mediaType == types.DockerManifestSchema2
-
-	addenda := make([]mutate.Addendum, len(adds))
-	for i, a := range adds {
-		addenda[i] = mutate.Addendum{
-			Layer:     a.Layer,
-			MediaType: layerMediaType(a.Layer.Compression(), docker),
-			History:   v1.History{Created: epoch, CreatedBy: a.Origin},
+	docker := strings.HasPrefix(mediaType(manifest), "application/vnd.docker.")
+	for _, layer := range layers {
+		if err := addLayer(manifest, config, layer, docker); err != nil {
+			return Image{}, err
 		}
 	}
-	img, err := mutate.Append(base, addenda...)
-	if err != nil {
-		return nil, fmt.Errorf("append layers: %w", err)
+	if err := attributes.apply(manifest, config); err != nil {
+		return Image{}, err
 	}
-
-	cf, err := img.ConfigFile()
-	if err != nil {
-		return nil, fmt.Errorf("read the base's config: %w", err)
-	}
-	cf = cf.DeepCopy()
-	if err := c.apply(cf); err != nil {
-		return nil, err
-	}
-	if img, err = mutate.ConfigFile(img, cf); err != nil {
-		return nil, fmt.Errorf("write the config: %w", err)
-	}
-
-	if len(c.Annotations) > 0 {
-		annotations := make(map[string]string, len(c.Annotations))
-		for _, a := range c.Annotations {
-			annotations[a.Key] = a.Value
-		}
-		img = mutate.Annotations(img, annotations).(v1.Image)
-	}
-	return img, nil
+	return format(manifest, config)
 }
 
-func layerMediaType(c tarlayer.Compression, docker bool) types.MediaType {
-	switch {
-	case docker && c == tarlayer.Zstd:
-		return dockerLayerZstd
-	case docker:
-		return types.DockerLayer
-	case c == tarlayer.Zstd:
-		return types.OCILayerZStd
-	default:
-		return types.OCILayer
-	}
-}
-
-func (c Config) apply(cf *v1.ConfigFile) error {
-	if !c.Created.IsZero() {
-		cf.Created = v1.Time{Time: c.Created.UTC()}
-	}
-	if c.Entrypoint != nil {
-		cf.Config.Entrypoint = c.Entrypoint
-		// The base's arguments were meant for the base's entrypoint.
-		cf.Config.Cmd = nil
-	}
-	if c.Cmd != nil {
-		cf.Config.Cmd = c.Cmd
-	}
-	if c.User != "" {
-		cf.Config.User = c.User
-	}
-	if c.WorkDir != "" {
-		cf.Config.WorkingDir = c.WorkDir
-	}
-	env, err := mergeEnv(cf.Config.Env, c.Env)
+// addLayer adds a layer to the manifest and the config.
+func addLayer(manifest, config *jsontree.Object, layer Layer, docker bool) error {
+	rootfs, err := config.Object("rootfs")
 	if err != nil {
-		return err
+		return fmt.Errorf("config of the base: %w", err)
 	}
-	cf.Config.Env = env
-	for _, l := range c.Labels {
-		if cf.Config.Labels == nil {
-			cf.Config.Labels = map[string]string{}
-		}
-		cf.Config.Labels[l.Key] = l.Value
+	if err := rootfs.Append("diff_ids", layer.DiffID.String()); err != nil {
+		return fmt.Errorf("config of the base: rootfs: %w", err)
 	}
-	cf.Config.ExposedPorts = addKeys(cf.Config.ExposedPorts, c.ExposedPorts)
-	cf.Config.Volumes = addKeys(cf.Config.Volumes, c.Volumes)
+	if err := config.Append("history", object("created", epoch, "created_by", "bazel build "+layer.Label)); err != nil {
+		return fmt.Errorf("config of the base: %w", err)
+	}
+	descriptor := object("size", number(layer.Size), "digest", layer.Digest.String(), "mediaType", layerMediaType(layer.Compression, docker))
+	if err := manifest.Append("layers", descriptor); err != nil {
+		return fmt.Errorf("manifest of the base: %w", err)
+	}
 	return nil
 }
 
-func addKeys(set map[string]struct{}, keys []string) map[string]struct{} {
-	for _, k := range keys {
-		if set == nil {
-			set = map[string]struct{}{}
-		}
-		set[k] = struct{}{}
+// layerMediaType returns the media type of a layer. A manifest with docker's media types has layers with docker's media types.
+func layerMediaType(c tarlayer.Compression, docker bool) string {
+	mediaType, separator := "application/vnd.oci.image.layer.v1.tar", "+"
+	if docker {
+		mediaType, separator = "application/vnd.docker.image.rootfs.diff.tar", "."
 	}
-	return set
+	if c == tarlayer.None {
+		return mediaType
+	}
+	return mediaType + separator + string(c)
 }
 
-// architectures are the values of GOARCH that container runtimes know, and
-// operatingSystems those of GOOS.
+// format formats the documents, with the digest of the config in the manifest. The manifest ends with a newline, the config does not.
+func format(manifest, config *jsontree.Object) (Image, error) {
+	image := Image{Config: jsontree.Format(config)}
+	descriptor, err := manifest.Object("config")
+	if err != nil {
+		return Image{}, fmt.Errorf("manifest of the base: %w", err)
+	}
+	sum := sha256.Sum256(image.Config)
+	descriptor.Set("digest", "sha256:"+hex.EncodeToString(sum[:]))
+	descriptor.Set("size", number(int64(len(image.Config))))
+	descriptor.Delete("data") // A copy of the base's config.
+	image.Manifest = append(jsontree.Format(manifest), '\n')
+	return image, nil
+}
+
+// object returns an object of keys and values.
+func object(pairs ...any) *jsontree.Object {
+	o := &jsontree.Object{}
+	for i := 0; i < len(pairs); i += 2 {
+		o.Set(pairs[i].(string), pairs[i+1])
+	}
+	return o
+}
+
+func number(n int64) json.Number { return json.Number(strconv.FormatInt(n, 10)) }
+
+// Architectures and operating systems that container engines support, by their names in GOARCH and GOOS.
 var (
 	architectures    = []string{"386", "amd64", "arm", "arm64", "loong64", "mips64le", "ppc64le", "riscv64", "s390x", "wasm"}
 	operatingSystems = []string{"freebsd", "linux", "wasip1", "windows"}
-	// meant maps the names other worlds use to ours, for the error message.
-	meant = map[string]string{"x86_64": "amd64", "aarch64": "arm64", "armv7": "arm", "i386": "386", "x86": "386"}
+	// otherNames maps other names of architectures, for the error message.
+	otherNames = map[string]string{"x86_64": "amd64", "aarch64": "arm64", "armv7": "arm", "i386": "386", "x86": "386"}
 )
 
-func checkPlatform(p v1.Platform) error {
+func (p Platform) check() error {
 	if p.OS == "" || p.Architecture == "" {
-		return fmt.Errorf("an image without base needs both os and architecture (got os=%q, architecture=%q), for example os=\"linux\", architecture=\"arm64\"", p.OS, p.Architecture)
+		return fmt.Errorf("missing os or architecture (found os=%q, architecture=%q); an image without base requires both, for example os=\"linux\", architecture=\"arm64\"", p.OS, p.Architecture)
 	}
 	if !slices.Contains(operatingSystems, p.OS) {
 		return fmt.Errorf("unknown os %q; known: %s", p.OS, strings.Join(operatingSystems, ", "))
 	}
 	if !slices.Contains(architectures, p.Architecture) {
 		hint := ""
-		if m := meant[p.Architecture]; m != "" {
-			hint = fmt.Sprintf("; images call it %q", m)
+		if name := otherNames[p.Architecture]; name != "" {
+			hint = fmt.Sprintf("; use %q", name)
 		}
 		return fmt.Errorf("unknown architecture %q%s; known: %s", p.Architecture, hint, strings.Join(architectures, ", "))
 	}

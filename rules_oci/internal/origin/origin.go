@@ -24,17 +24,26 @@ const File = "remote.json"
 type Origin struct {
 	Registry   string    `json:"registry"`
 	Repository string    `json:"repository"`
-	Digest     v1.Hash   `json:"digest"` // Digest of the manifest.
-	Layers     []v1.Hash `json:"layers"` // Digests of the layers in the manifest.
+	Insecure   bool      `json:"insecure,omitempty"` // Whether HTTP is permitted.
+	Digest     v1.Hash   `json:"digest"`             // Digest of the manifest.
+	Layers     []v1.Hash `json:"layers"`             // Digests of the layers in the manifest.
 }
 
-// Repo returns the repository.
+// Repo returns the repository, to compare it. A client parses Name to reach it.
 func (o Origin) Repo() (name.Repository, error) {
 	repo, err := name.NewRepository(o.Registry + "/" + o.Repository)
 	if err != nil {
 		return name.Repository{}, fmt.Errorf("%s: repository %s/%s: %w", File, o.Registry, o.Repository, err)
 	}
 	return repo, nil
+}
+
+// Name returns the name of the repository for registry.Client.
+func (o Origin) Name() string {
+	if o.Insecure {
+		return "http://" + o.Registry + "/" + o.Repository
+	}
+	return o.Registry + "/" + o.Repository
 }
 
 // List has the origins of the missing layers of a layout.

@@ -30,18 +30,17 @@ type Artifact interface {
 func Push(ctx context.Context, client *registry.Client, a Artifact, repo name.Repository, tags []string) (name.Digest, error) {
 	refs := make([]name.Tag, len(tags))
 	for i, tag := range tags {
-		ref, err := name.NewTag(repo.Name()+":"+tag, name.StrictValidation)
-		if err != nil {
+		if _, err := name.NewTag(repo.Name()+":"+tag, name.StrictValidation); err != nil {
 			return name.Digest{}, fmt.Errorf("tag %q: %w", tag, err)
 		}
-		refs[i] = ref
+		refs[i] = repo.Tag(tag) // Keeps the scheme of the registry.
 	}
 	hash, err := a.Digest()
 	if err != nil {
 		return name.Digest{}, err
 	}
 	digest := repo.Digest(hash.String())
-	with := client.Options(ctx)
+	with := client.Options(ctx, repo.Registry)
 	client.Logf("pushing %s", digest)
 	sent := &tally{sizes: map[v1.Hash]int64{}}
 	switch a := a.(type) {

@@ -5,13 +5,16 @@ package registry
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -45,8 +48,22 @@ func WithKeychain(k authn.Keychain) Option { return func(c *Client) { c.keychain
 // WithBackoff sets how requests are retried. The default is three times, after about 1, 3 and 9 s.
 func WithBackoff(b remote.Backoff) Option { return func(c *Client) { c.backoff = b } }
 
+// WithCertsDirs sets the directories of certificates for registries. The default is those of docker and containers/image.
+func WithCertsDirs(dirs ...string) Option { return func(c *Client) { c.trust.dirs = dirs } }
+
+// WithTokenHosts adds hosts that may get credentials for registries.
+func WithTokenHosts(hosts ...string) Option {
+	return func(c *Client) {
+		for _, host := range hosts {
+			c.guard.name(host)
+		}
+	}
+}
+
 // Client sends requests to registries.
 type Client struct {
+	trust    *trust
+	guard    *guard
 	log      io.Writer
 	keychain authn.Keychain
 	backoff  remote.Backoff
@@ -58,7 +75,10 @@ type Client struct {
 
 // New returns a client. It sends no request.
 func New(opts ...Option) *Client {
+	trust := &trust{dirs: certsDirs(os.Getenv), insecure: map[string]string{}, clients: map[string]http.RoundTripper{}}
 	c := &Client{
+		trust:    trust,
+		guard:    &guard{RoundTripper: trust},
 		log:      io.Discard,
 		keychain: authn.DefaultKeychain,
 		backoff:  remote.Backoff{Duration: time.Second, Factor: 3, Jitter: 0.1, Steps: 4},
@@ -68,19 +88,24 @@ func New(opts ...Option) *Client {
 		opt(c)
 	}
 	// All requests share one puller, which keeps a token for each repository.
-	c.puller = sync.OnceValues(func() (*remote.Puller, error) { return remote.NewPuller(c.Options(context.Background())...) })
+	c.puller = sync.OnceValues(func() (*remote.Puller, error) { return remote.NewPuller(c.options(context.Background())...) })
 	return c
 }
 
 // Logf writes a line to the log.
 func (c *Client) Logf(format string, args ...any) { fmt.Fprintf(c.log, format+"\n", args...) }
 
-// Options returns the client's settings for the functions of package remote.
-func (c *Client) Options(ctx context.Context) []remote.Option {
+// Options returns the client's settings for the functions of package remote. The user has named the registry.
+func (c *Client) Options(ctx context.Context, registry name.Registry) []remote.Option {
+	c.guard.name(registry.RegistryStr())
+	return c.options(ctx)
+}
+
+func (c *Client) options(ctx context.Context) []remote.Option {
 	return []remote.Option{
 		remote.WithContext(ctx),
 		remote.WithAuthFromKeychain(anonymousFallback{c}),
-		remote.WithTransport(loggingTransport{remote.DefaultTransport, c}),
+		remote.WithTransport(loggingTransport{c.guard, c}),
 		remote.WithRetryBackoff(c.backoff),
 		remote.WithRetryStatusCodes(retryableStatus...),
 		remote.WithRetryPredicate(retryable),
@@ -90,6 +115,7 @@ func (c *Client) Options(ctx context.Context) []remote.Option {
 
 // Manifest returns the manifest or index that ref names. If ref is a digest, the content matches it.
 func (c *Client) Manifest(ctx context.Context, ref name.Reference) (v1.Hash, []byte, error) {
+	c.guard.name(ref.Context().RegistryStr())
 	puller, err := c.puller()
 	if err != nil {
 		return v1.Hash{}, nil, err
@@ -109,6 +135,7 @@ func (c *Client) Blob(ctx context.Context, ref name.Digest) (io.ReadCloser, erro
 // BlobRange opens a blob of a known size at an offset, to resume an interrupted download.
 func (c *Client) BlobRange(ctx context.Context, ref name.Digest, offset, size int64) (io.ReadCloser, error) {
 	repo := ref.Context()
+	c.guard.name(repo.RegistryStr())
 	authorized, err := c.authorized(ctx, repo)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", ref, err)
@@ -148,7 +175,7 @@ func (c *Client) authorized(ctx context.Context, repo name.Repository) (http.Rou
 	if err != nil {
 		return nil, err
 	}
-	withRetries := transport.NewRetry(loggingTransport{remote.DefaultTransport, c},
+	withRetries := transport.NewRetry(loggingTransport{c.guard, c},
 		transport.WithRetryBackoff(c.backoff),
 		transport.WithRetryStatusCodes(retryableStatus...),
 		transport.WithRetryPredicate(retryable),
@@ -196,6 +223,9 @@ type anonymousFallback struct{ c *Client }
 
 func (f anonymousFallback) Resolve(r authn.Resource) (authn.Authenticator, error) {
 	auth, err := f.c.keychain.Resolve(r)
+	if errors.Is(err, ErrHelperTimeout) {
+		return nil, err
+	}
 	if err != nil {
 		f.c.Logf("note: no credentials for %s: %v", r.RegistryStr(), err)
 		return authn.Anonymous, nil
@@ -207,11 +237,16 @@ func (f anonymousFallback) Resolve(r authn.Resource) (authn.Authenticator, error
 func Explain(repo name.Repository, err error) error {
 	var response *transport.Error
 	var network *net.OpError
+	var unknownCA x509.UnknownAuthorityError
 	switch {
 	case errors.As(err, &response) && (response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden):
 		return fmt.Errorf("%w; check that docker's configuration has credentials with permission on %s, and the name: many registries respond like this if %s does not exist", err, repo.RegistryStr(), repo.RepositoryStr())
 	case errors.As(err, &response) && response.StatusCode == http.StatusNotFound:
 		return fmt.Errorf("%w; check name, tag and digest: not found on %s", err, repo.RegistryStr())
+	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+		return fmt.Errorf("%w; %s uses HTTP: permit it with --insecure, or `insecure = True` of oci_push and oci.pull", err, repo.RegistryStr())
+	case errors.As(err, &unknownCA):
+		return fmt.Errorf("%w; copy the CA to /etc/docker/certs.d/%s/ca.crt, or skip the verification with --insecure", err, repo.RegistryStr())
 	case errors.As(err, &network) && network.Op == "dial":
 		return fmt.Errorf("%w; %s is not reachable from this machine: only cached images are available", err, repo.RegistryStr())
 	default:

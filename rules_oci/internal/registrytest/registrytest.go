@@ -6,6 +6,7 @@ package registrytest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -31,6 +32,7 @@ import (
 // TokenFlow describes how a registry issues tokens.
 type TokenFlow struct {
 	Path    string // Of the token server.
+	Realm   string // Of the challenge. Empty: Path on the registry.
 	Service string // Empty: the challenge has no service.
 	Field   string // Field of the response with the token.
 	Login   bool   // Whether a token requires the password.
@@ -263,6 +265,9 @@ func (s *Server) put(repo string, b Blob) {
 	s.blobs[repo][b.Digest] = b
 }
 
+// ServeHTTP implements http.Handler, for servers at other addresses.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.serve(w, r) }
+
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	var before func(http.ResponseWriter, *http.Request) bool
 	var flow *TokenFlow
@@ -285,7 +290,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if !allowed(r) {
-			challenge := fmt.Sprintf(`Bearer realm="http://%s%s"`, r.Host, flow.Path)
+			challenge := fmt.Sprintf("Bearer realm=%q", cmp.Or(flow.Realm, "http://"+r.Host+flow.Path))
 			if flow.Service != "" {
 				challenge += fmt.Sprintf(`,service=%q`, flow.Service)
 			}

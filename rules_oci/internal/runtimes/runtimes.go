@@ -1,8 +1,6 @@
-// Package runtimes finds a container runtime on this machine, asks it what it
-// has, and feeds it an image archive.
+// Package runtimes finds a container engine on this machine, queries its images, and sends it an image archive.
 //
-// It is the one package of this module that looks at the host, and only
-// `bazel run` of an oci_load gets here: no build action may import it.
+// It is the only package of this module that depends on the host, for `bazel run` of an oci_load: no build action may import it.
 package runtimes
 
 import (
@@ -15,53 +13,73 @@ import (
 	"os/exec"
 	"strings"
 	"syscall"
+	"time"
 )
 
-// Runtime is a command that reads an image archive from its standard input.
+// Runtime is the command of a container engine.
 type Runtime struct {
 	Path string
-	Args []string
+	Args []string // To read an archive from standard input.
 
-	// asks says that the command has docker's `image inspect` and `tag`.
-	asks bool
-	// skips says that it may read archives without layers that it has.
-	skips bool
+	inspects   bool // Whether it has docker's `image inspect` and `tag`.
+	skipLayers bool // Whether it may read archives without layers that it has.
 }
 
-// known are the runtimes we look for, best first, with the arguments that make
-// each read an archive from standard input.
+// known are the supported engines, in order of preference.
 var known = []struct {
-	name        string
-	args        []string
-	asks, skips bool
+	name       string
+	args       []string
+	probe      []string // Fails without daemon. Empty: the engine has no daemon.
+	inspects   bool
+	skipLayers bool
 }{
-	{"docker", []string{"load"}, true, true},
-	// podman reads every layer that an archive names.
-	{"podman", []string{"load"}, true, false},
-	// containerd names images by manifests that it makes itself, so there is
-	// no name under which to ask for one of ours.
-	{"nerdctl", []string{"load"}, false, false},
-	{"ctr", []string{"images", "import", "-"}, false, false},
+	{"docker", []string{"load"}, []string{"version", "--format", "{{.Server.Version}}"}, true, true},
+	// podman reads every layer of an archive.
+	{"podman", []string{"load"}, nil, true, false},
+	// containerd makes manifests of its own, so images cannot be queried by their IDs.
+	{"nerdctl", []string{"load"}, []string{"info"}, false, false},
+	{"ctr", []string{"images", "import", "-"}, []string{"version"}, false, false},
 }
 
-// Loader returns the runtime for a command given by the user, which is called
-// as docker is.
+// Loader returns the engine of a command that reads an archive like docker.
 func Loader(path string) Runtime { return Runtime{Path: path, Args: []string{"load"}} }
 
-// Find returns the first known runtime that look (such as exec.LookPath) finds.
-func Find(look func(string) (string, error)) (Runtime, error) {
-	names := make([]string, len(known))
-	for i, k := range known {
-		names[i] = k.name
-		if path, err := look(k.name); err == nil {
-			return Runtime{Path: path, Args: k.args, asks: k.asks, skips: k.skips}, nil
+// Find returns the first known engine that look (such as exec.LookPath) finds. An engine whose daemon does not respond is skipped.
+func Find(ctx context.Context, look func(string) (string, error), log io.Writer) (Runtime, error) {
+	var names, skipped []string
+	for _, k := range known {
+		names = append(names, k.name)
+		path, err := look(k.name)
+		if err != nil {
+			continue
 		}
+		r := Runtime{Path: path, Args: k.args, inspects: k.inspects, skipLayers: k.skipLayers}
+		if err := r.probe(ctx, k.probe); err != nil {
+			skipped = append(skipped, err.Error())
+			fmt.Fprintf(log, "note: skipping %s: %v\n", k.name, err)
+			continue
+		}
+		return r, nil
 	}
-	return Runtime{}, fmt.Errorf("no container runtime found: looked for %s on PATH; install one, set `loader` on the oci_load, or write the archive with --tar FILE", strings.Join(names, ", "))
+	const advice = "choose an engine with --loader, for example --loader podman, or write the archive with --tar FILE"
+	if len(skipped) > 0 {
+		return Runtime{}, fmt.Errorf("no container engine responds (%s); start one, or %s", strings.Join(skipped, "; "), advice)
+	}
+	return Runtime{}, fmt.Errorf("no container engine found on PATH (searched: %s); install one, or %s", strings.Join(names, ", "), advice)
 }
 
-// Load starts the runtime and streams into it what write produces. The
-// runtime's own words go to stdout and stderr.
+// probe runs a command that fails if the daemon does not respond.
+func (r Runtime) probe(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	_, err := r.query(ctx, args...)
+	return err
+}
+
+// Load starts the engine and writes an archive to it. The output of the engine goes to stdout and stderr.
 func (r Runtime) Load(ctx context.Context, write func(io.Writer) error, stdout, stderr io.Writer) error {
 	cmd := exec.CommandContext(ctx, r.Path, r.Args...)
 	cmd.Stdout, cmd.Stderr = stdout, stderr
@@ -74,39 +92,35 @@ func (r Runtime) Load(ctx context.Context, write func(io.Writer) error, stdout, 
 	}
 	writeErr := write(in)
 	if writeErr != nil && !errors.Is(writeErr, syscall.EPIPE) {
-		// Our own failure: the runtime must not take half an archive for a whole.
+		// The engine must not load an incomplete archive.
 		cmd.Process.Kill()
 		in.Close()
 		cmd.Wait()
 		return writeErr
 	}
 	closeErr := in.Close()
-	// A runtime that fails closes the pipe early: its exit status is the
-	// cause, the broken pipe only the consequence.
+	// An engine that fails closes the pipe early. Its exit status is the cause of the broken pipe.
 	if err := cmd.Wait(); err != nil {
-		return fmt.Errorf("%s %s: %w (its own message is above)", r.Path, strings.Join(r.Args, " "), err)
+		return fmt.Errorf("%s %s: %w (see its message above); choose another engine with --loader, for example --loader podman", r.Path, strings.Join(r.Args, " "), err)
 	}
 	return errors.Join(writeErr, closeErr)
 }
 
-// Image is what a runtime says of an image that it has.
+// Image is an image of an engine.
 type Image struct {
-	ID     string // Of docker's own store and podman's: the digest of the config. Of containerd's: that of a manifest.
+	ID     string // Digest of the config, or of a manifest with containerd's store.
 	RootFS struct {
 		Layers []string // Digests of the uncompressed layers, lowest first.
 	}
 }
 
-// Inspect returns the first of the images that ids name which the runtime has,
-// and false where it has none or cannot be asked.
+// Inspect returns the first image of ids that the engine has, and false if it has none or cannot be queried.
 func (r Runtime) Inspect(ctx context.Context, ids ...string) (Image, bool) {
-	if !r.asks {
+	if !r.inspects {
 		return Image{}, false
 	}
 	for _, id := range ids {
-		// An unknown image, a daemon that does not answer and an old version
-		// are all the same here: what is not known to be there is loaded, and
-		// the load says what is wrong.
+		// On any error the image is loaded, and the load reports the error.
 		if images, err := r.inspect(ctx, id); err == nil && len(images) > 0 {
 			return images[0], true
 		}
@@ -114,18 +128,17 @@ func (r Runtime) Inspect(ctx context.Context, ids ...string) (Image, bool) {
 	return Image{}, false
 }
 
-// Images returns the images of a runtime that may be given an archive without
-// layers that it has. Any other has none to tell of.
+// Images returns the images of an engine that reads archives without layers that it has. For others it returns none.
 func (r Runtime) Images(ctx context.Context) []Image {
-	if !r.skips {
+	if !r.skipLayers {
 		return nil
 	}
-	// With containerd's store docker wants every blob that an archive names.
-	store, err := r.ask(ctx, "info", "--format", "{{json .DriverStatus}}")
+	// With containerd's store docker requires every blob of an archive.
+	store, err := r.query(ctx, "info", "--format", "{{json .DriverStatus}}")
 	if err != nil || strings.Contains(string(store), "io.containerd") {
 		return nil
 	}
-	list, err := r.ask(ctx, "image", "ls", "--all", "--quiet", "--no-trunc")
+	list, err := r.query(ctx, "image", "ls", "--all", "--quiet", "--no-trunc")
 	if err != nil {
 		return nil
 	}
@@ -141,7 +154,7 @@ func (r Runtime) Images(ctx context.Context) []Image {
 }
 
 func (r Runtime) inspect(ctx context.Context, ids ...string) ([]Image, error) {
-	data, err := r.ask(ctx, append([]string{"image", "inspect"}, ids...)...)
+	data, err := r.query(ctx, append([]string{"image", "inspect"}, ids...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -149,13 +162,13 @@ func (r Runtime) inspect(ctx context.Context, ids ...string) ([]Image, error) {
 	return images, json.Unmarshal(data, &images)
 }
 
-// Tag gives an image that the runtime has another name.
+// Tag sets a tag of an image that the engine has.
 func (r Runtime) Tag(ctx context.Context, id, tag string) error {
-	_, err := r.ask(ctx, "tag", id, tag)
+	_, err := r.query(ctx, "tag", id, tag)
 	return err
 }
 
-func (r Runtime) ask(ctx context.Context, args ...string) ([]byte, error) {
+func (r Runtime) query(ctx context.Context, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, r.Path, args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs

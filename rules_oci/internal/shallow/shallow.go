@@ -13,12 +13,13 @@ import (
 	"krabby.dev/rules_oci/internal/origin"
 )
 
-// Opener opens a layer in repo.
-type Opener func(repo name.Repository, layer v1.Hash, size int64) (io.ReadCloser, error)
+// Opener opens a layer of an image in a registry.
+type Opener func(from origin.Origin, layer v1.Hash, size int64) (io.ReadCloser, error)
 
 // Layer is a layer that is not in the layout.
 type Layer struct {
 	v1.Layer
+	from origin.Origin
 	repo name.Repository
 	open Opener
 }
@@ -36,7 +37,7 @@ func (l *Layer) Compressed() (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.open(l.repo, digest, size)
+	return l.open(l.from, digest, size)
 }
 
 // Image returns img. Its layers in origins are opened by open, the others by img.
@@ -96,7 +97,7 @@ func (i *image) layer(l v1.Layer) (v1.Layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Layer{l, repo, i.open}, nil
+	return &Layer{l, o, repo, i.open}, nil
 }
 
 // Index applies Image to every image of an index.

@@ -1,9 +1,6 @@
-// Package tarlayer turns a tar file, compressed or not, into an image layer
-// whose digest depends on the bytes of the tar alone.
+// Package tarlayer reads a tar file, compressed or not, as an image layer. Its properties depend on the bytes of the file only.
 //
-// It must never import anything that reaches the network, nor look at the
-// clock, the environment or the number of CPUs: two machines have to agree on
-// every byte it writes.
+// It must never import a package that reaches the network.
 package tarlayer
 
 import (
@@ -18,27 +15,22 @@ import (
 	"hash"
 	"io"
 	"os"
-	"path/filepath"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/zstd"
 )
 
-// GzipLevel is part of the identity of every layer compressed here: another
-// level gives other bytes and so another digest.
-const GzipLevel = 6
-
-// Compression names how the bytes of a layer are packed in a registry.
+// Compression is the compression of a layer.
 type Compression string
 
-// The compressions a layer can have in a registry.
+// Compressions of layers.
 const (
+	None Compression = ""
 	Gzip Compression = "gzip"
 	Zstd Compression = "zstd"
 )
 
-// Magic numbers of what a tar file may begin with.
+// First bytes of compressed files.
 var (
 	gzipMagic  = []byte{0x1f, 0x8b}
 	zstdMagic  = []byte{0x28, 0xb5, 0x2f, 0xfd}
@@ -46,110 +38,80 @@ var (
 	bzip2Magic = []byte("BZh")
 )
 
-// Layer is a compressed layer that lies in a file. It implements v1.Layer.
+// Layer is a layer in a file.
 type Layer struct {
-	path        string
-	compression Compression
-	digest      v1.Hash
-	diffID      v1.Hash
-	size        int64
+	Path        string
+	Compression Compression
+	Digest      v1.Hash // Of the file.
+	DiffID      v1.Hash // Of the uncompressed tar.
+	Size        int64   // Of the file, in bytes.
 }
 
-var _ v1.Layer = (*Layer)(nil)
-
-// FromFile reads the tar at path once from end to end and returns it as a
-// layer. A tar which is gzip or zstd already is kept byte for byte; a plain
-// one is compressed with gzip at GzipLevel into blobDir, under the hex of its
-// digest.
-func FromFile(path, blobDir string) (*Layer, error) {
+// FromFile reads the tar at path once, and checks that it is complete.
+func FromFile(path string) (*Layer, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-
 	r := bufio.NewReaderSize(f, 1<<20)
+	compression, err := detect(r)
+	if err != nil {
+		return nil, err
+	}
+	file, content := newCounter(), newCounter()
+	all := io.TeeReader(r, file)
+	plain, err := decompress(all, compression)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", compression, err)
+	}
+	defer plain.Close()
+	if err := readTar(io.TeeReader(plain, content)); err != nil {
+		return nil, err
+	}
+	// A decompressor may stop before the end of the file.
+	if _, err := io.Copy(io.Discard, all); err != nil {
+		return nil, err
+	}
+	return &Layer{Path: path, Compression: compression, Digest: file.hash(), DiffID: content.hash(), Size: file.size}, nil
+}
+
+// detect returns the compression of a file by its first bytes.
+func detect(r *bufio.Reader) (Compression, error) {
 	head, err := r.Peek(len(xzMagic))
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+		return None, err
 	}
 	switch {
 	case len(head) == 0:
-		return nil, errors.New("the file is empty; a tar has at least its end mark, 1024 zero bytes")
+		return None, errors.New("the file is empty; a tar has at least 1024 zero bytes")
 	case bytes.HasPrefix(head, gzipMagic):
-		return keep(path, r, Gzip)
+		return Gzip, nil
 	case bytes.HasPrefix(head, zstdMagic):
-		return keep(path, r, Zstd)
+		return Zstd, nil
 	case bytes.HasPrefix(head, xzMagic), bytes.HasPrefix(head, bzip2Magic):
-		return nil, errors.New("the tar is compressed with xz or bzip2, which OCI images cannot carry; give it plain, or as gzip or zstd")
+		return None, errors.New("the tar is compressed with xz or bzip2, which OCI images do not support; use no compression, gzip or zstd")
 	default:
-		return compress(r, blobDir)
+		return None, nil
 	}
 }
 
-// keep hashes an already compressed tar, outside and inside.
-func keep(path string, r io.Reader, c Compression) (*Layer, error) {
-	outer := newCounter()
-	tee := io.TeeReader(r, outer)
-	plain, err := decompress(tee, c)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", c, err)
-	}
-	defer plain.Close()
-
-	inner := newCounter()
-	if err := readTar(io.TeeReader(plain, inner)); err != nil {
-		return nil, err
-	}
-	// A decompressor may stop before the end of the file; the digest may not.
-	if _, err := io.Copy(io.Discard, tee); err != nil {
-		return nil, err
-	}
-	return &Layer{path: path, compression: c, digest: outer.hash(), diffID: inner.hash(), size: outer.size}, nil
-}
-
-// compress writes the tar in r as a gzip blob into dir.
-func compress(r io.Reader, dir string) (_ *Layer, err error) {
-	tmp, err := os.CreateTemp(dir, ".layer-*")
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		tmp.Close()
+func decompress(r io.Reader, c Compression) (io.ReadCloser, error) {
+	switch c {
+	case Gzip:
+		return gzip.NewReader(r)
+	case Zstd:
+		d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1))
 		if err != nil {
-			os.Remove(tmp.Name())
+			return nil, err
 		}
-	}()
-
-	outer, inner := newCounter(), newCounter()
-	// One thread, no name, no time in the header: nothing but the tar's bytes
-	// and GzipLevel decide on the output.
-	zw, err := gzip.NewWriterLevel(io.MultiWriter(tmp, outer), GzipLevel)
-	if err != nil {
-		return nil, err
+		return d.IOReadCloser(), nil
+	default:
+		return io.NopCloser(r), nil
 	}
-	if err := readTar(io.TeeReader(r, io.MultiWriter(inner, zw))); err != nil {
-		return nil, err
-	}
-	if err := zw.Close(); err != nil {
-		return nil, err
-	}
-	// CreateTemp makes files private, but a layout is there to be read.
-	if err := tmp.Chmod(0o644); err != nil {
-		return nil, err
-	}
-	if err := tmp.Close(); err != nil {
-		return nil, err
-	}
-	blob := filepath.Join(dir, outer.hash().Hex)
-	if err := os.Rename(tmp.Name(), blob); err != nil {
-		return nil, err
-	}
-	return &Layer{path: blob, compression: Gzip, digest: outer.hash(), diffID: inner.hash(), size: outer.size}, nil
 }
 
-// readTar consumes r to its end and fails where it is not a whole tar. A layer
-// that no container runtime can unpack should break the build, not the robot.
+// readTar reads r to its end. A layer that no container engine can unpack is an error.
 func readTar(r io.Reader) error {
 	tr := tar.NewReader(r)
 	last := ""
@@ -160,81 +122,20 @@ func readTar(r io.Reader) error {
 		}
 		if err != nil {
 			if last == "" {
-				return fmt.Errorf("not a readable tar, from its first entry on: %w", err)
+				return fmt.Errorf("not a tar: first entry: %w", err)
 			}
-			return fmt.Errorf("not a readable tar, after the entry %q: %w", last, err)
+			return fmt.Errorf("not a tar: after the entry %q: %w", last, err)
 		}
 		last = h.Name
 	}
-	// Padding behind the end mark is part of the digest too.
+	// The digest includes the padding after the end mark.
 	if _, err := io.Copy(io.Discard, r); err != nil {
 		return fmt.Errorf("read the end of the tar: %w", err)
 	}
 	return nil
 }
 
-func decompress(r io.Reader, c Compression) (io.ReadCloser, error) {
-	if c == Zstd {
-		d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1))
-		if err != nil {
-			return nil, err
-		}
-		return d.IOReadCloser(), nil
-	}
-	return gzip.NewReader(r)
-}
-
-// Digest implements v1.Layer.
-func (l *Layer) Digest() (v1.Hash, error) { return l.digest, nil }
-
-// DiffID implements v1.Layer.
-func (l *Layer) DiffID() (v1.Hash, error) { return l.diffID, nil }
-
-// Size implements v1.Layer.
-func (l *Layer) Size() (int64, error) { return l.size, nil }
-
-// MediaType implements v1.Layer with the OCI name of the layer's compression.
-func (l *Layer) MediaType() (types.MediaType, error) {
-	if l.compression == Zstd {
-		return types.OCILayerZStd, nil
-	}
-	return types.OCILayer, nil
-}
-
-// Compression tells how the blob is packed.
-func (l *Layer) Compression() Compression { return l.compression }
-
-// Compressed implements v1.Layer.
-func (l *Layer) Compressed() (io.ReadCloser, error) { return os.Open(l.path) }
-
-// Uncompressed implements v1.Layer.
-func (l *Layer) Uncompressed() (io.ReadCloser, error) {
-	f, err := os.Open(l.path)
-	if err != nil {
-		return nil, err
-	}
-	plain, err := decompress(f, l.compression)
-	if err != nil {
-		f.Close()
-		return nil, err
-	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{plain, closers{plain, f}}, nil
-}
-
-type closers []io.Closer
-
-func (cs closers) Close() error {
-	var errs []error
-	for _, c := range cs {
-		errs = append(errs, c.Close())
-	}
-	return errors.Join(errs...)
-}
-
-// counter is a sha256 that also counts.
+// counter computes the sha256 and the size of its input.
 type counter struct {
 	sum  hash.Hash
 	size int64

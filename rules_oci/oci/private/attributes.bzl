@@ -1,10 +1,13 @@
-"""How the macros of this module take their attributes."""
+"""Attributes of the macros of this module."""
 
-# What Bazel gives every rule, and a macro passes on untouched.
+# Attributes that Bazel adds to every rule.
 _COMMON = [
+    "applicable_licenses",
+    "aspect_hints",
     "compatible_with",
     "deprecation",
     "exec_compatible_with",
+    "exec_group_compatible_with",
     "exec_properties",
     "features",
     "package_metadata",
@@ -12,25 +15,29 @@ _COMMON = [
     "tags",
     "target_compatible_with",
     "testonly",
+    "toolchains",
     "visibility",
 ]
 
+# Attributes that Bazel adds to executable rules.
+EXECUTABLE = ["args"]
+
 def unknown(macro, name, given, known):
-    """Says what is wrong with attributes that neither the macro nor Bazel knows.
+    """Returns an error about unknown attributes.
 
     Args:
         macro: name of the macro, for the message.
         name: name of the target, for the message.
-        given: names of the attributes that the macro was given beyond its named parameters.
-        known: the macro's own attributes, for the message.
+        given: names of the attributes besides the named parameters of the macro.
+        known: attributes of the macro.
 
     Returns:
-        The message, or None where all is well.
+        The message, or None if all attributes are known.
     """
-    wrong = sorted([attribute for attribute in given if attribute not in _COMMON])
+    wrong = sorted([attribute for attribute in given if attribute not in _COMMON + known])
     if not wrong:
         return None
-    return "{}(name = \"{}\") has no attribute {}; it knows {} and Bazel's common attributes".format(
+    return "{}(name = \"{}\"): unknown attribute {}; known: {}, and Bazel's common attributes".format(
         macro,
         name,
         ", ".join(wrong),
@@ -38,54 +45,47 @@ def unknown(macro, name, given, known):
     )
 
 def reject_unknown(macro, name, kwargs, known):
-    """Fails when kwargs holds an attribute that neither the macro nor Bazel knows.
+    """Fails if kwargs has an unknown attribute.
 
     Args:
         macro: name of the macro, for the message.
         name: name of the target, for the message.
-        kwargs: what the macro was given beyond its named parameters.
-        known: the macro's own attributes, for the message.
+        kwargs: arguments besides the named parameters of the macro.
+        known: attributes of the macro.
     """
     message = unknown(macro, name, kwargs.keys(), known)
     if message:
         fail(message)
 
-def inline_or_file(attribute, value):
-    """Sorts a value that may be written in a BUILD file or lie in a file.
+def rule_kwargs(kwargs):
+    """Returns the attributes that a helper target of a macro inherits.
 
     Args:
-        attribute: name of the attribute.
-        value: None, a label (as string or Label), or a list, dict or select() of values.
+        kwargs: arguments of the macro.
 
     Returns:
-        A dict of rule attributes: `<attribute>` for values, `<attribute>_file`
-        for a label, neither for None.
+        A dict without the attributes of executable rules.
     """
-    if value == None:
-        return {}
-    if type(value) in ("string", "Label"):
-        return {attribute + "_file": value}
-    return {attribute: value}
+    return {name: value for name, value in kwargs.items() if name not in EXECUTABLE}
 
-def lines(values, file, given = False):
-    """Describes inline values or a file to the Go tool.
+def lines(values, file):
+    """Describes inline values or a file to the Go program.
 
     Args:
         values: list of strings.
         file: a path, or None.
-        given: whether an empty list was written on purpose, which clears the base's.
 
     Returns:
-        A struct to encode as JSON, or None where nothing was said.
+        A struct to encode as JSON, or None without values and file.
     """
     if file != None:
         return struct(file = file)
-    if values or given:
+    if values:
         return struct(values = values)
     return None
 
 def without_none(**kwargs):
-    """Returns a struct of those arguments that are not None, to encode as JSON.
+    """Returns a struct of the arguments that are not None, to encode as JSON.
 
     Args:
         **kwargs: the fields.
@@ -95,29 +95,15 @@ def without_none(**kwargs):
     """
     return struct(**{k: v for k, v in kwargs.items() if v != None})
 
-def stable_name(label):
-    """Names a target in a way that enters an image.
-
-    Repositories have other names in another Bazel or as another module's
-    dependency, and an image must not, so the repository is left out.
-
-    Args:
-        label: a Label.
-
-    Returns:
-        A string such as `//oci:rootfs`.
-    """
-    return "//{}:{}".format(label.package, label.name)
-
 def rlocation(ctx, file):
-    """Names a file as a program that `bazel run` starts finds it.
+    """Returns the path of a file in the runfiles of a program.
 
     Args:
         ctx: rule context.
-        file: a File among the program's runfiles.
+        file: a File in the runfiles.
 
     Returns:
-        Path of the file in the directory of the runfiles.
+        The path, relative to the directory of the runfiles.
     """
     if file.short_path.startswith("../"):
         return file.short_path[len("../"):]

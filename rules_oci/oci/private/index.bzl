@@ -1,27 +1,38 @@
-"""oci_image_index: wiring between BUILD files and the subcommand `index` of //oci/cmd/oci."""
+"""oci_image_index. The subcommand `index` of //oci/cmd/oci does the work."""
 
-load(":attributes.bzl", "reject_unknown", "stable_name")
+load(":attributes.bzl", "reject_unknown")
+load(":providers.bzl", "OCIImageInfo", "OCIIndexInfo")
+
+def _platforms_transition_impl(_settings, attr):
+    return [{"//command_line_option:platforms": str(platform)} for platform in attr.platforms]
+
+_platforms_transition = transition(
+    implementation = _platforms_transition_impl,
+    inputs = [],
+    outputs = ["//command_line_option:platforms"],
+)
 
 _ATTRS = {
-    "images": attr.label_list(doc = "The `oci_image`s, one for each platform, in this order.", mandatory = True),
+    "images": attr.label_list(cfg = _platforms_transition, doc = "The images, one for each platform, in this order.", mandatory = True),
+    "platforms": attr.label_list(doc = "Platforms to build the only image for.", providers = [platform_common.PlatformInfo]),
+    "_allowlist_function_transition": attr.label(default = "@bazel_tools//tools/allowlists/function_transition_allowlist"),
     "_tool": attr.label(cfg = "exec", default = Label("//oci/cmd/oci"), doc = "The program that does the work.", executable = True),
 }
 
 def _oci_image_index_impl(ctx):
+    if ctx.attr.platforms and len(ctx.attr.images) != len(ctx.attr.platforms):
+        fail("platforms requires exactly one image; found {}".format(len(ctx.attr.images) // len(ctx.attr.platforms)))
     params = ctx.actions.declare_file(ctx.label.name + ".params.json")
     ctx.actions.write(params, json.encode(struct(
         label = str(ctx.label),
         images = [
-            struct(path = file.path, label = stable_name(target.label))
+            struct(path = file.path, label = str(target.label))
             for target in ctx.attr.images
             for file in target[DefaultInfo].files.to_list()
         ],
     )))
     layout = ctx.actions.declare_directory(ctx.label.name)
-
-    # The file name that rules_oci has, too.
     digest = ctx.actions.declare_file(ctx.label.name + ".json.sha256")
-
     args = ctx.actions.args()
     args.add("index")
     args.add("--params", params)
@@ -38,15 +49,20 @@ def _oci_image_index_impl(ctx):
     return [
         DefaultInfo(files = depset([layout]), runfiles = ctx.runfiles([layout])),
         OutputGroupInfo(digest = depset([digest])),
+        OCIIndexInfo(
+            images = [image[OCIImageInfo] for image in ctx.attr.images if OCIImageInfo in image],
+            layout = layout,
+        ),
     ]
 
-_oci_image_index = rule(
+oci_image_index_rule = rule(
     implementation = _oci_image_index_impl,
     attrs = _ATTRS,
     doc = "Assembles an index over images. Use the macro `oci_image_index`.",
+    provides = [OCIIndexInfo],
 )
 
-def oci_image_index(name, images, **kwargs):
+def oci_image_index(name, images, platforms = None, **kwargs):
     """Assembles an index over images of several platforms, as a directory in the OCI image layout.
 
     The target `<name>.digest` is a file with the digest of the index.
@@ -60,13 +76,15 @@ def oci_image_index(name, images, **kwargs):
 
     Args:
         name: name of the target, and of the output directory.
-        images: labels of `oci_image`s, one for each platform.
-        **kwargs: Bazel's common attributes, such as `visibility` and `tags`.
+        images: labels of images, one for each platform.
+        platforms: labels of platforms. Builds the only image in `images` for each of them.
+        **kwargs: common attributes of Bazel, such as `visibility` and `tags`.
     """
-    reject_unknown("oci_image_index", name, kwargs, ["images", "name"])
-    _oci_image_index(
+    reject_unknown("oci_image_index", name, kwargs, ["images", "name", "platforms"])
+    oci_image_index_rule(
         name = name,
         images = images,
+        platforms = platforms,
         **kwargs
     )
     native.filegroup(

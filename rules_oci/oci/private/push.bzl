@@ -1,21 +1,23 @@
-"""oci_push: wiring between BUILD files and the subcommand `push` of //oci/cmd/oci."""
+"""oci_push. The subcommand `push` of //oci/cmd/oci does the work."""
 
-load(":attributes.bzl", "inline_or_file", "lines", "reject_unknown", "rlocation", "without_none")
+load(":attributes.bzl", "EXECUTABLE", "lines", "reject_unknown", "rlocation", "without_none")
 
 _ATTRS = {
-    "image": attr.label(allow_single_file = True, doc = "The `oci_image` or `oci_image_index` to push, or a directory that is an OCI image layout.", mandatory = True),
-    "remote_tags": attr.string_list(doc = "Tags to put on what was pushed."),
-    "remote_tags_file": attr.label(allow_single_file = True, doc = "`remote_tags`. In a file, one a line, instead of inline."),
-    "repository": attr.string(doc = "Where to push to, for example `registry.example/robots/locomotion`."),
-    "repository_file": attr.label(allow_single_file = True, doc = "`repository`. In a file, instead of inline."),
+    "image": attr.label(allow_single_file = True, doc = "The `oci_image` or `oci_image_index` to push, or a directory with an OCI layout.", mandatory = True),
+    "inline_remote_tags": attr.string_list(doc = "`remote_tags` without file. The macro sets it."),
+    "insecure": attr.bool(doc = "Permit HTTP, and HTTPS with an unverified certificate."),
+    "remote_tags": attr.label(allow_single_file = True, doc = "A file with tags to set, one per line."),
+    "repository": attr.string(doc = "The repository, for example `registry.example/robots/locomotion`."),
+    "repository_file": attr.label(allow_single_file = True, doc = "A file with the repository."),
     "_tool": attr.label(cfg = "exec", default = Label("//oci/cmd/oci"), doc = "The program that does the work.", executable = True),
 }
 
 def _oci_push_impl(ctx):
-    repository, tags = ctx.file.repository_file, ctx.file.remote_tags_file
+    if ctx.attr.repository and ctx.attr.repository_file:
+        fail("remove one of repository and repository_file")
+    repository, tags = ctx.file.repository_file, ctx.file.remote_tags
 
-    # The program is the tool itself, named after its command, which looks for
-    # its parameters beside it; see oci_load.
+    # A symlink to the tool, which reads the parameters beside it; see oci_load.
     program = ctx.actions.declare_file(ctx.label.name + "/push")
     ctx.actions.symlink(is_executable = True, output = program, target_file = ctx.executable._tool)
     params = ctx.actions.declare_file(ctx.label.name + "/push.json")
@@ -23,7 +25,8 @@ def _oci_push_impl(ctx):
         label = str(ctx.label),
         image = rlocation(ctx, ctx.file.image),
         repository = lines([ctx.attr.repository] if ctx.attr.repository else [], rlocation(ctx, repository) if repository else None),
-        remote_tags = lines(ctx.attr.remote_tags, rlocation(ctx, tags) if tags else None),
+        remote_tags = lines(ctx.attr.inline_remote_tags, rlocation(ctx, tags) if tags else None),
+        insecure = ctx.attr.insecure or None,
     )))
     inputs = [file for file in [ctx.file.image, params, repository, tags] if file]
     return [DefaultInfo(
@@ -32,15 +35,15 @@ def _oci_push_impl(ctx):
         runfiles = ctx.runfiles(inputs).merge(ctx.attr._tool[DefaultInfo].default_runfiles),
     )]
 
-_oci_push = rule(
+oci_push_rule = rule(
     implementation = _oci_push_impl,
     attrs = _ATTRS,
-    doc = "Pushes an image or index to a registry. Use the macro `oci_push`.",
+    doc = "Pushes an image or index to a registry. The macro `oci_push` also takes a list of `remote_tags`.",
     executable = True,
 )
 
-def oci_push(name, image, repository = None, remote_tags = None, repository_file = None, **kwargs):
-    """Pushes an image or index to a registry by `bazel run`.
+def oci_push(name, image, repository = None, remote_tags = None, repository_file = None, insecure = False, **kwargs):
+    """Pushes an image or index to a registry with `bazel run`.
 
     ```starlark
     oci_push(
@@ -51,28 +54,30 @@ def oci_push(name, image, repository = None, remote_tags = None, repository_file
     )
     ```
 
-    Everything goes by digest first, and only then the tags; what the registry
-    has is not sent again, and of a pulled base on the same registry nothing is
-    fetched or sent. Credentials come from docker's configuration and its
+    Images are pushed by digest, then the tags are set. Blobs that the registry
+    has are not sent again, and layers of a pulled base on the same registry
+    are not fetched. Credentials come from docker's configuration and its
     helpers. `bazel run :locomotion.push -- --repository R --tag T` pushes to
-    another repository and puts another tag; the reference by digest of what was
-    pushed is printed to standard output.
+    another repository with another tag. The output is the reference by digest.
 
     Args:
         name: name of the target.
-        image: label of an `oci_image` or `oci_image_index`, or of a directory that is an OCI image layout.
-        repository: where to push to, without tag. Needed here, in `repository_file` or on the command line.
-        remote_tags: list, or label of a file with one a line: tags to put on what was pushed.
+        image: label of an `oci_image` or `oci_image_index`, or of a directory with an OCI layout.
+        repository: the repository, without tag. Required here, in `repository_file` or on the command line.
+        remote_tags: list, or label of a file with one per line: tags to set.
         repository_file: label of a file with the repository.
-        **kwargs: Bazel's common attributes, such as `visibility` and `tags`.
+        insecure: whether to permit HTTP, and HTTPS with an unverified certificate. The flag `--insecure` does the same.
+        **kwargs: common attributes of Bazel, such as `visibility`, `tags` and `args`.
     """
-    reject_unknown("oci_push", name, kwargs, ["image", "name", "remote_tags", "repository", "repository_file"])
-    if repository and repository_file:
-        fail("oci_push(name = \"{}\") has both repository and repository_file; give one".format(name))
-    _oci_push(
+    reject_unknown("oci_push", name, kwargs, ["image", "insecure", "name", "remote_tags", "repository", "repository_file"] + EXECUTABLE)
+    inline = type(remote_tags) == "list"
+    oci_push_rule(
         name = name,
         image = image,
         repository = repository,
         repository_file = repository_file,
-        **(inline_or_file("remote_tags", remote_tags) | kwargs)
+        inline_remote_tags = remote_tags if inline else None,
+        insecure = insecure,
+        remote_tags = None if inline else remote_tags,
+        **kwargs
     )

@@ -17,19 +17,19 @@ import (
 	"krabby.dev/rules_oci/internal/registrytest"
 )
 
-// runfile is what Bazel has made of the target that the variable names.
+// runfile returns the output of the target in a variable.
 func runfile(t *testing.T, variable string) string {
 	t.Helper()
 	if os.Getenv("TEST_SRCDIR") == "" {
-		t.Skip("this looks at what Bazel builds: bazel test @rules_oci//oci/tests:tests_test")
+		t.Skip("requires outputs of Bazel: bazel test @rules_oci//oci/tests:tests_test")
 	}
 	return filepath.Join(os.Getenv("TEST_SRCDIR"), os.Getenv(variable))
 }
 
-// sizeOf is how many bytes a layout has.
+// sizeOf returns the size of a layout in bytes.
 func sizeOf(t *testing.T, layout string) (size int64) {
 	t.Helper()
-	// Bazel may have made a link of it, which a walk does not follow.
+	// The layout may be a symlink, which WalkDir does not follow.
 	layout, err := filepath.EvalSymlinks(layout)
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func TestIndex_largeBases_isSmall(t *testing.T) {
 	}
 }
 
-// The repository rules of oci.pull run this program: `go build` made it, from a list of modules in pull.bzl.
+// The repository rules of oci.pull run this program. `go build` made it from the list of modules in pull.bzl.
 func TestFetcher(t *testing.T) {
 	fetcher := runfile(t, "FETCHER")
 	s := registrytest.Start(t)

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"krabby.dev/krabby/tools/bench/measure"
@@ -136,8 +135,9 @@ func dockerfile(p params, layers []string) (string, error) {
 		lines = append(lines, "ADD "+layer+" /")
 	}
 	var config struct {
-		User                        string
-		WorkDir, Entrypoint, Labels struct{ Values []string }
+		User               string
+		WorkDir            struct{ Values []string }
+		Entrypoint, Labels struct{ Inline string } // One per line.
 	}
 	data, err := json.Marshal(p)
 	if err != nil {
@@ -146,7 +146,7 @@ func dockerfile(p params, layers []string) (string, error) {
 	if err := json.Unmarshal(data, &config); err != nil {
 		return "", fmt.Errorf("parameters of the image: %w", err)
 	}
-	if labels := slices.Clone(config.Labels.Values); len(labels) > 0 {
+	if labels := strings.FieldsFunc(config.Labels.Inline, isNewline); len(labels) > 0 {
 		for i, label := range labels {
 			name, value, _ := strings.Cut(label, "=")
 			labels[i] = fmt.Sprintf("%s=%q", name, value)
@@ -159,8 +159,8 @@ func dockerfile(p params, layers []string) (string, error) {
 	for _, dir := range config.WorkDir.Values {
 		lines = append(lines, "WORKDIR "+dir)
 	}
-	if len(config.Entrypoint.Values) > 0 {
-		entrypoint, err := json.Marshal(config.Entrypoint.Values)
+	if arguments := strings.FieldsFunc(config.Entrypoint.Inline, isNewline); len(arguments) > 0 {
+		entrypoint, err := json.Marshal(arguments)
 		if err != nil {
 			return "", err
 		}
@@ -168,6 +168,8 @@ func dockerfile(p params, layers []string) (string, error) {
 	}
 	return strings.Join(lines, "\n") + "\n", nil
 }
+
+func isNewline(r rune) bool { return r == '\n' }
 
 // build builds the image of a number.
 func (b *buildah) build(ctx context.Context, architecture string, number int) (measure.Cost, error) {

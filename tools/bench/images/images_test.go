@@ -36,8 +36,8 @@ func exampleParams(t *testing.T) params {
 		"label": "@@//oci:locomotion",
 		"base": {"label": "//oci/base:slim", "path": "bazel-out/slim"},
 		"layers": [{"label": "//oci:a", "path": "bazel-out/a.tar.gz"}, {"label": "//oci:b", "path": "bazel-out/b.tar.gz"}],
-		"entrypoint": {"values": ["/usr/bin/locomotion", "a b"]},
-		"labels": {"values": ["title=krabby", "description=Prints \"hello\": a = b"]},
+		"entrypoint": {"inline": "/usr/bin/locomotion\na b"},
+		"labels": {"inline": "title=krabby\ndescription=Prints \"hello\": a = b"},
 		"user": "10001",
 		"workdir": {"values": ["/workspace"]}
 	}`), &p); err != nil {

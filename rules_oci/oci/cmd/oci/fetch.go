@@ -14,22 +14,30 @@ import (
 	"krabby.dev/rules_oci/internal/registry"
 )
 
-// largest is how many bytes a blob may have that is kept in memory.
-const largest = 16 << 20
+// maxBlob is the maximum size of a blob in memory, in bytes.
+const maxBlob = 16 << 20
 
 type fetchCmd struct {
-	Reference string `arg:"" help:"The image: repository:tag or repository@digest."`
-	Blob      bool   `help:"Fetch a blob, rather than a manifest."`
-	Output    string `required:"" placeholder:"FILE" help:"Where to write it."`
+	Reference string `arg:"" help:"Image, as repository:tag or repository@digest."`
+	Blob      bool   `help:"Fetch a blob instead of a manifest."`
+	Output    string `required:"" placeholder:"FILE" help:"File to write."`
+	registryFlags
 }
 
-// Run fetches one document and prints its digest. Repository rules call it for what Bazel's repository cache has not.
+// Run fetches a document and prints its digest. Repository rules call it for documents that are not in Bazel's repository cache.
 func (c *fetchCmd) Run(ctx context.Context, std streams) error {
-	ref, err := name.ParseReference(c.Reference)
+	client, err := c.client(std)
 	if err != nil {
 		return err
 	}
-	digest, data, err := c.fetch(ctx, ref, registry.New(registry.WithLog(std.err)))
+	if c.Insecure {
+		client.AllowInsecure(c.Reference)
+	}
+	ref, err := client.Reference(ctx, c.Reference)
+	if err != nil {
+		return err
+	}
+	digest, data, err := c.fetch(ctx, ref, client)
 	if err != nil {
 		return registry.Explain(ref.Context(), err)
 	}
@@ -47,25 +55,25 @@ func (c *fetchCmd) fetch(ctx context.Context, ref name.Reference, client *regist
 	}
 	byDigest, ok := ref.(name.Digest)
 	if !ok {
-		return "", nil, fmt.Errorf("%s: a blob has no tag, only a digest", ref)
+		return "", nil, fmt.Errorf("%s: expected the digest of the blob", ref)
 	}
 	err = client.Retry(ctx, ref.String(), func() error {
 		r, err := client.Blob(ctx, byDigest)
 		if err != nil {
 			return err
 		}
-		data, err = io.ReadAll(io.LimitReader(r, largest+1))
+		data, err = io.ReadAll(io.LimitReader(r, maxBlob+1))
 		return errors.Join(err, r.Close())
 	})
 	if err != nil {
 		return "", nil, err
 	}
-	if len(data) > largest {
-		return "", nil, fmt.Errorf("%s has more than %d bytes: a config has not", ref, largest)
+	if len(data) > maxBlob {
+		return "", nil, fmt.Errorf("%s: found more than %d bytes, which no config has", ref, maxBlob)
 	}
 	got, _, err := v1.SHA256(bytes.NewReader(data))
 	if err == nil && got.String() != byDigest.DigestStr() {
-		err = fmt.Errorf("%s: the registry answers with another blob, %s", ref, got)
+		err = fmt.Errorf("%s: found the blob %s, expected the digest of the reference", ref, got)
 	}
 	return got.String(), data, err
 }

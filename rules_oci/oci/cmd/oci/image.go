@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"krabby.dev/rules_oci/internal/compose"
 	"krabby.dev/rules_oci/internal/ocidir"
@@ -13,13 +15,13 @@ import (
 )
 
 type imageCmd struct {
-	Params string `required:"" placeholder:"FILE" help:"JSON that describes the image, as oci_image writes it."`
-	Output string `required:"" placeholder:"DIR" help:"Directory to write the OCI layout to."`
-	Digest string `placeholder:"FILE" help:"Also write the digest of the manifest to this file."`
+	Params     string   `required:"" placeholder:"FILE" help:"JSON description of the image, written by oci_image."`
+	LayerLabel []string `placeholder:"LABEL" sep:"none" help:"Label of a layer in the history, instead of that in the description. Repeat it for each layer."`
+	Output     string   `required:"" placeholder:"DIR" help:"Directory of the OCI layout to write."`
+	Digest     string   `placeholder:"FILE" help:"Also write the digest of the manifest to this file."`
 }
 
-// Run builds the image. Errors begin with the label, since the reader knows
-// their BUILD file and not our paths.
+// Run builds the image. Errors start with the label of the target.
 func (c *imageCmd) Run() error {
 	var p imageParams
 	if err := readParams(c.Params, &p); err != nil {
@@ -32,64 +34,92 @@ func (c *imageCmd) Run() error {
 }
 
 func (c *imageCmd) build(p *imageParams) error {
-	base, absent, err := p.base()
+	base, err := p.base()
 	if err != nil {
 		return err
 	}
-	config, err := p.config()
+	attributes, err := p.attributes()
 	if err != nil {
 		return err
 	}
-	if err := ocidir.Create(c.Output); err != nil {
-		return err
+	if n := len(c.LayerLabel); n != 0 && n != len(p.Layers) {
+		return fmt.Errorf("found %d --layer-label, expected one for each of %d layers", n, len(p.Layers))
 	}
-	adds := make([]compose.Addition, len(p.Layers))
-	for i, src := range p.Layers {
-		layer, err := tarlayer.FromFile(src.Path, ocidir.BlobDir(c.Output))
+	layers := make([]compose.Layer, len(p.Layers))
+	for i, source := range p.Layers {
+		layer, err := tarlayer.FromFile(source.Path)
 		if err != nil {
-			return fmt.Errorf("tars: %s (%s): %w", src.Label, src.Path, err)
+			return fmt.Errorf("tars: %s (%s): %w", source.Label, source.Path, err)
 		}
-		adds[i] = compose.Addition{Layer: layer, Origin: "oci_image tar " + src.Label}
+		if len(c.LayerLabel) > 0 {
+			source.Label = c.LayerLabel[i]
+		}
+		layers[i] = compose.Layer{Layer: layer, Label: source.Label}
+		base.layers[layer.Digest] = source.Path
 	}
-	img, err := compose.Image(base, adds, config)
+	image, err := compose.Build(compose.Image{Manifest: base.Manifest, Config: base.Config}, layers, attributes)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s%w", p.baseName(), err)
 	}
-	if err := ocidir.Write(c.Output, img, absent); err != nil {
-		return fmt.Errorf("write the layout: %w", err)
+	if err := ocidir.WriteImage(c.Output, base.IndexMediaType, image.Manifest, image.Config, base.layers, base.absent); err != nil {
+		return fmt.Errorf("write the layout: %s%w", p.baseName(), err)
 	}
-	return writeDigest(c.Digest, img)
+	return writeDigest(c.Digest, image.Manifest)
 }
 
-// writeDigest leaves the digest of a manifest in a file, for rules that want
-// it without the image.
-func writeDigest(path string, of interface{ Digest() (v1.Hash, error) }) error {
+// writeDigest writes the digest of a manifest or index to a file, if there is one.
+func writeDigest(path string, document []byte) error {
 	if path == "" {
 		return nil
 	}
-	digest, err := of.Digest()
+	digest, _, err := v1.SHA256(bytes.NewReader(document))
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(path, []byte(digest.String()+"\n"), 0o644)
 }
 
-// base returns what to build on, and where those of its layers are that it has not.
-func (p *imageParams) base() (v1.Image, origin.List, error) {
+// baseName names the base in errors.
+func (p *imageParams) baseName() string {
 	if p.Base == nil {
-		img, err := compose.Scratch(v1.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant})
-		return img, nil, err
+		return ""
+	}
+	return "base " + p.Base.Label + ": "
+}
+
+// base returns the base: that of the attribute, or an image without layers.
+func (p *imageParams) base() (layoutImage, error) {
+	if p.Base == nil {
+		image, err := compose.Scratch(compose.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant})
+		documents := ocidir.Documents{Manifest: image.Manifest, Config: image.Config, IndexMediaType: string(types.OCIImageIndex)}
+		return layoutImage{Documents: documents, layers: ocidir.Layers{}}, err
 	}
 	if p.OS != "" || p.Architecture != "" || p.Variant != "" {
-		return nil, nil, fmt.Errorf("os, architecture and variant come from the base %s and cannot be set beside it", p.Base.Label)
+		return layoutImage{}, fmt.Errorf("remove os, architecture and variant: those of the base %s apply", p.Base.Label)
 	}
-	img, err := ocidir.Image(p.Base.Path)
+	base, err := readLayout(p.Base.Path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("base %s: %w", p.Base.Label, err)
+		return base, fmt.Errorf("base %s: %w", p.Base.Label, err)
 	}
-	absent, err := origin.Read(p.Base.Path)
+	return base, nil
+}
+
+// layoutImage is the image of a layout, with the files of its layers and the repositories of the missing ones.
+type layoutImage struct {
+	ocidir.Documents
+	layers ocidir.Layers
+	absent origin.List
+}
+
+func readLayout(dir string) (layoutImage, error) {
+	documents, err := ocidir.Read(dir)
 	if err != nil {
-		return nil, nil, fmt.Errorf("base %s: %w", p.Base.Label, err)
+		return layoutImage{}, err
 	}
-	return img, absent, nil
+	layers, err := ocidir.Files(dir, documents.Manifest)
+	if err != nil {
+		return layoutImage{}, err
+	}
+	absent, err := origin.Read(dir)
+	return layoutImage{documents, layers, absent}, err
 }

@@ -12,11 +12,11 @@ import (
 	"krabby.dev/rules_oci/internal/runtimes"
 )
 
-// increment loads an image without what the runtime has of it.
+// increment loads an image without the parts that the engine has.
 //
-// A command line can do this much: docker and podman tell whether they have an image by its id, and then only the tags
-// are missing. Docker with its own store (not containerd's) tells the layers of its images, and reads an archive without
-// the lowest layers if it has them in that order below another image. Everything else is sent whole.
+// Docker and podman report whether they have an image by its ID; then only the tags are set. Docker with its own store (not
+// containerd's) reports the layers of its images, and reads an archive without the lowest layers if another image has them in the
+// same order. Otherwise the archive is complete.
 type increment struct {
 	img     v1.Image
 	tags    []string
@@ -35,7 +35,7 @@ func (i increment) load(ctx context.Context, write func(w io.Writer, without ...
 	}
 	names := strings.Join(i.tags, ", ")
 	if there, ok := i.runtime.Inspect(ctx, config.String(), manifest.String()); ok {
-		fmt.Fprintf(i.std.err, "%s has %s; only the tags are set: %s\n", i.runtime.Path, there.ID, names)
+		fmt.Fprintf(i.std.err, "%s has %s; setting the tags only: %s\n", i.runtime.Path, there.ID, names)
 		for _, tag := range i.tags {
 			if err := i.runtime.Tag(ctx, there.ID, tag); err != nil {
 				return err
@@ -54,14 +54,14 @@ func (i increment) load(ctx context.Context, write func(w io.Writer, without ...
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		fmt.Fprintf(i.std.err, "note: %v; once more with all layers\n", err)
+		fmt.Fprintf(i.std.err, "note: %v; retrying with all layers\n", err)
 	} else {
 		fmt.Fprintf(i.std.err, "loading %s with %s\n", names, i.runtime.Path)
 	}
 	return i.runtime.Load(ctx, func(w io.Writer) error { return write(w) }, i.std.out, i.std.err)
 }
 
-// shared returns the layers that the image has in common with the one of the others that shares most, from the lowest up.
+// shared returns the lowest layers that the image shares with one of the others, as many as possible.
 func (i increment) shared(others []runtimes.Image) ([]v1.Hash, error) {
 	config, err := i.img.ConfigFile()
 	if err != nil {
@@ -87,7 +87,7 @@ func (i increment) shared(others []runtimes.Image) ([]v1.Hash, error) {
 	}
 	var without []v1.Hash
 	for _, digest := range digests[:common] {
-		// The same content may be needed once more higher up.
+		// A higher layer may have the same content.
 		if !slices.Contains(digests[common:], digest) && !slices.Contains(without, digest) {
 			without = append(without, digest)
 		}

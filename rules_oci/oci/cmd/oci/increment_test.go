@@ -48,6 +48,8 @@ func fakeDocker(dir string, args []string) (code int) {
 	fmt.Fprintln(calls, strings.Join(args, " "))
 	calls.Close()
 	switch {
+	case args[0] == "version":
+		fmt.Println("27.1.1")
 	case args[0] == "info":
 		fmt.Println(e.Driver)
 	case args[0] == "image" && args[1] == "ls":
@@ -138,13 +140,13 @@ func TestLoad_sendsMissingLayers(t *testing.T) {
 		loaded []v1.Hash // Nil where there is nothing to load.
 		said   string
 	}{
-		{"an engine that has the image", engine{Images: []engineImage{holding(layout, 3)}}, nil, "only the tags are set"},
+		{"an engine that has the image", engine{Images: []engineImage{holding(layout, 3)}}, nil, "setting the tags only"},
 		{"an engine that has an older program on the same base", engine{Images: []engineImage{unrelated, holding(older, 3)}}, digests[2:], "which has 2 of the layers"},
 		{"an engine that has the lowest layer", engine{Images: []engineImage{holding(older, 1)}}, digests[1:], "which has 1 of the layers"},
 		{"an engine that has a layer elsewhere in an image", engine{Images: []engineImage{unrelated}}, digests, "loading app:dev, app:1 with"},
 		{"an empty engine", engine{}, digests, "loading app:dev, app:1 with"},
 		{"an engine with containerd's store", engine{Driver: `[["driver-type","io.containerd.snapshotter.v1"]]`, Images: []engineImage{holding(older, 3)}}, digests, "loading app:dev, app:1 with"},
-		{"an engine that wants all after all", engine{Whole: true, Images: []engineImage{holding(older, 3)}}, digests, "once more with all layers"},
+		{"an engine that wants all after all", engine{Whole: true, Images: []engineImage{holding(older, 3)}}, digests, "retrying with all layers"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -252,7 +254,7 @@ func TestLoad_index_choosesPlatform(t *testing.T) {
 			t.Errorf("%s: exit %d: %s: manifest.json is %s, want the config %s", platform, r.code, r.err, files["manifest.json"], id)
 		}
 	}
-	if _, r := b.archive(index, "docker", "--platform", "linux/s390x"); r.code != 1 || !strings.Contains(r.err, "no image for linux/s390x, only for linux/arm64, linux/amd64") {
+	if _, r := b.archive(index, "docker", "--platform", "linux/s390x"); r.code != 1 || !strings.Contains(r.err, "no image for linux/s390x in the index; use --platform with one of linux/arm64, linux/amd64") {
 		t.Errorf("exit %d: %q, want 1 and the platforms there are", r.code, r.err)
 	}
 	if _, r := b.archive(index, "docker", "--offline"); r.code != 1 || !strings.Contains(r.err, `format = "oci"`) {

@@ -1,21 +1,24 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"krabby.dev/rules_oci/internal/compose"
 	"krabby.dev/rules_oci/internal/ocidir"
 	"krabby.dev/rules_oci/internal/origin"
+	"krabby.dev/rules_oci/internal/platform"
 )
 
 type indexCmd struct {
-	Params string `required:"" placeholder:"FILE" help:"JSON that describes the index, as oci_image_index writes it."`
-	Output string `required:"" placeholder:"DIR" help:"Directory to write the OCI layout to."`
+	Params string `required:"" placeholder:"FILE" help:"JSON description of the index, written by oci_image_index."`
+	Output string `required:"" placeholder:"DIR" help:"Directory of the OCI layout to write."`
 	Digest string `placeholder:"FILE" help:"Also write the digest of the index to this file."`
 }
 
-// Run builds the index.
+// Run builds the index. Errors start with the label of the target.
 func (c *indexCmd) Run() error {
 	var p indexParams
 	if err := readParams(c.Params, &p); err != nil {
@@ -28,39 +31,34 @@ func (c *indexCmd) Run() error {
 }
 
 func (c *indexCmd) build(p *indexParams) error {
-	images := make([]v1.Image, len(p.Images))
-	byPlatform := map[string]string{}
+	var images []ocidir.IndexImage
+	var entries []compose.IndexEntry
 	var absent origin.List
-	for i, src := range p.Images {
-		img, err := ocidir.Image(src.Path)
+	byPlatform := map[string]string{}
+	for _, source := range p.Images {
+		image, err := readLayout(source.Path)
 		if err != nil {
-			return fmt.Errorf("images: %s: %w", src.Label, err)
+			return fmt.Errorf("images: %s: %w", source.Label, err)
 		}
-		origins, err := origin.Read(src.Path)
-		if err != nil {
-			return fmt.Errorf("images: %s: %w", src.Label, err)
+		var config v1.Platform
+		if err := json.Unmarshal(image.Config, &config); err != nil {
+			return fmt.Errorf("images: %s: config: %w", source.Label, err)
 		}
-		absent = origin.Merge(absent, origins)
-		config, err := img.ConfigFile()
-		if err != nil {
-			return fmt.Errorf("images: %s: %w", src.Label, err)
+		name := platform.Normalize(config).String()
+		if other, ok := byPlatform[name]; ok {
+			return fmt.Errorf("images: %s and %s are both for %s; an index has one image for each platform", other, source.Label, name)
 		}
-		platform := config.Platform().String()
-		if other, ok := byPlatform[platform]; ok {
-			return fmt.Errorf("images: %s and %s are both for %s; an index has one image for each platform", other, src.Label, platform)
-		}
-		byPlatform[platform] = src.Label
-		images[i] = img
+		byPlatform[name] = source.Label
+		absent = origin.Merge(absent, image.absent)
+		images = append(images, ocidir.IndexImage{Documents: image.Documents, Layers: image.layers})
+		entries = append(entries, compose.IndexEntry{Descriptor: image.Entry, Config: image.Config})
 	}
-	if err := ocidir.Create(c.Output); err != nil {
-		return err
-	}
-	if err := ocidir.WriteIndex(c.Output, images, absent); err != nil {
-		return fmt.Errorf("write the layout: %w", err)
-	}
-	index, err := ocidir.Open(c.Output)
+	index, err := compose.Index(entries)
 	if err != nil {
 		return err
+	}
+	if err := ocidir.WriteIndex(c.Output, index, images, absent); err != nil {
+		return fmt.Errorf("write the layout: %w", err)
 	}
 	return writeDigest(c.Digest, index)
 }

@@ -19,8 +19,8 @@ func platformImage(t *testing.T, architecture string) source {
 	dir, _ := build(t, imageParams{
 		Label: "//robot:" + architecture, OS: "linux", Architecture: architecture,
 		Layers: []source{
-			tarSource(t, "//robot:shared.tar", map[string]string{"etc/robot": "go1"}),
-			tarSource(t, "//robot:program.tar", map[string]string{"app": architecture}),
+			gzipSource(t, "//robot:shared.tar", map[string]string{"etc/robot": "go1"}),
+			gzipSource(t, "//robot:program.tar", map[string]string{"app": architecture}),
 		},
 	})
 	return source{Path: dir, Label: "//robot:" + architecture}
@@ -88,7 +88,7 @@ func TestIndex_duplicatePlatform(t *testing.T) {
 	other := one
 	other.Label = "//robot:other"
 	_, r := buildIndex(t, one, other)
-	if want := "//robot:arm64 and //robot:other are both for linux/arm64"; r.code != 1 || !strings.Contains(r.err, want) {
+	if want := "//robot:arm64 and //robot:other are both for linux/arm64/v8"; r.code != 1 || !strings.Contains(r.err, want) {
 		t.Errorf("exit %d: %q, want 1 and %q", r.code, r.err, want)
 	}
 }
@@ -96,7 +96,7 @@ func TestIndex_duplicatePlatform(t *testing.T) {
 func TestImage_indexAsBase(t *testing.T) {
 	dir, _ := buildIndex(t, platformImage(t, "arm64"), platformImage(t, "amd64"))
 	p := imageParams{Label: "//robot:app", Base: &source{Path: dir, Label: "//robot:all"}}
-	if r := tryBuild(t, p, filepath.Join(t.TempDir(), "image")); r.code != 1 || !strings.Contains(r.err, "wanted a single image") {
+	if r := tryBuild(t, p, filepath.Join(t.TempDir(), "image")); r.code != 1 || !strings.Contains(r.err, "expected an image") {
 		t.Errorf("exit %d: %q, want 1 and what was wanted", r.code, r.err)
 	}
 }

@@ -12,11 +12,11 @@ import (
 )
 
 type layoutCmd struct {
-	Params string `required:"" placeholder:"FILE" help:"JSON that describes the image, as oci.pull's repositories write it."`
-	Output string `required:"" placeholder:"DIR" help:"Directory to write the OCI layout to."`
+	Params string `required:"" placeholder:"FILE" help:"JSON description of the image, written by the repositories of oci.pull."`
+	Output string `required:"" placeholder:"DIR" help:"Directory of the OCI layout to write."`
 }
 
-// Run lays out what was pulled of an image: its manifest and config, and where its layers are.
+// Run writes the layout of a pulled image: its manifest and config, and the repository of its layers.
 func (c *layoutCmd) Run() error {
 	var p layoutParams
 	if err := readParams(c.Params, &p); err != nil {
@@ -41,14 +41,11 @@ func (c *layoutCmd) build(p *layoutParams) error {
 	if err != nil {
 		return err
 	}
-	if err := ocidir.Create(c.Output); err != nil {
-		return err
-	}
-	return ocidir.WriteRaw(c.Output, raw, config, origin.List{from})
+	return ocidir.WritePulled(c.Output, raw, config, origin.List{from})
 }
 
 func originOf(p *layoutParams, raw []byte) (origin.Origin, error) {
-	from := origin.Origin{Registry: p.Registry, Repository: p.Repository, Layers: []v1.Hash{}}
+	from := origin.Origin{Registry: p.Registry, Repository: p.Repository, Insecure: p.Insecure, Layers: []v1.Hash{}}
 	var err error
 	if from.Digest, _, err = v1.SHA256(bytes.NewReader(raw)); err != nil {
 		return from, err
@@ -60,7 +57,6 @@ func originOf(p *layoutParams, raw []byte) (origin.Origin, error) {
 	for _, l := range manifest.Layers {
 		from.Layers = append(from.Layers, l.Digest)
 	}
-	// Better said here than when the first blob is asked for.
-	_, err = from.Repo()
+	_, err = from.Repo() // An invalid name fails here, and not when the first layer is fetched.
 	return from, err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,17 +17,21 @@ import (
 
 	"krabby.dev/rules_oci/internal/archive"
 	"krabby.dev/rules_oci/internal/ocidir"
+	"krabby.dev/rules_oci/internal/origin"
+	"krabby.dev/rules_oci/internal/platform"
 	"krabby.dev/rules_oci/internal/registry"
 	"krabby.dev/rules_oci/internal/runtimes"
 )
 
 type loadCmd struct {
-	Params   string `required:"" placeholder:"FILE" help:"JSON that describes what to load, as oci_load writes it."`
-	Runfiles string `placeholder:"DIR" help:"Directory that the paths in the parameters are relative to."`
-	Tar      string `placeholder:"FILE" help:"Write the archive to FILE and load nothing. '-' is standard output."`
-	Platform string `placeholder:"OS/ARCH" help:"The image of an index to load in docker's format; the default is this machine's."`
-	Offline  bool   `hidden:"" help:"Fail rather than fetch a layer, as a build action must."`
-	Loader   string `placeholder:"COMMAND" help:"Load with COMMAND, called as 'COMMAND load', rather than with what PATH has."`
+	Params   string `required:"" placeholder:"FILE" help:"JSON description of the load, written by oci_load."`
+	Runfiles string `placeholder:"DIR" help:"Directory of the paths in the parameters."`
+	Tar      string `placeholder:"FILE" help:"Write the archive to FILE instead of loading it. '-' is standard output."`
+	Format   string `enum:",docker,oci" default:"" placeholder:"FORMAT" help:"Format of the archive, docker or oci, instead of that of the target."`
+	Platform string `placeholder:"OS/ARCH" help:"Image of an index to load in docker's format. Default: the platform of this machine."`
+	Offline  bool   `hidden:"" help:"Fail instead of fetching a layer, for build actions."`
+	Loader   string `placeholder:"COMMAND" help:"Container engine, called as 'COMMAND load', instead of the first one on PATH."`
+	registryFlags
 }
 
 // Run loads the image, or writes its archive.
@@ -42,18 +47,10 @@ func (c *loadCmd) Run(ctx context.Context, std streams) error {
 }
 
 func (c *loadCmd) load(ctx context.Context, p *loadParams, std streams) error {
-	var client *registry.Client
-	if !c.Offline {
-		client = registry.New(registry.WithLog(std.err))
-	}
-	artifact, err := open(ctx, resolve(c.Runfiles, p.Image), client)
+	p.Format = cmp.Or(c.Format, p.Format)
+	artifact, err := c.open(ctx, p, std)
 	if err != nil {
 		return fmt.Errorf("image: %w", err)
-	}
-	if index, ok := artifact.(v1.ImageIndex); ok && p.Format == string(archive.Docker) {
-		if artifact, err = c.choose(index); err != nil {
-			return fmt.Errorf("image: %w", err)
-		}
 	}
 	resolveFile(c.Runfiles, p.RepoTags)
 	tags, err := p.RepoTags.read()
@@ -63,7 +60,7 @@ func (c *loadCmd) load(ctx context.Context, p *loadParams, std streams) error {
 	write := func(w io.Writer, without ...v1.Hash) error {
 		a, ok := artifact.(archive.Artifact)
 		if !ok {
-			return fmt.Errorf("a %T has no archive", artifact)
+			return fmt.Errorf("found a %T, expected an image or an index", artifact)
 		}
 		bw := bufio.NewWriterSize(w, 1<<20)
 		return errors.Join(archive.Write(bw, archive.Format(p.Format), a, tags, without...), bw.Flush())
@@ -75,7 +72,7 @@ func (c *loadCmd) load(ctx context.Context, p *loadParams, std streams) error {
 	case c.Tar != "":
 		return writeTar(userPath(c.Tar), func(w io.Writer) error { return write(w) })
 	}
-	runtime, err := c.runtime(p)
+	runtime, err := c.runtime(ctx, p, std)
 	if err != nil {
 		return err
 	}
@@ -87,19 +84,48 @@ func (c *loadCmd) load(ctx context.Context, p *loadParams, std streams) error {
 	return increment{img, tags, runtime, std}.load(ctx, write)
 }
 
-// choose returns the image of an index that docker's format can hold.
-func (c *loadCmd) choose(index v1.ImageIndex) (ocidir.Artifact, error) {
-	if c.Platform == "" && c.Offline {
-		// What is built must not depend on the machine that builds.
-		return nil, errors.New("an archive in docker's format holds one image, not an index: set format = \"oci\"")
+// open opens the image. In docker's format, it chooses one of an index.
+func (c *loadCmd) open(ctx context.Context, p *loadParams, std streams) (ocidir.Artifact, error) {
+	dir := resolve(c.Runfiles, p.Image)
+	var client *registry.Client
+	if !c.Offline {
+		var err error
+		if client, err = c.client(std); err != nil {
+			return nil, err
+		}
 	}
-	wanted := v1.Platform{OS: "linux", Architecture: goruntime.GOARCH}
-	if c.Platform != "" {
-		platform, err := v1.ParsePlatform(c.Platform)
+	if c.Insecure && client != nil {
+		origins, err := origin.Read(dir)
 		if err != nil {
 			return nil, err
 		}
-		wanted = *platform
+		for _, o := range origins {
+			client.AllowInsecure(o.Name())
+		}
+	}
+	artifact, err := open(ctx, dir, client)
+	if err != nil {
+		return nil, err
+	}
+	if index, ok := artifact.(v1.ImageIndex); ok && p.Format == string(archive.Docker) {
+		return c.choose(index)
+	}
+	return artifact, nil
+}
+
+// choose returns the image of an index for a platform.
+func (c *loadCmd) choose(index v1.ImageIndex) (ocidir.Artifact, error) {
+	if c.Platform == "" && c.Offline {
+		// Outputs must not depend on the platform of the machine.
+		return nil, errors.New("docker's format cannot contain an index: set format = \"oci\"")
+	}
+	wanted := v1.Platform{OS: "linux", Architecture: goruntime.GOARCH}
+	if c.Platform != "" {
+		parsed, err := v1.ParsePlatform(c.Platform)
+		if err != nil {
+			return nil, err
+		}
+		wanted = *parsed
 	}
 	manifest, err := index.IndexManifest()
 	if err != nil {
@@ -107,18 +133,35 @@ func (c *loadCmd) choose(index v1.ImageIndex) (ocidir.Artifact, error) {
 	}
 	var known []string
 	for _, desc := range manifest.Manifests {
-		if desc.Platform == nil {
-			continue
+		image, err := index.Image(desc.Digest)
+		if err != nil {
+			return nil, err
 		}
-		if desc.Platform.Satisfies(wanted) {
-			return index.Image(desc.Digest)
+		p, err := platformOf(desc, image)
+		if err != nil {
+			return nil, err
 		}
-		known = append(known, desc.Platform.String())
+		if platform.Matches(p, wanted) {
+			return image, nil
+		}
+		known = append(known, p.String())
 	}
-	return nil, fmt.Errorf("the index has no image for %s, only for %s; choose with --platform", wanted, strings.Join(known, ", "))
+	return nil, fmt.Errorf("no image for %s in the index; use --platform with one of %s", wanted, strings.Join(known, ", "))
 }
 
-func (c *loadCmd) runtime(p *loadParams) (runtimes.Runtime, error) {
+// platformOf returns the platform of an image of an index. An entry without platform has that of its config.
+func platformOf(desc v1.Descriptor, image v1.Image) (v1.Platform, error) {
+	if desc.Platform != nil {
+		return *desc.Platform, nil
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		return v1.Platform{}, fmt.Errorf("config of %s: %w", desc.Digest, err)
+	}
+	return *config.Platform(), nil
+}
+
+func (c *loadCmd) runtime(ctx context.Context, p *loadParams, std streams) (runtimes.Runtime, error) {
 	switch {
 	case c.Loader != "":
 		path := c.Loader
@@ -129,12 +172,11 @@ func (c *loadCmd) runtime(p *loadParams) (runtimes.Runtime, error) {
 	case p.Loader != "":
 		return runtimes.Loader(resolve(c.Runfiles, p.Loader)), nil
 	default:
-		return runtimes.Find(exec.LookPath)
+		return runtimes.Find(ctx, exec.LookPath, std.err)
 	}
 }
 
-// userPath makes a path from the command line absolute: `bazel run` starts us
-// elsewhere than where the user typed it.
+// userPath makes a path of the command line absolute: `bazel run` changes the working directory.
 func userPath(path string) string {
 	if dir := os.Getenv("BUILD_WORKING_DIRECTORY"); dir != "" && !filepath.IsAbs(path) {
 		return filepath.Join(dir, path)
@@ -148,7 +190,6 @@ func writeTar(path string, write func(io.Writer) error) error {
 		return err
 	}
 	if err := errors.Join(write(f), f.Close()); err != nil {
-		// Half an archive looks like a whole one to whoever finds it.
 		os.Remove(path)
 		return err
 	}

@@ -1,12 +1,10 @@
-// Command oci does the work behind the rules of this module: it fetches the
-// manifests of images, assembles image layouts, and feeds them to container
-// runtimes and registries. Starlark writes its parameters as JSON; nothing else
-// decides on the bytes it writes.
+// Command oci is the program behind the rules of this module: it fetches manifests, writes image layouts, and sends images to
+// container engines and registries. Starlark writes its parameters as JSON.
 //
-// Build actions call image, index, layout and load --offline, which reach no
-// network; the rest is for repository rules and `bazel run`.
+// Build actions call image, index, layout and load --offline, which reach no network. Repository rules and `bazel run` call the
+// other commands.
 //
-// It exits with 2 when it was called wrongly and with 1 when the work failed.
+// The exit code is 1 for a failure and 2 for misuse.
 package main
 
 import (
@@ -22,15 +20,16 @@ import (
 )
 
 type cli struct {
-	Fetch  fetchCmd  `cmd:"" help:"Fetch a manifest or a small blob from a registry."`
-	Image  imageCmd  `cmd:"" help:"Assemble an image as an OCI layout directory."`
-	Index  indexCmd  `cmd:"" help:"Assemble an index over images as an OCI layout directory."`
-	Layout layoutCmd `cmd:"" help:"Assemble a shallow OCI layout directory of an image in a registry."`
-	Load   loadCmd   `cmd:"" help:"Load an image into a container runtime, or write it as one tar file."`
-	Push   pushCmd   `cmd:"" help:"Push an image or index to a registry."`
+	Credentials credentialsCmd `cmd:"" hidden:"" help:"Print the credentials for a registry."`
+	Fetch       fetchCmd       `cmd:"" help:"Fetch a manifest or a small blob from a registry."`
+	Image       imageCmd       `cmd:"" help:"Assemble an image as an OCI layout directory."`
+	Index       indexCmd       `cmd:"" help:"Assemble an index over images as an OCI layout directory."`
+	Layout      layoutCmd      `cmd:"" help:"Assemble a shallow OCI layout directory of an image in a registry."`
+	Load        loadCmd        `cmd:"" help:"Load an image into a container engine, or write it as a tar file."`
+	Push        pushCmd        `cmd:"" help:"Push an image or index to a registry."`
 }
 
-// streams are where a command speaks.
+// streams are standard output and standard error.
 type streams struct{ out, err io.Writer }
 
 func main() {
@@ -42,9 +41,8 @@ func main() {
 
 func run(ctx context.Context, argv []string, std streams) int {
 	args := argv[1:]
-	// `bazel run` starts an oci_load or oci_push as a symlink to this binary,
-	// named after its command, with its parameters beside it: no shell is needed
-	// in between.
+	// `bazel run` starts an oci_load or oci_push as a symlink to this program. Its name is that of the command, and the parameters are
+	// beside it.
 	if params := argv[0] + ".json"; isFile(params) {
 		args = append([]string{filepath.Base(argv[0]), "--params", params, "--runfiles", runfilesDir(argv[0])}, args...)
 	}
@@ -63,7 +61,7 @@ func run(ctx context.Context, argv []string, std streams) int {
 		return 1
 	}
 	c, err := parser.Parse(args)
-	if exit >= 0 { // --help has spoken.
+	if exit >= 0 { // --help was printed.
 		return exit
 	}
 	if err != nil {

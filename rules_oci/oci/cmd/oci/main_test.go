@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 		fakeRuntime()
 	case "docker":
 		os.Exit(fakeDocker(os.Getenv("FAKE_DOCKER"), os.Args[1:]))
-	case "broken":
+	case "broken", "nerdctl":
 		fmt.Fprintln(os.Stderr, "Cannot connect to the daemon")
 		os.Exit(1)
 	}
@@ -114,11 +114,10 @@ func build(t *testing.T, p imageParams) (dir string, img v1.Image) {
 	return dir, img
 }
 
-func tryBuild(t *testing.T, p any, dir string) result {
+func tryBuild(t *testing.T, p imageParams, dir string) result {
 	t.Helper()
-	params := writeJSON(t, p)
 	var out, errs bytes.Buffer
-	code := run(context.Background(), []string{"oci", "image", "--params", params, "--output", dir, "--digest", dir + ".sha256"}, streams{&out, &errs})
+	code := run(context.Background(), []string{"oci", "image", "--params", writeJSON(t, p), "--output", dir, "--digest", dir + ".sha256"}, streams{&out, &errs})
 	return result{code, out.String(), errs.String()}
 }
 
@@ -164,16 +163,33 @@ func tarSource(t *testing.T, label string, files map[string]string) source {
 	return source{Path: writeFile(t, "layer.tar", tarOf(t, files)), Label: label}
 }
 
+// textLines returns lines as the text of an attribute.
+func textLines(lines ...string) *text { return &text{Inline: strings.Join(lines, "\n")} }
+
+// gzipSource is tarSource with compression. validate.Image supports no other layers.
+func gzipSource(t *testing.T, label string, files map[string]string) source {
+	t.Helper()
+	var compressed bytes.Buffer
+	w := gzip.NewWriter(&compressed)
+	if _, err := w.Write(tarOf(t, files)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return source{Path: writeFile(t, "layer.tar.gz", compressed.Bytes()), Label: label}
+}
+
 func values(v ...string) *lines { return &lines{Values: v} }
 
 func scratch(t *testing.T) imageParams {
 	return imageParams{
 		Label: "//robot:base", OS: "linux", Architecture: "arm64", Variant: "v8",
-		Layers:     []source{tarSource(t, "//robot:rootfs.tar", map[string]string{"etc/passwd": "krabby:x:10001:10001::/workspace:\n"})},
-		Entrypoint: values("/bin/base", "--serve"),
-		Cmd:        values("all"),
-		Env:        values("PATH=/usr/bin:/bin", "LANG=C.UTF-8"),
-		Labels:     values("org.opencontainers.image.title=base", "robot=go1"),
+		Layers:     []source{gzipSource(t, "//robot:rootfs.tar", map[string]string{"etc/passwd": "krabby:x:10001:10001::/workspace:\n"})},
+		Entrypoint: textLines("/bin/base", "--serve"),
+		Cmd:        textLines("all"),
+		Env:        textLines("PATH=/usr/bin:/bin", "LANG=C.UTF-8"),
+		Labels:     textLines("org.opencontainers.image.title=base", "robot=go1"),
 		User:       "10001",
 		WorkDir:    values("/workspace"),
 	}
@@ -183,12 +199,12 @@ func derived(t *testing.T, base string) imageParams {
 	return imageParams{
 		Label: "//robot:app", Base: &source{Path: base, Label: "//robot:base"},
 		Layers:       []source{tarSource(t, "//robot:app.tar", map[string]string{"app/locomotion": "ELF"})},
-		Entrypoint:   values("/app/locomotion"),
-		Env:          values("PATH=/app:$PATH", "KRABBY_HOME=/app", "KRABBY_POLICY=${KRABBY_HOME}/policy"),
-		Labels:       values("org.opencontainers.image.title=locomotion"),
-		Annotations:  values("org.opencontainers.image.licenses=Apache-2.0"),
-		ExposedPorts: values("6000/tcp"),
-		Volumes:      values("/workspace"),
+		Entrypoint:   textLines("/app/locomotion"),
+		Env:          textLines("PATH=/app:$PATH", "KRABBY_HOME=/app", "KRABBY_POLICY=${KRABBY_HOME}/policy"),
+		Labels:       textLines("org.opencontainers.image.title=locomotion"),
+		Annotations:  textLines("org.opencontainers.image.licenses=Apache-2.0"),
+		ExposedPorts: textLines("6000/tcp"),
+		Volumes:      textLines("/workspace"),
 	}
 }
 
@@ -207,11 +223,7 @@ func TestImage_golden(t *testing.T) {
 			t.Fatal(err)
 		}
 		for part, raw := range map[string][]byte{"manifest": manifest, "config": config} {
-			var got bytes.Buffer
-			if err := json.Indent(&got, raw, "", "  "); err != nil {
-				t.Fatal(err)
-			}
-			got.WriteByte('\n')
+			got := bytes.NewBuffer(raw)
 			golden := filepath.Join("testdata", name+"."+part+".json")
 			if *update {
 				if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
@@ -256,22 +268,22 @@ func TestImage_valid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, want := range []string{"tar+gzip", "tar+gzip", "tar+gzip", "tar+zstd"} {
+	for i, want := range []string{"tar+gzip", "v1.tar", "tar+gzip", "tar+zstd"} {
 		if got := string(m.Layers[i].MediaType); !strings.HasSuffix(got, want) {
 			t.Errorf("layer %d is %s, want %s", i, got, want)
 		}
 	}
-	for i, want := range map[int][]byte{2: gz.Bytes(), 3: zs.Bytes()} {
+	for i, want := range map[int][]byte{1: plain, 2: gz.Bytes(), 3: zs.Bytes()} {
 		got, err := os.ReadFile(filepath.Join(ocidir.BlobDir(dir), m.Layers[i].Digest.Hex))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(got, want) {
-			t.Errorf("layer %d was compressed already, but its bytes changed", i)
+			t.Errorf("layer %d: the bytes differ from those of the tar", i)
 		}
 	}
 
-	p.Layers = p.Layers[:2]
+	p.Layers = p.Layers[1:2]
 	if _, img = build(t, p); err != nil {
 		t.Fatal(err)
 	}
@@ -319,12 +331,12 @@ func TestImage_mergesWithBase(t *testing.T) {
 		entrypoint, cmd []string
 	}{
 		{"nothing set keeps both", imageParams{}, []string{"/bin/base", "--serve"}, []string{"all"}},
-		{"entrypoint clears the base's cmd", imageParams{Entrypoint: values("/app")}, []string{"/app"}, nil},
-		{"entrypoint with its own cmd", imageParams{Entrypoint: values("/app"), Cmd: values("x")}, []string{"/app"}, []string{"x"}},
-		{"cmd alone keeps the entrypoint", imageParams{Cmd: values("x")}, []string{"/bin/base", "--serve"}, []string{"x"}},
-		{"empty cmd clears it", imageParams{Cmd: values()}, []string{"/bin/base", "--serve"}, nil},
+		{"entrypoint clears the base's cmd", imageParams{Entrypoint: textLines("/app")}, []string{"/app"}, nil},
+		{"entrypoint with its own cmd", imageParams{Entrypoint: textLines("/app"), Cmd: textLines("x")}, []string{"/app"}, []string{"x"}},
+		{"cmd alone keeps the entrypoint", imageParams{Cmd: textLines("x")}, []string{"/bin/base", "--serve"}, []string{"x"}},
+		{"empty cmd clears it", imageParams{Cmd: textLines()}, []string{"/bin/base", "--serve"}, nil},
 		{"from files, one argument a line", imageParams{
-			Entrypoint: &lines{File: writeFile(t, "e", []byte("/app\n--a b,c\n\n"))},
+			Entrypoint: &text{File: writeFile(t, "e", []byte("/app\n--a b,c\n\n"))},
 		}, []string{"/app", "--a b,c"}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -357,7 +369,7 @@ func TestImage_mergesWithBase(t *testing.T) {
 	for _, h := range cf.History {
 		origins = append(origins, h.CreatedBy)
 	}
-	if want := []string{"oci_image tar //robot:rootfs.tar", "oci_image tar //robot:app.tar"}; !slices.Equal(origins, want) {
+	if want := []string{"bazel build //robot:rootfs.tar", "bazel build //robot:app.tar"}; !slices.Equal(origins, want) {
 		t.Errorf("layers come from %q, want %q", origins, want)
 	}
 }
@@ -446,26 +458,26 @@ func TestImage_badInput(t *testing.T) {
 
 	for _, tc := range []struct {
 		name string
-		p    any
+		p    imageParams
 		want []string
 	}{
-		{"base missing", onBase("/nowhere"), []string{"//robot:app", "base //robot:base", "/nowhere does not exist", "oci_image"}},
+		{"base missing", onBase("/nowhere"), []string{"//robot:app", "base //robot:base", "/nowhere: no such directory", "oci_image"}},
 		{"base is a file", onBase(writeFile(t, "f", nil)), []string{"//robot:base", "is a file, not an OCI layout"}},
-		{"base is not a layout", onBase(notLayout), []string{"//robot:base", "no file oci-layout"}},
+		{"base is not a layout", onBase(notLayout), []string{"//robot:base", "oci-layout not found"}},
 		{"base lacks a layer", torn, []string{"layer " + m.Layers[0].Digest.String()}},
-		{"platform beside base", with(func(p *imageParams) { p.Base = &source{base, "//robot:base"} }), []string{"come from the base //robot:base"}},
-		{"no platform", with(func(p *imageParams) { p.OS, p.Architecture = "", "" }), []string{"needs both os and architecture"}},
-		{"another world's name", with(func(p *imageParams) { p.Architecture = "aarch64" }), []string{`unknown architecture "aarch64"`, `call it "arm64"`, "amd64"}},
+		{"platform beside base", with(func(p *imageParams) { p.Base = &source{base, "//robot:base"} }), []string{"remove os, architecture and variant", "//robot:base"}},
+		{"no platform", with(func(p *imageParams) { p.OS, p.Architecture = "", "" }), []string{"missing os or architecture"}},
+		{"another name of the architecture", with(func(p *imageParams) { p.Architecture = "aarch64" }), []string{`unknown architecture "aarch64"`, `use "arm64"`, "amd64"}},
 		{"unknown os", with(func(p *imageParams) { p.OS = "qnx" }), []string{`unknown os "qnx"`, "linux"}},
 		{"empty tar", layer("empty.tar", nil), []string{"//robot:empty.tar", "the file is empty"}},
-		{"not a tar", layer("text.tar", bytes.Repeat([]byte("no tar "), 500)), []string{"//robot:text.tar", "not a readable tar"}},
+		{"not a tar", layer("text.tar", bytes.Repeat([]byte("no tar "), 500)), []string{"//robot:text.tar", "not a tar"}},
 		{"truncated tar", layer("cut.tar", good[:2000]), []string{"//robot:cut.tar", `after the entry "app/bin"`}},
 		{"xz", layer("a.tar.xz", []byte("\xfd7zXZ\x00rest")), []string{"//robot:a.tar.xz", "gzip or zstd"}},
 		{"missing tar", with(func(p *imageParams) { p.Layers = []source{{"/nowhere.tar", "//robot:n"}} }), []string{"//robot:n", "no such file"}},
-		{"env of unknown name", with(func(p *imageParams) { p.Env = values("PATH=/app:$PTAH") }), []string{"env PATH", "PTAH"}},
-		{"label without value", with(func(p *imageParams) { p.Labels = values("robot") }), []string{"attribute labels", `"robot" is not of the form name=value`}},
-		{"created is no time", with(func(p *imageParams) { p.Created = values("yesterday") }), []string{"attribute created", "yesterday"}},
-		{"unknown parameter", map[string]string{"labell": "x"}, []string{"unknown field"}},
+		{"created with line break", with(func(p *imageParams) { p.Created = textLines("2024-01-02T03:04:05Z", "") }), []string{"attribute created", "without line break"}},
+		{"ports on lines", with(func(p *imageParams) { p.ExposedPorts = textLines("80", "81") }), []string{"attribute exposed_ports", "separated by commas"}},
+		{"missing file of an attribute", with(func(p *imageParams) { p.Env = &text{File: "/nowhere"} }), []string{"attribute env", "/nowhere"}},
+		{"created is no time", with(func(p *imageParams) { p.Created = textLines("yesterday") }), []string{"attribute created", "yesterday"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := tryBuild(t, tc.p, filepath.Join(t.TempDir(), "image"))
@@ -481,6 +493,14 @@ func TestImage_badInput(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestImage_unknownParameter(t *testing.T) {
+	var out, errs bytes.Buffer
+	args := []string{"oci", "image", "--params", writeJSON(t, map[string]string{"labell": "x"}), "--output", filepath.Join(t.TempDir(), "image")}
+	if code := run(context.Background(), args, streams{&out, &errs}); code != 1 || !strings.Contains(errs.String(), "unknown field") {
+		t.Errorf("exit %d: %q, expected 1 and the unknown field", code, &errs)
 	}
 }
 
@@ -553,7 +573,7 @@ func TestLoad_streamsToEngine(t *testing.T) {
 	}
 
 	r = tool(t, t.TempDir(), []string{"PATH=" + t.TempDir()}, program)
-	if r.code != 1 || !strings.Contains(r.err, "looked for docker, podman, nerdctl, ctr") {
+	if r.code != 1 || !strings.Contains(r.err, "searched: docker, podman, nerdctl, ctr") {
 		t.Errorf("no runtime: exit %d: %q", r.code, r.err)
 	}
 }

@@ -19,8 +19,8 @@ import (
 	"krabby.dev/rules_oci/internal/shallow"
 )
 
-// open returns the image or index of the layout at dir. Layers that are not there are fetched from where its remote.json
-// says when their bytes are asked for; without a client, that is an error.
+// open returns the image or index of the layout at dir. Reading a missing layer fetches it from the repository in remote.json;
+// without a client, it fails.
 func open(ctx context.Context, dir string, client *registry.Client) (ocidir.Artifact, error) {
 	artifact, err := ocidir.Open(dir)
 	if err != nil {
@@ -30,9 +30,13 @@ func open(ctx context.Context, dir string, client *registry.Client) (ocidir.Arti
 	if err != nil {
 		return nil, err
 	}
-	opener := refuse
+	opener := rejectFetch
 	if client != nil {
-		opener = func(repo name.Repository, layer v1.Hash, size int64) (io.ReadCloser, error) {
+		opener = func(from origin.Origin, layer v1.Hash, size int64) (io.ReadCloser, error) {
+			repo, err := client.Repository(ctx, from.Name())
+			if err != nil {
+				return nil, err
+			}
 			return fetchLayer(ctx, client, repo, layer, size)
 		}
 	}
@@ -46,11 +50,11 @@ func open(ctx context.Context, dir string, client *registry.Client) (ocidir.Arti
 	}
 }
 
-func refuse(repo name.Repository, _ v1.Hash, _ int64) (io.ReadCloser, error) {
-	return nil, fmt.Errorf("it is in %s only, and a build action reaches no network: use `bazel run` of the oci_load, with `-- --tar FILE` for an archive", repo)
+func rejectFetch(from origin.Origin, _ v1.Hash, _ int64) (io.ReadCloser, error) {
+	return nil, fmt.Errorf("only in %s/%s, which a build action does not reach: use `bazel run` of the oci_load, with `-- --tar FILE` for an archive", from.Registry, from.Repository)
 }
 
-// fetchLayer opens a layer from the cache of blobs, and brings it there before if need be.
+// fetchLayer opens a layer in the blob cache, after fetching it if necessary.
 func fetchLayer(ctx context.Context, client *registry.Client, repo name.Repository, layer v1.Hash, size int64) (io.ReadCloser, error) {
 	dir, err := blobcache.Dir(os.Getenv)
 	if err != nil {
@@ -79,7 +83,7 @@ func fetchLayer(ctx context.Context, client *registry.Client, repo name.Reposito
 	return cache.Open(layer, size)
 }
 
-// progress says now and then how much of a layer has come.
+// progress logs how much of a layer has been received.
 type progress struct {
 	io.ReadCloser
 	client     *registry.Client

@@ -6,39 +6,56 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"time"
 
 	"krabby.dev/rules_oci/internal/compose"
 )
 
-// imageParams is what oci/private/image.bzl writes.
+// imageParams is written by oci/private/image.bzl.
 type imageParams struct {
 	Label        string   `json:"label"`
 	Base         *source  `json:"base,omitempty"`
 	OS           string   `json:"os,omitempty"`
 	Architecture string   `json:"architecture,omitempty"`
 	Variant      string   `json:"variant,omitempty"`
-	Layers       []source `json:"layers"`
-	Entrypoint   *lines   `json:"entrypoint,omitempty"`
-	Cmd          *lines   `json:"cmd,omitempty"`
-	Env          *lines   `json:"env,omitempty"`
-	Labels       *lines   `json:"labels,omitempty"`
-	Annotations  *lines   `json:"annotations,omitempty"`
-	ExposedPorts *lines   `json:"exposed_ports,omitempty"`
-	Volumes      *lines   `json:"volumes,omitempty"`
+	Layers       []source `json:"layers,omitempty"`
+	Entrypoint   *text    `json:"entrypoint,omitempty"`
+	Cmd          *text    `json:"cmd,omitempty"`
+	Env          *text    `json:"env,omitempty"`
+	Labels       *text    `json:"labels,omitempty"`
+	Annotations  *text    `json:"annotations,omitempty"`
+	ExposedPorts *text    `json:"exposed_ports,omitempty"`
+	Volumes      *text    `json:"volumes,omitempty"`
+	Created      *text    `json:"created,omitempty"`
 	User         string   `json:"user,omitempty"`
 	WorkDir      *lines   `json:"workdir,omitempty"`
-	Created      *lines   `json:"created,omitempty"`
 }
 
-// source is an input: where it lies now, and the label that made it, which is
-// the same on every machine.
+// source is an input: its path, and the label of its target.
 type source struct {
 	Path  string `json:"path"`
 	Label string `json:"label"`
 }
 
-// loadParams is what oci/private/load.bzl writes.
+// text is the value of an attribute, as the content of a file. oci/private/image.bzl formats inline values like rules_oci's files.
+type text struct {
+	Inline string `json:"inline"`
+	File   string `json:"file,omitempty"`
+}
+
+// read returns the text, or nil if the attribute is not set.
+func (t *text) read() (*string, error) {
+	if t == nil {
+		return nil, nil
+	}
+	if t.File == "" {
+		return &t.Inline, nil
+	}
+	data, err := os.ReadFile(t.File)
+	content := string(data)
+	return &content, err
+}
+
+// loadParams is written by oci/private/load.bzl.
 type loadParams struct {
 	Label    string `json:"label"`
 	Image    string `json:"image"`
@@ -47,37 +64,38 @@ type loadParams struct {
 	Loader   string `json:"loader,omitempty"`
 }
 
-// indexParams is what oci/private/index.bzl writes.
+// indexParams is written by oci/private/index.bzl.
 type indexParams struct {
 	Label  string   `json:"label"`
 	Images []source `json:"images"`
 }
 
-// layoutParams is what oci/private/layout.bzl writes.
+// layoutParams is written by oci/private/layout.bzl.
 type layoutParams struct {
 	Label      string `json:"label"`
 	Registry   string `json:"registry"`
 	Repository string `json:"repository"`
+	Insecure   bool   `json:"insecure,omitempty"`
 	Manifest   string `json:"manifest"`
 	Config     string `json:"config"`
 }
 
-// pushParams is what oci/private/push.bzl writes.
+// pushParams is written by oci/private/push.bzl.
 type pushParams struct {
 	Label      string `json:"label"`
 	Image      string `json:"image"`
 	Repository *lines `json:"repository,omitempty"`
 	RemoteTags *lines `json:"remote_tags,omitempty"`
+	Insecure   bool   `json:"insecure,omitempty"`
 }
 
-// lines are strings, given in a BUILD file or one per line in a file.
+// lines are strings, inline or one per line in a file.
 type lines struct {
 	Values []string `json:"values,omitempty"`
 	File   string   `json:"file,omitempty"`
 }
 
-// read returns the strings, never nil for lines that were given. Empty lines
-// of a file do not count.
+// read returns the strings, without the empty lines of a file. They are nil only if the attribute is not set.
 func (l *lines) read() ([]string, error) {
 	switch {
 	case l == nil:
@@ -98,95 +116,49 @@ func (l *lines) read() ([]string, error) {
 	return out, nil
 }
 
-// list reads lines that may also be separated by commas, as rules_oci has it
-// for ports and volumes.
-func (l *lines) list() ([]string, error) {
-	raw, err := l.read()
-	var out []string
-	for _, r := range raw {
-		for _, s := range strings.Split(r, ",") {
-			if s = strings.TrimSpace(s); s != "" {
-				out = append(out, s)
-			}
-		}
-	}
-	return out, err
-}
-
-// dict reads lines of the form name=value, in order.
-func (l *lines) dict() ([]compose.KeyValue, error) {
-	raw, err := l.read()
-	if err != nil {
-		return nil, err
-	}
-	var out []compose.KeyValue
-	for _, r := range raw {
-		k, v, ok := strings.Cut(r, "=")
-		if !ok || k == "" {
-			where := ""
-			if l.File != "" {
-				where = " in " + l.File
-			}
-			return nil, fmt.Errorf("%q%s is not of the form name=value", r, where)
-		}
-		out = append(out, compose.KeyValue{Key: k, Value: v})
-	}
-	return out, nil
-}
-
-// one reads a single string, "" when it was not given.
+// one returns the only string, or "" if the attribute is not set.
 func (l *lines) one() (string, error) {
 	raw, err := l.read()
 	if err != nil || len(raw) == 0 {
 		return "", err
 	}
 	if len(raw) > 1 {
-		return "", fmt.Errorf("wanted one line, got %d: %q", len(raw), raw)
+		return "", fmt.Errorf("found %d lines, expected 1: %q", len(raw), raw)
 	}
 	return raw[0], nil
 }
 
-// config resolves the attributes, reading the files among them.
-func (p *imageParams) config() (compose.Config, error) {
-	c := compose.Config{User: p.User}
-	var created string
-	for _, step := range []struct {
-		attr string
-		read func() error
+// attributes reads the attributes of the image.
+func (p *imageParams) attributes() (compose.Attributes, error) {
+	a := compose.Attributes{User: p.User}
+	for _, attribute := range []struct {
+		name string
+		from *text
+		to   **string
 	}{
-		{"entrypoint", into(&c.Entrypoint, p.Entrypoint.read)},
-		{"cmd", into(&c.Cmd, p.Cmd.read)},
-		{"env", into(&c.Env, p.Env.dict)},
-		{"labels", into(&c.Labels, p.Labels.dict)},
-		{"annotations", into(&c.Annotations, p.Annotations.dict)},
-		{"exposed_ports", into(&c.ExposedPorts, p.ExposedPorts.list)},
-		{"volumes", into(&c.Volumes, p.Volumes.list)},
-		{"workdir", into(&c.WorkDir, p.WorkDir.one)},
-		{"created", into(&created, p.Created.one)},
+		{"entrypoint", p.Entrypoint, &a.Entrypoint},
+		{"cmd", p.Cmd, &a.Cmd},
+		{"env", p.Env, &a.Env},
+		{"labels", p.Labels, &a.Labels},
+		{"annotations", p.Annotations, &a.Annotations},
+		{"exposed_ports", p.ExposedPorts, &a.ExposedPorts},
+		{"volumes", p.Volumes, &a.Volumes},
+		{"created", p.Created, &a.Created},
 	} {
-		if err := step.read(); err != nil {
-			return c, fmt.Errorf("attribute %s: %w", step.attr, err)
-		}
-	}
-	if created != "" {
-		t, err := time.Parse(time.RFC3339, created)
+		content, err := attribute.from.read()
 		if err != nil {
-			return c, fmt.Errorf("attribute created: %q is not a time such as 2006-01-02T15:04:05Z", created)
+			return a, fmt.Errorf("attribute %s: %w", attribute.name, err)
 		}
-		c.Created = t
+		*attribute.to = content
 	}
-	return c, nil
+	var err error
+	if a.WorkDir, err = p.WorkDir.one(); err != nil {
+		return a, fmt.Errorf("attribute workdir: %w", err)
+	}
+	return a, nil
 }
 
-func into[T any](dst *T, read func() (T, error)) func() error {
-	return func() (err error) {
-		*dst, err = read()
-		return err
-	}
-}
-
-// readParams decodes the JSON at path into v. A field we do not know means
-// that Starlark and this tool have parted, which must not pass in silence.
+// readParams decodes the JSON at path into v. An unknown field is an error: Starlark and this program disagree.
 func readParams(path string, v any) error {
 	data, err := os.ReadFile(path)
 	if err != nil {

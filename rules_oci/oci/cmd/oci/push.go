@@ -8,20 +8,20 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"krabby.dev/rules_oci/internal/push"
-	"krabby.dev/rules_oci/internal/registry"
 )
 
 type pushCmd struct {
-	Params     string   `required:"" placeholder:"FILE" help:"JSON that describes what to push, as oci_push writes it."`
-	Runfiles   string   `placeholder:"DIR" help:"Directory that the paths in the parameters are relative to."`
-	Repository string   `short:"r" placeholder:"REPOSITORY" help:"Push there rather than where the target says."`
-	Tag        []string `short:"t" placeholder:"TAG" help:"Another tag to put on what was pushed; may be given more than once."`
+	Params     string   `required:"" placeholder:"FILE" help:"JSON description of the push, written by oci_push."`
+	Runfiles   string   `placeholder:"DIR" help:"Directory of the paths in the parameters."`
+	Repository string   `short:"r" placeholder:"REPOSITORY" help:"Push to this repository instead of that of the target."`
+	Tag        []string `short:"t" placeholder:"TAG" help:"Additional tag. May be repeated."`
+	registryFlags
 }
 
-// Validate refuses flags that no registry would take, so that they count as a wrong call.
+// Validate rejects invalid names.
 func (c *pushCmd) Validate() error {
 	if c.Repository != "" {
-		if _, err := repository(c.Repository); err != nil {
+		if err := checkRepository(c.Repository); err != nil {
 			return fmt.Errorf("--repository: %w", err)
 		}
 	}
@@ -33,15 +33,14 @@ func (c *pushCmd) Validate() error {
 	return nil
 }
 
-func repository(where string) (name.Repository, error) {
-	repo, err := name.NewRepository(where)
-	if err != nil {
-		return repo, fmt.Errorf("repository %q: %w; write it as registry.example/path, without tag", where, err)
+func checkRepository(repository string) error {
+	if _, err := name.NewRepository(repository); err != nil {
+		return fmt.Errorf("repository %q: %w; expected registry.example/path, without tag", repository, err)
 	}
-	return repo, nil
+	return nil
 }
 
-// Run pushes, and prints the reference of what the registry has then.
+// Run pushes, and prints the reference by digest.
 func (c *pushCmd) Run(ctx context.Context, std streams) error {
 	var p pushParams
 	if err := readParams(c.Params, &p); err != nil {
@@ -55,25 +54,34 @@ func (c *pushCmd) Run(ctx context.Context, std streams) error {
 
 func (c *pushCmd) push(ctx context.Context, p *pushParams, std streams) error {
 	resolveFile(c.Runfiles, p.Repository, p.RemoteTags)
-	where, err := p.Repository.one()
+	repository, err := p.Repository.one()
 	if err != nil {
 		return fmt.Errorf("attribute repository: %w", err)
 	}
 	if c.Repository != "" {
-		where = c.Repository
+		repository = c.Repository
 	}
-	if where == "" {
-		return errors.New("no repository: give the target the attribute repository, or me --repository")
+	if repository == "" {
+		return errors.New("missing repository: set the attribute repository of the target, or --repository")
 	}
-	repo, err := repository(where)
-	if err != nil {
+	if err := checkRepository(repository); err != nil {
 		return err
 	}
 	tags, err := p.RemoteTags.read()
 	if err != nil {
 		return fmt.Errorf("attribute remote_tags: %w", err)
 	}
-	client := registry.New(registry.WithLog(std.err))
+	client, err := c.client(std)
+	if err != nil {
+		return err
+	}
+	if c.Insecure || p.Insecure {
+		client.AllowInsecure(repository)
+	}
+	repo, err := client.Repository(ctx, repository)
+	if err != nil {
+		return err
+	}
 	artifact, err := open(ctx, resolve(c.Runfiles, p.Image), client)
 	if err != nil {
 		return fmt.Errorf("image: %w", err)

@@ -157,7 +157,7 @@ func TestPush_badInput(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"no repository", pushParams{}, 1, nil, "attribute repository, or me --repository"},
+		{"no repository", pushParams{}, 1, nil, "set the attribute repository"},
 		{"a repository with a tag", pushParams{Repository: values("registry.example/robot:1")}, 1, nil, `repository "registry.example/robot:1"`},
 		{"a bad tag", pushParams{Repository: values("registry.example/robot"), RemoteTags: values("not a tag")}, 1, nil, `tag "not a tag"`},
 		{"a bad --tag", pushParams{Repository: values("registry.example/robot")}, 2, []string{"--tag=not a tag"}, `--tag "not a tag"`},

@@ -5,8 +5,7 @@ import (
 	"path/filepath"
 )
 
-// runfilesDir is where Bazel has put the inputs of the program argv0: beside
-// it, or, when another target runs it, in that target's directory.
+// runfilesDir returns the directory of the runfiles of the program argv0: its own, or that of the target that runs it.
 func runfilesDir(argv0 string) string {
 	if dir := argv0 + ".runfiles"; isDir(dir) {
 		return dir
@@ -19,7 +18,7 @@ func isDir(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// resolve turns a path of the parameters into one of this machine.
+// resolve returns the path of a file in the parameters.
 func resolve(runfiles, path string) string {
 	if runfiles == "" {
 		return path
@@ -27,7 +26,7 @@ func resolve(runfiles, path string) string {
 	return filepath.Join(runfiles, path)
 }
 
-// resolveFile does so for lines that lie in a file.
+// resolveFile resolves the paths of lines in files.
 func resolveFile(runfiles string, all ...*lines) {
 	for _, l := range all {
 		if l != nil && l.File != "" {

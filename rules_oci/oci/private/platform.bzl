@@ -1,0 +1,44 @@
+"""Platforms of images. internal/platform has the same rules in Go."""
+
+# Default variants of architectures: linux/arm64 is linux/arm64/v8.
+_DEFAULT_VARIANTS = {
+    "arm": "v7",
+    "arm64": "v8",
+}
+
+def platform_name(platform):
+    """Formats a platform.
+
+    Args:
+        platform: dict with the keys of an index or config.
+
+    Returns:
+        `os/architecture`, with the variant if there is one.
+    """
+    return "/".join([platform[key] for key in ["os", "architecture", "variant"] if platform.get(key)])
+
+def _parse(name):
+    parts = name.split("/")
+    return {
+        "architecture": parts[1] if len(parts) > 1 else "",
+        "os": parts[0],
+        "variant": parts[2] if len(parts) > 2 else "",
+    }
+
+def _variant(platform):
+    return platform.get("variant") or _DEFAULT_VARIANTS.get(platform.get("architecture"), "")
+
+def matches(platform, wanted):
+    """Reports whether an image for a platform is one for another.
+
+    Args:
+        platform: dict with the keys of an index or config.
+        wanted: `os/architecture` or `os/architecture/variant`.
+
+    Returns:
+        Whether it is. A name without variant matches all variants.
+    """
+    want = _parse(wanted)
+    if platform.get("os") != want["os"] or platform.get("architecture") != want["architecture"]:
+        return False
+    return not want["variant"] or _variant(platform) == _variant(want)
