@@ -6,7 +6,7 @@ load("//oci/python:config.bzl", "ENV", "PYTHONS")
 load("//third_party/zed:defs.bzl", "ZED_LAYERS")
 load("//tools/layer:layer.bzl", "layer")
 load(":config.bzl", "REGISTRY", "USER")
-load(":description.bzl", _description = "description")
+load(":description.bzl", "image_facts", _description = "description")
 
 def push(name, image, title):
     """Makes a target that pushes to a registry on this machine, or to `--repository`.
@@ -99,10 +99,9 @@ def robot_image(
     wheels = "//oci/python:{}_{}_{}"
     user = _by_base(nvidia = nvidia_user, slim = USER)
 
-    write_file(
+    image_facts(
         name = name + "_facts",
-        out = name + ".facts.json",
-        content = [json.encode(struct(
+        json = json.encode(struct(
             name = title,
             description = description,
             licenses = "Apache-2.0",
@@ -110,7 +109,7 @@ def robot_image(
             nvidia = nvidia,
             python = {"nvidia": PYTHONS[python].version} | ({"slim": PYTHONS["slim"].version} if python_on_slim else {}),
             zed = zed,
-        )), ""],
+        )),
     )
     _description(
         name = name + "_description",
@@ -136,7 +135,7 @@ def robot_image(
         name = name,
         annotations = name + "_description.annotations",
         base = base,
-        cmd = cmd,
+        cmd = cmd or None,  # An empty list replaces the base's with an empty one.
         entrypoint = name + "_entrypoint",
         env = name + "_env",
         labels = name + "_description.labels",

@@ -42,9 +42,9 @@ type labelsCmd struct {
 	Image       string   `required:"" placeholder:"FILE" help:"Description of the image, as robot_image writes it."`
 	Layout      string   `required:"" placeholder:"DIR" help:"OCI image layout of the base; manifest and config are sufficient."`
 	Base        string   `required:"" enum:"nvidia,slim" help:"Kind of the base: nvidia or slim."`
-	NvidiaLock  string   `required:"" placeholder:"FILE" help:"Lock of NVIDIA's bases."`
+	NvidiaLock  string   `placeholder:"FILE" help:"Lock of NVIDIA's bases, for --base=nvidia."`
 	PythonLock  string   `required:"" placeholder:"FILE" help:"Lock of Python wheels, with the version of ONNX Runtime."`
-	ZEDLock     string   `required:"" name:"zed-lock" placeholder:"FILE" help:"Lock of the ZED SDK."`
+	ZEDLock     string   `name:"zed-lock" placeholder:"FILE" help:"Lock of the ZED SDK, for --zed."`
 	ZED         string   `name:"zed" default:"none" placeholder:"NAME" help:"Build of the ZED SDK in the image, or none."`
 	User        string   `help:"User that the image sets; empty if the image keeps the user of its base."`
 	Policy      []string `placeholder:"FILE" help:"Manifest of a policy in the image; repeat the flag for each."`
@@ -54,6 +54,17 @@ type labelsCmd struct {
 
 // slimName is the name of the slim base in labels. No registry has an image of this name.
 const slimName = "krabby-slim"
+
+// Validate requires the locks of what is in the image.
+func (c *labelsCmd) Validate() error {
+	if c.Base == "nvidia" && c.NvidiaLock == "" {
+		return errors.New("missing --nvidia-lock, which --base=nvidia requires")
+	}
+	if c.ZED != "none" && c.ZEDLock == "" {
+		return errors.New("missing --zed-lock, which --zed requires")
+	}
+	return nil
+}
 
 // Run writes the labels and annotations.
 func (c *labelsCmd) Run(console *cli.Console) error {
@@ -76,9 +87,11 @@ func (c *labelsCmd) write(image facts.Image, console *cli.Console) error {
 		return fmt.Errorf("the user of the base is root: set the user of the image")
 	}
 	parts := facts.Parts{Architecture: image.Architecture(), Python: image.Python[c.Base]}
-	sdks, err := facts.ReadSDKs(c.ZEDLock)
-	if err != nil {
-		return err
+	var sdks map[string]facts.ZED
+	if c.ZEDLock != "" {
+		if sdks, err = facts.ReadSDKs(c.ZEDLock); err != nil {
+			return err
+		}
 	}
 	zed := c.ZED
 	if zed != "none" {

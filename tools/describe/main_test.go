@@ -173,6 +173,28 @@ func TestLabels_invalid(t *testing.T) {
 	}
 }
 
+func TestLabels_locks(t *testing.T) {
+	m := newInputs(t)
+	m.base("1")
+	at := func(name string) string { return filepath.Join(m.dir, name) }
+	args := []string{"labels", "--image", at("image.json"), "--layout", at("base"), "--python-lock", at("python.json"), "--labels", at("labels"), "--annotations", at("annotations")}
+	for _, test := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"--base=slim"}, 0, ""},
+		{[]string{"--base=nvidia"}, 2, "missing --nvidia-lock"},
+		{[]string{"--base=slim", "--zed=1.0"}, 2, "missing --zed-lock"},
+		{[]string{"--base=slim", "--zed=1.0", "--zed-lock", at("zed.json")}, 0, ""},
+	} {
+		var out, err bytes.Buffer
+		if code := run(append(args, test.args...), &out, &err); code != test.code || !strings.Contains(err.String(), test.want) {
+			t.Errorf("%q: exit code %d, %q; expected %d and %q", test.args, code, err.String(), test.code, test.want)
+		}
+	}
+}
+
 func TestLabels_zedSDK(t *testing.T) {
 	m := newInputs(t)
 	m.base("")
