@@ -131,6 +131,12 @@ func TestBazel_directNetwork(t *testing.T) {
 	}
 }
 
+func TestBazel_mirroredNetwork_upstream(t *testing.T) {
+	c := newCheckout(t)
+	r := c.run(t, []string{"KRABBY_NETWORK=mirrored"}, "build", "--config=upstream", "//:x")
+	r.checkError(t, "--config=upstream requires the Bazel Central Registry", "omit it")
+}
+
 func TestBazel_errors(t *testing.T) {
 	tests := []struct {
 		name        string

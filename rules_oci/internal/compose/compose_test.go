@@ -204,7 +204,7 @@ func TestIndex(t *testing.T) {
 	index, err := compose.Index([]compose.IndexEntry{
 		{Descriptor: descriptor, Config: []byte(`{"architecture":"arm64","os":"linux","variant":"v8","os.features":null}`)},
 		{Descriptor: descriptor, Config: []byte(`{"os.version":"1","os":"linux"}`)},
-	})
+	}, text("a=1\nb=x=y\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +231,11 @@ func TestIndex(t *testing.T) {
         "os.version": "1"
       }
     }
-  ]
+  ],
+  "annotations": {
+    "a": "1",
+    "b": "x=y"
+  }
 }
 `
 	if string(index) != want {

@@ -15,8 +15,9 @@ type IndexEntry struct {
 	Config     []byte
 }
 
-// Index returns the document of an index over images, with the platforms of their configs.
-func Index(entries []IndexEntry) ([]byte, error) {
+// Index returns the document of an index over images, with the platforms of their configs. annotations has lines name=value, and is nil
+// if not set.
+func Index(entries []IndexEntry, annotations *string) ([]byte, error) {
 	manifests := []any{}
 	for _, entry := range entries {
 		config, err := jsontree.ParseObject(entry.Config)
@@ -35,5 +36,8 @@ func Index(entries []IndexEntry) ([]byte, error) {
 		manifests = append(manifests, descriptor)
 	}
 	index := object("schemaVersion", json.Number("2"), "mediaType", string(types.OCIImageIndex), "manifests", manifests)
+	if annotations != nil {
+		index.Set("annotations", dictionary(*annotations))
+	}
 	return append(jsontree.Format(index), '\n'), nil
 }

@@ -42,3 +42,19 @@ def matches(platform, wanted):
     if platform.get("os") != want["os"] or platform.get("architecture") != want["architecture"]:
         return False
     return not want["variant"] or _variant(platform) == _variant(want)
+
+def choose(entries, wanted):
+    """Returns the images of an index for a platform.
+
+    Args:
+        entries: list of pairs: platform as a dict, and digest.
+        wanted: `os/architecture` or `os/architecture/variant`.
+
+    Returns:
+        List of digests. If several match, an exact match counts.
+    """
+    found = [digest for platform, digest in entries if matches(platform, wanted)]
+    if len(found) < 2:
+        return found
+    exact = [digest for platform, digest in entries if platform_name(platform) == wanted]
+    return exact or found

@@ -10,7 +10,7 @@ first: a pinned image that was fetched before requires no registry, no network a
 """
 
 load("@go_host_compatible_sdk_label//:defs.bzl", "HOST_COMPATIBLE_SDK")
-load(":platform.bzl", "matches", "platform_name")
+load(":platform.bzl", "choose", "matches", "platform_name")
 
 # Modules of the program by import path: those of `go list -deps ./oci/cmd/oci`.
 _MODULES = {
@@ -137,10 +137,7 @@ def _choose(rctx, index):
     known = ", ".join(sorted([platform_name(platform) for platform, _ in entries if platform.get("os", "unknown") != "unknown"]))
     if not rctx.attr.platform:
         _fail(rctx, "found an index over {}; set platforms = [...]".format(known))
-    chosen = [digest for platform, digest in entries if matches(platform, rctx.attr.platform)]
-    if len(chosen) > 1:
-        # An index may have several variants: the name without variant is that of the default.
-        chosen = [digest for platform, digest in entries if platform_name(platform) == rctx.attr.platform] or chosen
+    chosen = choose(entries, rctx.attr.platform)
     if len(chosen) != 1:
         _fail(rctx, "found {} images for {} in the index, expected 1; the index has {}".format(len(chosen), rctx.attr.platform, known))
     return chosen[0]

@@ -2,7 +2,7 @@
 
 load("//oci/private:attributes.bzl", "unknown")
 load("//oci/private:image.bzl", "inline_text")
-load("//oci/private:platform.bzl", "matches")
+load("//oci/private:platform.bzl", "choose", "matches")
 load("//oci/private:reference.bzl", "parse_image")
 
 def _platform(name):
@@ -30,6 +30,17 @@ _PLATFORMS = [
     ("linux/amd64", "linux/amd64/v2", False),
 ]
 
+# Platforms of the entries of an index, a wanted platform, and the entries for it.
+_CHOICES = [
+    (["linux/amd64", "linux/arm64/v8"], "linux/arm64", [1]),
+    (["linux/amd64", "linux/arm64"], "linux/arm64/v8", [1]),
+    (["linux/arm64", "linux/arm64/v8"], "linux/arm64", [0]),
+    (["linux/arm/v6", "linux/arm/v7"], "linux/arm/v7", [1]),
+    (["linux/arm/v6", "linux/arm/v7"], "linux/arm", [0, 1]),
+    (["unknown/unknown", "linux/amd64"], "linux/amd64", [1]),
+    (["linux/amd64"], "linux/s390x", []),
+]
+
 _REFERENCES = {
     "127.0.0.1:5001/one:1@sha256:ab": (False, "127.0.0.1:5001", "one", "1", "sha256:ab"),
     "debian": (False, "docker.io", "library/debian", "", ""),
@@ -46,6 +57,9 @@ def check():
     """Tests platforms, references, texts of attributes and errors about unknown attributes."""
     for platform, wanted, want in _PLATFORMS:
         _equal("matches({}, {})".format(platform, wanted), matches(_platform(platform), wanted), want)
+    for platforms, wanted, want in _CHOICES:
+        entries = [(_platform(name), number) for number, name in enumerate(platforms)]
+        _equal("choose({}, {})".format(platforms, wanted), choose(entries, wanted), want)
     for image, want in _REFERENCES.items():
         got = parse_image(image)
         _equal("parse_image({})".format(image), (got.insecure, got.registry, got.repository, got.tag, got.digest), want)

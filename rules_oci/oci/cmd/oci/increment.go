@@ -79,8 +79,8 @@ func (i increment) shared(others []runtimes.Image) ([]v1.Hash, error) {
 	}
 	common := 0
 	for _, other := range others {
-		n := 0
-		for n < len(digests) && n < len(other.RootFS.Layers) && config.RootFS.DiffIDs[n].String() == other.RootFS.Layers[n] {
+		n, most := 0, min(len(digests), len(config.RootFS.DiffIDs), len(other.RootFS.Layers))
+		for n < most && config.RootFS.DiffIDs[n].String() == other.RootFS.Layers[n] {
 			n++
 		}
 		common = max(common, n)

@@ -53,7 +53,11 @@ func (c *indexCmd) build(p *indexParams) error {
 		images = append(images, ocidir.IndexImage{Documents: image.Documents, Layers: image.layers})
 		entries = append(entries, compose.IndexEntry{Descriptor: image.Entry, Config: image.Config})
 	}
-	index, err := compose.Index(entries)
+	annotations, err := p.Annotations.read()
+	if err != nil {
+		return fmt.Errorf("attribute annotations: %w", err)
+	}
+	index, err := compose.Index(entries, annotations)
 	if err != nil {
 		return err
 	}

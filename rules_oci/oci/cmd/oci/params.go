@@ -66,8 +66,9 @@ type loadParams struct {
 
 // indexParams is written by oci/private/index.bzl.
 type indexParams struct {
-	Label  string   `json:"label"`
-	Images []source `json:"images"`
+	Label       string   `json:"label"`
+	Images      []source `json:"images"`
+	Annotations *text    `json:"annotations,omitempty"`
 }
 
 // layoutParams is written by oci/private/layout.bzl.
