@@ -1,5 +1,7 @@
 """The images of this repository, and what they have in common."""
 
+load(":jetpack.bzl", "JETPACKS")
+
 # Kinds of base images: NVIDIA's, for a GPU, or a small root file system for the CPU of any machine.
 BASES = [
     "nvidia",
@@ -22,6 +24,7 @@ IMAGES = {
         architecture = "arm64",
         description = "Robot runtime: hardware abstraction layer and policy inference in one process",
         entrypoint = "//cmd/locomotion",
+        jetpacks = JETPACKS,
         nvidia = "pytorch_igpu",
         policies = ["//compute/policy/go1_joystick"],
         purpose = "runtime",
@@ -59,6 +62,7 @@ IMAGES = {
         cmd = ["--duration=10s"],
         description = "Game loop: a policy against a synthetic robot, pass/fail",
         entrypoint = "//cmd/gameloop",
+        jetpacks = JETPACKS,
         nvidia = "pytorch_igpu",
         policies = ["//compute/policy/go1_joystick"],
         purpose = "testing",

@@ -1,6 +1,5 @@
 """Labels and annotations of images. //tools/describe writes them and rejects parts that are incompatible with the base."""
 
-load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load(":config.bzl", "BASES")
 
 ImageFactsInfo = provider(
@@ -25,7 +24,6 @@ def _description_impl(ctx):
     annotations = ctx.actions.declare_file(ctx.label.name + ".annotations.txt")
     facts = ctx.attr.image[ImageFactsInfo].json
     policies = [file for file in ctx.files.policies if file.basename == "manifest.json"]
-    sdk = ctx.attr._zed_sdk[BuildSettingInfo].value if ctx.attr.zed else "none"
     inputs = [facts, ctx.file.layout, ctx.file._python_lock] + policies
 
     args = ctx.actions.args()
@@ -35,16 +33,17 @@ def _description_impl(ctx):
     args.add("--base", ctx.attr.base)
     args.add("--python-lock", ctx.file._python_lock)
     args.add("--user=" + ctx.attr.user)
-    args.add("--zed", sdk)
+    args.add("--zed", ctx.attr.zed)
     args.add_all(policies, before_each = "--policy")
     args.add("--labels", labels)
     args.add("--annotations", annotations)
 
     # An image depends only on the locks of what it contains.
     if ctx.attr.base == "nvidia":
+        args.add("--nvidia", ctx.attr.nvidia)
         args.add("--nvidia-lock", ctx.file._nvidia_lock)
         inputs.append(ctx.file._nvidia_lock)
-    if sdk != "none":
+    if ctx.attr.zed != "none":
         args.add("--zed-lock", ctx.file._zed_lock)
         inputs.append(ctx.file._zed_lock)
     ctx.actions.run(
@@ -67,14 +66,14 @@ _description = rule(
         "base": attr.string(doc = "Kind of base of `layout`.", mandatory = True, values = BASES),
         "image": attr.label(doc = "Description of the image.", mandatory = True, providers = [ImageFactsInfo]),
         "layout": attr.label(allow_single_file = True, doc = "The base: an OCI image layout. Its manifest and config are read.", mandatory = True),
+        "nvidia": attr.string(doc = "Name of NVIDIA's base in the lock.", mandatory = True),
         "policies": attr.label_list(doc = "The policies in the image.", allow_files = True),
         "user": attr.string(doc = "User of the image; empty for that of the base, which must not be root."),
-        "zed": attr.bool(doc = "Whether the image includes the ZED SDK of --//third_party/zed:sdk."),
+        "zed": attr.string(default = "none", doc = "ZED SDK in the image: its name in the lock, or none."),
         "_nvidia_lock": attr.label(allow_single_file = True, default = "//third_party/nvidia:lock.json"),
         "_python_lock": attr.label(allow_single_file = True, default = "//third_party/python:lock.json"),
         "_tool": attr.label(cfg = "exec", default = "//tools/describe", executable = True),
         "_zed_lock": attr.label(allow_single_file = True, default = "//third_party/zed:lock.json"),
-        "_zed_sdk": attr.label(default = "//third_party/zed:sdk", doc = "The flag.", providers = [BuildSettingInfo]),
     },
     doc = "Labels and annotations of an image. Use the macro `description`.",
     provides = [ImageFactsInfo],

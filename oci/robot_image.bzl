@@ -3,7 +3,7 @@
 load("@bazel_skylib//rules:write_file.bzl", "write_file")
 load("@rules_oci//oci:defs.bzl", "oci_image", "oci_load", "oci_push")
 load("//oci/python:config.bzl", "ENV", "PYTHONS")
-load("//third_party/zed:defs.bzl", "ZED_LAYERS")
+load("//third_party/zed:defs.bzl", "VERSIONS", "VOLUMES")
 load("//tools/layer:layer.bzl", "layer")
 load(":config.bzl", "REGISTRY", "USER")
 load(":description.bzl", "image_facts", _description = "description")
@@ -22,11 +22,22 @@ def push(name, image, title):
         repository = "{}/{}".format(REGISTRY, title),
     )
 
-def _by_base(nvidia, slim):
-    return select({
-        "//oci:on_nvidia": nvidia,
-        "//oci:on_slim": slim,
-    })
+def _by_base(nvidia, slim, jetpacks = {}):
+    """Selects a value by the kind of base; on NVIDIA's, jetpacks can have other values by release of JetPack."""
+    return select(
+        {"//oci:on_jetpack_" + release: value for release, value in jetpacks.items()} | {
+            "//oci:on_nvidia": nvidia,
+            "//oci:on_slim": slim,
+        },
+        no_match_error = "--//oci:jetpack chooses among the bases of NVIDIA: add --//oci:base=nvidia",
+    )
+
+def _by_sdk(jetpacks, value, none):
+    """Selects value(version) for the ZED SDK of --//third_party/zed:sdk, or else of the release of JetPack; none without an SDK."""
+    return select({"//third_party/zed:sdk_" + version: value(version) for version in VERSIONS} | {
+        "//oci:zed_of_jetpack_" + release: value(jetpack.zed)
+        for release, jetpack in jetpacks.items()
+    } | {"//conditions:default": none})
 
 def _lines(name, nvidia, slim):
     """Makes a file of lines for the kind of base: attributes of oci_image take a file or a value, but no select of values."""
@@ -47,6 +58,7 @@ def robot_image(
         title,
         description,
         cmd = [],
+        jetpacks = {},
         nvidia_entrypoint = None,
         nvidia_user = USER,
         zed = False):
@@ -68,9 +80,10 @@ def robot_image(
       title: name of the image for people and container engines.
       description: one sentence for the image's labels.
       cmd: default arguments of the program.
+      jetpacks: for a Jetson, the bases and ZED SDKs that `--//oci:jetpack` chooses from: JETPACKS of //oci:jetpack.bzl. With `none`, the base is `nvidia`.
       nvidia_entrypoint: entry point on NVIDIA's base, instead of the program.
       nvidia_user: user on NVIDIA's base; empty for that of the base.
-      zed: whether to include the ZED SDK of --//third_party/zed:sdk.
+      zed: whether to include a ZED SDK: the one of `--//third_party/zed:sdk`, by default that of the release of JetPack.
     """
     platform = "//:linux_" + architecture
     layer(
@@ -93,6 +106,7 @@ def robot_image(
 
     python_on_slim = purpose in PYTHONS["slim"].purposes
     base = _by_base(
+        jetpacks = {release: "@{}_linux_{}".format(jetpack.nvidia, architecture) for release, jetpack in jetpacks.items()},
         nvidia = "@{}_linux_{}".format(nvidia, architecture),
         slim = "//oci/base:{}_{}".format("slim_python" if python_on_slim else "slim", architecture),
     )
@@ -107,6 +121,7 @@ def robot_image(
             licenses = "Apache-2.0",
             platform = "linux/" + architecture,
             nvidia = nvidia,
+            jetpacks = jetpacks,
             python = {"nvidia": PYTHONS[python].version} | ({"slim": PYTHONS["slim"].version} if python_on_slim else {}),
             zed = zed,
         )),
@@ -116,9 +131,14 @@ def robot_image(
         base = _by_base(nvidia = "nvidia", slim = "slim"),
         image = name + "_facts",
         layout = base,
+        nvidia = _by_base(
+            jetpacks = {release: jetpack.nvidia for release, jetpack in jetpacks.items()},
+            nvidia = nvidia,
+            slim = nvidia,
+        ),
         policies = policies,
         user = user,
-        zed = zed,
+        zed = _by_sdk(jetpacks, lambda version: version, "none") if zed else "none",
     )
     _lines(
         name = name + "_entrypoint",
@@ -131,6 +151,12 @@ def robot_image(
         nvidia = env,
         slim = env if python_on_slim else [],
     )
+    if zed:
+        write_file(
+            name = name + "_volumes",
+            out = name + "_volumes.txt",
+            content = _by_sdk(jetpacks, lambda version: VOLUMES + [""], []),
+        )
     oci_image(
         name = name,
         annotations = name + "_description.annotations",
@@ -142,13 +168,14 @@ def robot_image(
         tars = _by_base(
             nvidia = [wheels.format(python, architecture, purpose)],
             slim = [wheels.format("slim", architecture, purpose)] if python_on_slim else [],
-        ) + (ZED_LAYERS if zed else []) + [
+        ) + (_by_sdk(jetpacks, lambda version: ["//third_party/zed:layer_" + version], []) if zed else []) + [
             name + "_onnxruntime",
             name + "_policies",
             name + "_program",
         ],
         user = user,
         visibility = ["//oci:__subpackages__"],
+        volumes = name + "_volumes" if zed else None,
         workdir = "/workspace",
     )
     oci_load(

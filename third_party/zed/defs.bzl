@@ -1,7 +1,7 @@
 """Layers of images with the ZED SDK.
 
 ```starlark
-load("//third_party/zed:defs.bzl", "ZED_LAYERS")
+load("//third_party/zed:defs.bzl", "zed_layer")
 ```
 """
 
@@ -11,11 +11,11 @@ load("//tools/layer:layer.bzl", "layer")
 # The versions that --//third_party/zed:sdk accepts.
 VERSIONS = sorted(ARCHIVES)
 
-# The layers to add to an image: the layer of the selected version, or none.
-ZED_LAYERS = select({
-    Label("//third_party/zed:sdk_" + version): [] if version == "none" else [Label("//third_party/zed:layer")]
-    for version in VERSIONS + ["none"]
-})
+# Directories that the SDK writes: models that it downloads and optimizes, and calibrations of cameras. They are volumes of an image.
+VOLUMES = [
+    "/usr/local/zed/resources",
+    "/usr/local/zed/settings",
+]
 
 def zed_layer(name, archive, version, **kwargs):
     """Builds a layer with the files of the SDK that lock.json allows, at the paths of the vendor's installer, which never runs.
@@ -31,8 +31,7 @@ def zed_layer(name, archive, version, **kwargs):
         archive = archive,
         archive_files = ARCHIVES[version]["allow"],
         archive_optional = ARCHIVES[version]["optional"],
-        # The SDK stores the calibrations of cameras in this directory.
-        directories = {"/usr/local/zed/settings": "0755 10001:10001"},
+        directories = {volume: "0755 10001:10001" for volume in VOLUMES},
         # The installer uses this file name.
         files = {Label("//third_party/zed:ld.so.conf"): "/etc/ld.so.conf.d/001-zed.conf"},
         **kwargs

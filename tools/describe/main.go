@@ -5,6 +5,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,6 +43,7 @@ type labelsCmd struct {
 	Image       string   `required:"" placeholder:"FILE" help:"Description of the image, as robot_image writes it."`
 	Layout      string   `required:"" placeholder:"DIR" help:"OCI image layout of the base; manifest and config are sufficient."`
 	Base        string   `required:"" enum:"nvidia,slim" help:"Kind of the base: nvidia or slim."`
+	Nvidia      string   `placeholder:"NAME" help:"Name of NVIDIA's base in its lock; the default is that of the image."`
 	NvidiaLock  string   `placeholder:"FILE" help:"Lock of NVIDIA's bases, for --base=nvidia."`
 	PythonLock  string   `required:"" placeholder:"FILE" help:"Lock of Python wheels, with the version of ONNX Runtime."`
 	ZEDLock     string   `name:"zed-lock" placeholder:"FILE" help:"Lock of the ZED SDK, for --zed."`
@@ -149,7 +151,8 @@ func (c *labelsCmd) base(image facts.Image, config *v1.ConfigFile, console *cli.
 	if err != nil {
 		return "", configured, err
 	}
-	pin, platform, err := lock.Find(image.Nvidia, image.Platform)
+	base := cmp.Or(c.Nvidia, image.Nvidia)
+	pin, platform, err := lock.Find(base, image.Platform)
 	if err != nil {
 		return "", configured, err
 	}

@@ -25,7 +25,9 @@ func newInputs(t *testing.T) *inputs {
 	m.write("nvidia.json", `{"bases": {"b": {"image": "r.example/i", "tag": "1", "digest": "", "platforms": {
 		"linux/arm64": {"digest": "", "facts": {"architecture": "arm64", "cuda": "13.0"}, "source": "documents"}}}}}`)
 	m.write("python.json", `{"wheels": {"onnxruntime_arm64": {"version": "1.2.3"}, "onnxruntime_amd64": {"version": "9"}}}`)
-	m.write("zed.json", `{"archives": {"1.0": {"version": "1.0", "l4t": "36.4", "cuda": "12.6", "file": "x"}, "1.0-new": {"version": "1.0", "l4t": "38.2", "cuda": "13.0"}}}`)
+	m.write("zed.json", `{"archives": {
+		"1.0": {"version": "1.0", "architecture": "arm64", "os": "ubuntu 22.04", "l4t": "36.4", "cuda": "12.6", "file": "x"},
+		"1.0-new": {"version": "1.0", "architecture": "arm64", "os": "ubuntu 24.04", "l4t": "38.2", "cuda": "13.0"}}}`)
 	m.write("manifest.json", `{"name": "go1_joystick", "robot": "go1"}`)
 	return m
 }
@@ -206,6 +208,22 @@ func TestLabels_zedSDK(t *testing.T) {
 		if got := m.read("labels"); !strings.Contains(got, "dev.krabby.zed="+test.want+"\n") {
 			t.Errorf("labels are\n%s\nwant dev.krabby.zed=%s", got, test.want)
 		}
+	}
+}
+
+func TestLabels_otherBase(t *testing.T) {
+	m := newInputs(t)
+	m.base("")
+	m.write("nvidia.json", strings.Replace(m.read("nvidia.json"), `{"bases": {`, `{"bases": {"old": {"image": "r.example/i", "tag": "0", "digest": "sha256:01", "platforms": {
+		"linux/arm64": {"digest": "", "facts": {"architecture": "arm64", "cuda": "12.6"}, "source": "documents"}}}, `, 1))
+	if code, stderr := m.labels("--base=nvidia", "--nvidia=old", "--user=1", "--zed=1.0"); code != 0 {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	if got, want := m.read("labels"), "org.opencontainers.image.base.name=r.example/i:0\n"; !strings.Contains(got, want) {
+		t.Errorf("labels are\n%s\nexpected %s", got, want)
+	}
+	if code, stderr := m.labels("--base=nvidia", "--nvidia=old", "--user=1", "--zed=1.0-new"); code != 1 || !strings.Contains(stderr, "ZED SDK 1.0 for L4T 38.2 (CUDA 13.0): found a base with CUDA 12.6") {
+		t.Errorf("exit code %d, stderr %q, expected an error", code, stderr)
 	}
 }
 

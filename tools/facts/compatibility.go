@@ -3,6 +3,7 @@ package facts
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 )
@@ -16,17 +17,27 @@ type Parts struct {
 
 // ZED is one build of the ZED SDK.
 type ZED struct {
-	Version string `json:"version"`
-	L4T     string `json:"l4t"`  // Release of NVIDIA's Linux for Tegra, such as "36.4".
-	CUDA    string `json:"cuda"` // Version that its libraries are linked against.
+	Version      string `json:"version"`
+	Architecture string `json:"architecture"` // As in GOARCH.
+	OS           string `json:"os"`           // Such as "ubuntu 22.04".
+	L4T          string `json:"l4t"`          // Release of NVIDIA's Linux for Tegra, such as "36.4"; empty if it is not for a Jetson.
+	CUDA         string `json:"cuda"`         // Version that its libraries are linked against.
+	SHA256       string `json:"sha256"`       // Empty if the archive is not pinned.
 }
 
 func (z ZED) String() string {
-	return fmt.Sprintf("ZED SDK %s for L4T %s (CUDA %s)", z.Version, z.L4T, z.CUDA)
+	return fmt.Sprintf("ZED SDK %s for %s (CUDA %s)", z.Version, z.system(), z.CUDA)
 }
 
 // Label returns the value of the image label of the SDK.
-func (z ZED) Label() string { return fmt.Sprintf("%s (L4T %s, CUDA %s)", z.Version, z.L4T, z.CUDA) }
+func (z ZED) Label() string { return fmt.Sprintf("%s (%s, CUDA %s)", z.Version, z.system(), z.CUDA) }
+
+func (z ZED) system() string {
+	if z.L4T == "" {
+		return z.OS + " on " + z.Architecture
+	}
+	return "L4T " + z.L4T
+}
 
 // ReadSDKs reads third_party/zed/lock.json: the builds of the SDK by their name in --//third_party/zed:sdk.
 func ReadSDKs(path string) (map[string]ZED, error) {
@@ -41,8 +52,8 @@ func ReadSDKs(path string) (map[string]ZED, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	for name, sdk := range lock.Archives {
-		if sdk.Version == "" || sdk.L4T == "" || sdk.CUDA == "" {
-			return nil, fmt.Errorf("%s: %s: missing version, l4t or cuda", path, name)
+		if sdk.Version == "" || sdk.Architecture == "" || sdk.OS == "" || sdk.CUDA == "" {
+			return nil, fmt.Errorf("%s: %s: missing version, architecture, os or cuda", path, name)
 		}
 	}
 	return lock.Archives, nil
@@ -84,10 +95,20 @@ func Incompatibilities(base Base, parts Parts, sdks map[string]ZED) []Incompatib
 			Alternatives: []string{"the wheels locked for Python " + base.Python},
 		})
 	}
-	if parts.ZED != nil {
-		if i, ok := checkZED(base, *parts.ZED, sdks); !ok {
-			found = append(found, i)
-		}
+	if parts.ZED == nil {
+		return found
+	}
+	suitable := maps.Clone(sdks)
+	maps.DeleteFunc(suitable, func(_ string, z ZED) bool { return z.Architecture != parts.Architecture })
+	if parts.ZED.Architecture != parts.Architecture {
+		found = append(found, Incompatibility{
+			Part:         parts.ZED.String(),
+			Expected:     parts.ZED.Architecture,
+			Found:        parts.Architecture,
+			Alternatives: append(compatible(base, suitable), "no SDK"),
+		})
+	} else if i, ok := checkZED(base, *parts.ZED, suitable); !ok {
+		found = append(found, i)
 	}
 	return found
 }
@@ -99,26 +120,34 @@ var l4tForCUDA = map[string]string{"12": "36", "13": "38"}
 // checkZED reports whether a build of the ZED SDK works on the base.
 func checkZED(base Base, zed ZED, sdks map[string]ZED) (Incompatibility, bool) {
 	l4t, isJetson := l4tForCUDA[major(base.CUDA)]
+	isJetson = isJetson && zed.L4T != ""
 	if base.CUDA == "" || major(zed.CUDA) == major(base.CUDA) && (!isJetson || major(zed.L4T) == l4t) {
 		return Incompatibility{}, true
 	}
 	// The libraries require libcudart.so.<major>: CUDA is compatible within a major version only.
 	i := Incompatibility{
 		Part:     zed.String(),
-		Expected: fmt.Sprintf("CUDA %s on a robot with L4T %s", major(zed.CUDA), zed.L4T),
+		Expected: "CUDA " + major(zed.CUDA),
 		Found:    "CUDA " + base.CUDA,
 	}
 	if isJetson {
+		i.Expected += " on a robot with L4T " + zed.L4T
 		i.Found += ", which runs on L4T " + l4t
 	}
+	i.Alternatives = append(compatible(base, sdks), fmt.Sprintf("a base with CUDA %s for %s", zed.CUDA, zed.system()), "no SDK")
+	return i, false
+}
+
+// compatible returns the builds of the ZED SDK that work on the base.
+func compatible(base Base, sdks map[string]ZED) []string {
+	var all []string
 	for _, name := range sorted(sdks) {
-		other := sdks[name]
-		if _, ok := checkZED(base, other, nil); ok {
-			i.Alternatives = append(i.Alternatives, other.String())
+		sdk := sdks[name]
+		if _, ok := checkZED(base, sdk, nil); ok {
+			all = append(all, sdk.String())
 		}
 	}
-	i.Alternatives = append(i.Alternatives, fmt.Sprintf("a base with CUDA %s for L4T %s", zed.CUDA, zed.L4T), "no SDK")
-	return i, false
+	return all
 }
 
 func major(version string) string {

@@ -53,8 +53,9 @@ func TestFromConfig(t *testing.T) {
 }
 
 var (
-	orin = facts.ZED{Version: "5.1.1", L4T: "36.4", CUDA: "12.6"}
-	thor = facts.ZED{Version: "5.1.1", L4T: "38.2", CUDA: "13.0"}
+	orin = facts.ZED{Version: "5.1.1", Architecture: "arm64", OS: "ubuntu 22.04", L4T: "36.4", CUDA: "12.6"}
+	work = facts.ZED{Version: "5.1.1", Architecture: "amd64", OS: "ubuntu 22.04", CUDA: "12.8"}
+	thor = facts.ZED{Version: "5.1.1", Architecture: "arm64", OS: "ubuntu 24.04", L4T: "38.2", CUDA: "13.0"}
 )
 
 func TestIncompatibilities(t *testing.T) {
@@ -69,6 +70,14 @@ func TestIncompatibilities(t *testing.T) {
 		{"nothing is known", facts.Base{}, facts.Parts{Architecture: "arm64", Python: "3.12", ZED: &orin}, nil},
 		{"no wheels", base, facts.Parts{Architecture: "arm64"}, nil},
 		{"SDK for the older base", facts.Base{Architecture: "arm64", CUDA: "12.6.11"}, facts.Parts{Architecture: "arm64", ZED: &orin}, nil},
+		{"SDK of a workstation", facts.Base{Architecture: "amd64", CUDA: "12.6"}, facts.Parts{Architecture: "amd64", ZED: &work}, nil},
+		{"SDK for another processor", base, facts.Parts{Architecture: "arm64", ZED: &work}, []string{
+			"ZED SDK 5.1.1 for ubuntu 22.04 on amd64 (CUDA 12.8): found a base with arm64, expected amd64; use ZED SDK 5.1.1 for L4T 38.2 (CUDA 13.0), or no SDK",
+		}},
+		{"SDK of a workstation on a newer base", facts.Base{Architecture: "amd64", CUDA: "13.0"}, facts.Parts{Architecture: "amd64", ZED: &work}, []string{
+			"ZED SDK 5.1.1 for ubuntu 22.04 on amd64 (CUDA 12.8): found a base with CUDA 13.0, expected CUDA 12; " +
+				"use a base with CUDA 12.8 for ubuntu 22.04 on amd64, or no SDK",
+		}},
 		{"programs", base, facts.Parts{Architecture: "amd64"}, []string{
 			"the programs: found a base with arm64, expected amd64; use a base for amd64",
 		}},
@@ -86,7 +95,7 @@ func TestIncompatibilities(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var got []string
-			for _, m := range facts.Incompatibilities(test.base, test.parts, map[string]facts.ZED{"orin": orin, "thor": thor}) {
+			for _, m := range facts.Incompatibilities(test.base, test.parts, map[string]facts.ZED{"orin": orin, "thor": thor, "work": work}) {
 				got = append(got, m.String())
 			}
 			if !reflect.DeepEqual(got, test.want) {
@@ -155,6 +164,49 @@ func TestFind_notFound(t *testing.T) {
 	}
 	if _, _, err := l.Find("b", "linux/amd64"); err == nil || err.Error() != `base "b": platform linux/amd64 not found; known: linux/arm64` {
 		t.Errorf("found error %v, expected the platforms that there are", err)
+	}
+}
+
+func TestVersions_jetPack(t *testing.T) {
+	pinned := orin
+	pinned.SHA256 = "01"
+	platforms := func(cuda string) map[string]facts.Platform {
+		return map[string]facts.Platform{"linux/arm64": {Facts: facts.Base{Architecture: "arm64", Python: "3.12", CUDA: cuda}, Source: facts.FromDocuments}}
+	}
+	l := &facts.Lock{Bases: map[string]facts.Pin{
+		"old": {Image: "r/i", Tag: "1", Digest: "sha256:01", Platforms: platforms("12.6")},
+		"new": {Image: "r/i", Tag: "2", Platforms: platforms("13.0")},
+	}}
+	image := facts.Image{
+		Name: "robot", Platform: "linux/arm64", Nvidia: "new", Python: map[string]string{"nvidia": "3.12"}, ZED: true,
+		JetPacks: map[string]facts.JetPack{"5": {"new", "orin"}, "6": {"old", "orin"}, "7": {"new", "thor"}},
+	}
+	noCamera := image
+	noCamera.Name, noCamera.ZED = "blind", false
+	text, err := facts.Versions(l, []facts.Image{image, noCamera}, map[string]facts.ZED{"orin": pinned, "thor": thor, "work": work})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const notPinned = "the base is not pinned: `./tools/bazel run //tools/pin -- base new`"
+	for _, want := range []string{
+		"| 6 | robot | `1` | ZED SDK 5.1.1 for L4T 36.4 (CUDA 12.6) | Python 3.12 | yes |\n",
+		"| 6 | blind | `1` | none | Python 3.12 | yes |\n",
+		"| 7 | robot | `2` | ZED SDK 5.1.1 for L4T 38.2 (CUDA 13.0) | Python 3.12 | **no**: " + notPinned +
+			"; the SDK is not pinned: `./tools/bazel run //tools/pin -- archive thor` |\n",
+		"| 7 | blind | `2` | none | Python 3.12 | **no**: " + notPinned + " |\n",
+		"| 5 | robot | `2` | ZED SDK 5.1.1 for L4T 36.4 (CUDA 12.6) | Python 3.12 | **no**: ZED SDK 5.1.1 for L4T 36.4 (CUDA 12.6): found a base with CUDA 13.0",
+		"| ZED SDK 5.1.1 for L4T 36.4 (CUDA 12.6) | robot | `1` | yes |\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("found\n%s\nexpected in it\n%s", text, want)
+		}
+	}
+	if strings.Contains(text, "amd64") {
+		t.Errorf("found\n%s\nexpected no SDK for another processor", text)
+	}
+	image.JetPacks["7"] = facts.JetPack{Nvidia: "new", ZED: "unknown"}
+	if _, err := facts.Versions(l, []facts.Image{image}, map[string]facts.ZED{"orin": orin}); err == nil || !strings.Contains(err.Error(), `robot: JetPack 7: ZED SDK "unknown" not found; known: orin`) {
+		t.Errorf("found error %v, expected the unknown SDK", err)
 	}
 }
 

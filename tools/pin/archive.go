@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -41,8 +39,7 @@ download is kept there, so that builds do not download it again. The archive is 
 
 // archivePin is the entry of an archive in the lock file.
 type archivePin struct {
-	file, url, sha256 string // sha256 is empty and size 0 until the archive is pinned.
-	size              int64
+	file, url, sha256 string // sha256 is empty until the archive is pinned.
 }
 
 func (a *archiveCmd) Run(ctx context.Context, root *flags, c *cli.Console) error {
@@ -65,7 +62,7 @@ func (a *archiveCmd) Run(ctx context.Context, root *flags, c *cli.Console) error
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		f.Set(archives, name, lock.Entry{"sha256": found.sha256, "size": json.Number(strconv.FormatInt(found.size, 10))})
+		f.Set(archives, name, lock.Entry{"sha256": found})
 	}
 	return finish(c, f, zedLock, a.Check)
 }
@@ -81,25 +78,22 @@ func readArchivePin(entry lock.Entry) (p archivePin, err error) {
 		return p, err
 	}
 	p.sha256, _ = entry["sha256"].(string)
-	if size, ok := entry["size"].(json.Number); ok {
-		p.size, err = size.Int64()
-	}
-	return p, err
+	return p, nil
 }
 
-// resolve returns the pin of the archive in dist. It downloads an archive that is not there, unless --check is set.
-func (a *archiveCmd) resolve(ctx context.Context, c *cli.Console, dist, name string, p archivePin) (archivePin, error) {
+// resolve returns the hash of the archive in dist. It downloads an archive that is not there, unless --check is set.
+func (a *archiveCmd) resolve(ctx context.Context, c *cli.Console, dist, name string, p archivePin) (sha256 string, err error) {
 	path := filepath.Join(dist, p.file)
-	_, err := os.Stat(path)
+	_, err = os.Stat(path)
 	exists := err == nil
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return p, err
+		return "", err
 	}
-	if a.Check && (p.sha256 == "" || p.size == 0) {
-		return p, fmt.Errorf("%s is not pinned: sha256 or size missing in %s: run 'pin archive %s'", p.file, zedLock, name)
+	if a.Check && p.sha256 == "" {
+		return "", fmt.Errorf("%s is not pinned: sha256 missing in %s: run 'pin archive %s'", p.file, zedLock, name)
 	}
 	if a.Check && !exists {
-		return p, nil
+		return p.sha256, nil
 	}
 	if exists {
 		c.Progress("%s: reading %s", name, filepath.Join(distDirectory, p.file))
@@ -109,41 +103,40 @@ func (a *archiveCmd) resolve(ctx context.Context, c *cli.Console, dist, name str
 			defer os.Remove(path) // After success the file has another name.
 		}
 		if err != nil {
-			return p, fmt.Errorf("%w; to pin it without a download, put the file at %s and run the command again", err, filepath.Join(distDirectory, p.file))
+			return "", fmt.Errorf("%w; to pin it without a download, put the file at %s and run the command again", err, filepath.Join(distDirectory, p.file))
 		}
 	}
-	found, err := inspect(path)
+	sha256, err = inspect(path)
 	if err != nil {
-		return p, fmt.Errorf("%s: %w", path, err)
+		return "", fmt.Errorf("%s: %w", path, err)
 	}
-	if p.sha256 != "" && found.sha256 != p.sha256 && !a.Replace {
-		return p, fmt.Errorf("%s: wrong sha256: expected %s, found %s; the archive of a version does not change: ask the vendor which one is correct, or pin this one with --replace", path, p.sha256, found.sha256)
+	if p.sha256 != "" && sha256 != p.sha256 && !a.Replace {
+		return "", fmt.Errorf("%s: wrong sha256: expected %s, found %s; the archive of a version does not change: ask the vendor which one is correct, or pin this one with --replace", path, p.sha256, sha256)
 	}
 	if !exists {
 		if err := os.Rename(path, filepath.Join(dist, p.file)); err != nil {
-			return p, err
+			return "", err
 		}
 	}
-	return found, nil
+	return sha256, nil
 }
 
-// inspect returns the hash and the size of an archive, and verifies its checksums as a build does.
-func inspect(path string) (p archivePin, err error) {
+// inspect returns the hash of an archive, and verifies its checksums as a build does.
+func inspect(path string) (sha256 string, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return p, err
+		return "", err
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return p, err
+		return "", err
 	}
-	p.size = info.Size()
-	if p.sha256, err = lock.SHA256(path); err != nil {
-		return p, err
+	if sha256, err = lock.SHA256(path); err != nil {
+		return "", err
 	}
-	_, err = makeself.Open(f, p.size)
-	return p, err
+	_, err = makeself.Open(f, info.Size())
+	return sha256, err
 }
 
 // downloadArchive downloads into a temporary file in dist and returns its path. If a part of the file exists, it returns the path

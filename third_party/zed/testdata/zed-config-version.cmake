@@ -1,0 +1,1 @@
+set(PACKAGE_VERSION 5.1.2)
