@@ -38,8 +38,16 @@ func newRoot(entries ...string) *fakeRoot {
 
 func (r *fakeRoot) Lookup(name string, follow bool) (Entry, bool) {
 	e, ok := r.entries[name]
-	if ok && follow && e.Target != "" {
-		return r.Lookup(path.Join(path.Dir(name), e.Target), true)
+	for links := 0; ok && follow && e.Target != ""; links++ {
+		if links == 40 {
+			return Entry{}, false // A loop.
+		}
+		if !path.IsAbs(e.Target) {
+			name = path.Join(path.Dir(name), e.Target)
+		} else {
+			name = e.Target
+		}
+		e, ok = r.entries[name]
 	}
 	return e, ok
 }
