@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"krabby.dev/krabby/compute/doctor"
-	"krabby.dev/krabby/compute/joystick"
+	"krabby.dev/krabby/compute/observation"
 	"krabby.dev/krabby/compute/onnx"
 	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/compute/policy/policytest"
@@ -28,7 +28,7 @@ func record(t *testing.T, change func(observation []float32)) (path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := joystick.New(p)
+	b, err := observation.New(p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func record(t *testing.T, change func(observation []float32)) (path string) {
 		t.Fatal(err)
 	}
 	defer session.Close()
-	rec := rollout.NewRecorder(p.Robot, joystick.Size, 12)
+	rec := rollout.NewRecorder(p.Robot, p.Observation.Size, 12)
 	last := make([]float32, 12)
 	for step := range 100 {
 		o := message.NewObservation(p.Robot)

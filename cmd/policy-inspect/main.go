@@ -46,17 +46,19 @@ func (f *flags) Run(console *cli.Console) error {
 
 // writeJSON writes the manifest, in the form of the newest schema, and the metadata of each model by the name of its graph.
 func writeJSON(w io.Writer, p *policy.Policy) error {
+	m := p.Manifest
+	m.SchemaVersion = policy.SchemaVersion
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(struct {
 		Manifest policy.Manifest            `json:"manifest"`
 		Models   map[string]*graph.Metadata `json:"models"`
-	}{p.Manifest, p.Metadata})
+	}{m, p.Metadata})
 }
 
-// writeText writes tables of the manifest, of the joints and of each graph.
+// writeText writes tables of the manifest, of the joints, of the observation and of each graph.
 func writeText(w io.Writer, p *policy.Policy) error {
-	for _, write := range []func(io.Writer, *policy.Policy){writeManifest, writeJoints, writeGraphs} {
+	for _, write := range []func(io.Writer, *policy.Policy){writeManifest, writeJoints, writeTerms, writeGraphs} {
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		write(t, p)
 		if err := t.Flush(); err != nil {
@@ -70,28 +72,85 @@ func writeManifest(w io.Writer, p *policy.Policy) {
 	row := func(name, format string, args ...any) { fmt.Fprintf(w, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
 	row("policy", "%s (schema version %d)", p.Name, p.SchemaVersion)
 	row("robot", "%s, %d of %d joints", p.Robot.Name, len(p.JointOrder), len(p.Robot.Joints))
-	row("observation", "%s version %d, %d values", p.Observation.Kind, p.Observation.Version, p.Observation.Size)
+	row("observation", "%s", p.Observation.String())
 	row("rate", "%v Hz", p.ControlRateHz)
-	clip := "not clipped"
-	if p.ActionClip > 0 {
-		clip = fmt.Sprintf("clipped to ±%v", p.ActionClip)
+	row("action", "%s", action(&p.Action))
+	for _, r := range []struct {
+		name  string
+		value *policy.Range
+		unit  string
+	}{
+		{"forward", p.CommandRanges.VxMps, "m/s"}, {"left", p.CommandRanges.VyMps, "m/s"}, {"yaw rate", p.CommandRanges.YawRateRadPerSec, "rad/s"},
+	} {
+		if r.value != nil {
+			row("command", "%s %v to %v %s", r.name, r.value[0], r.value[1], r.unit)
+		}
 	}
-	row("action", "default pose + %v rad * action, %s", p.ActionScale, clip)
+	if u := p.IMU; u != nil {
+		row("IMU", "quaternions in %s, turned by %v, at %v m", u.QuaternionOrder, []float64(u.Orientation), []float64(u.PositionM))
+	}
 	row("source", "%s", strings.Join(strings.Fields(strings.Join([]string{p.Provenance.Source, p.Provenance.Path, p.Provenance.License}, " ")), " "))
 	for _, name := range slices.Sorted(maps.Keys(p.Files)) {
 		row("file", "%s sha256 %s", name, p.Files[name])
 	}
 }
 
+// action describes how an action becomes a target.
+func action(a *policy.Action) string {
+	offset := "default pose"
+	if len(a.OffsetRad) > 0 {
+		offset = a.OffsetRad.String() + " rad"
+	}
+	text := fmt.Sprintf("%s + %s rad * action", offset, a.Scale)
+	if len(a.Clip) > 0 {
+		text += ", action clipped to " + a.Clip.String()
+	} else {
+		text += ", action not clipped"
+	}
+	if len(a.TargetClipRad) > 0 {
+		text += ", target clipped to " + a.TargetClipRad.String() + " rad"
+	}
+	if a.Smoothing > 0 {
+		text += fmt.Sprintf(", smoothed with weight %v", a.Smoothing)
+	}
+	if a.DelaySteps > 0 {
+		text += fmt.Sprintf(", delayed by %d steps", a.DelaySteps)
+	}
+	return text
+}
+
 func writeJoints(w io.Writer, p *policy.Policy) {
-	fmt.Fprintf(w, "\njoint\trobot index\tdefault (rad)\n")
+	kp, kd := p.RobotGains()
+	fmt.Fprintf(w, "\njoint\trobot index\tdefault (rad)\tkp (N·m/rad)\tkd (N·m·s/rad)\n")
 	for i, joint := range p.JointMap() {
-		fmt.Fprintf(w, "%s\t%d\t%v\n", p.JointOrder[i], joint, p.DefaultPoseRad[i])
+		fmt.Fprintf(w, "%s\t%d\t%v\t%v\t%v\n", p.JointOrder[i], joint, p.DefaultPoseRad[i], kp[joint], kd[joint])
 	}
 	for i, joint := range p.Robot.Joints {
 		if positionRad, held := p.HeldJointsRad[joint.Name]; held {
-			fmt.Fprintf(w, "%s\t%d\theld at %v\n", joint.Name, i, positionRad)
+			fmt.Fprintf(w, "%s\t%d\theld at %v\t%v\t%v\n", joint.Name, i, positionRad, kp[i], kd[i])
 		}
+	}
+}
+
+// writeTerms writes the terms of the observation, with their places in a step.
+func writeTerms(w io.Writer, p *policy.Policy) {
+	fmt.Fprintf(w, "\nterm\tat\tvalues\tclip\tscale\toffset\n")
+	for i, span := range p.ObservationLayout().Terms {
+		t := &p.Observation.Terms[i]
+		clip, scale, offset := "-", "1", "0"
+		if len(t.Clip) > 0 {
+			clip = t.Clip.String()
+		}
+		if len(t.Scale) > 0 {
+			scale = t.Scale.String()
+		}
+		if len(t.Offset) > 0 {
+			offset = t.Offset.String()
+		}
+		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%s\n", strings.TrimSpace(t.Term+" "+t.Name), span.At, span.Size, clip, scale, offset)
+	}
+	if h := p.Observation.History; h != nil {
+		fmt.Fprintf(w, "history of %d steps, by %s, %s, starts with %s, pushed %s use\n", h.Steps, h.Layout, strings.ReplaceAll(h.Order, "_", " "), h.Start, h.Push)
 	}
 }
 

@@ -31,12 +31,14 @@ func TestText(t *testing.T) {
 		lines = append(lines, strings.Join(strings.Fields(line), " "))
 	}
 	for _, want := range []string{
-		"policy go1_joystick (schema version 1)",
+		"policy go1_joystick (schema version 3)",
 		"robot go1, 12 of 12 joints",
-		"observation go1_joystick version 1, 48 values",
+		"observation 48 values of 7 terms",
 		"rate 50 Hz",
-		"action default pose + 0.5 rad * action, not clipped",
-		"FL_calf_joint 5 -1.8",
+		"action default pose + 0.5 rad * action, action not clipped",
+		"command yaw rate -6.28 to 6.28 rad/s",
+		"FL_calf_joint 5 -1.8 35 0.5",
+		"joint_pos_rel 9 12 - 1 0",
 		"input obs [1 48]",
 		"output continuous_actions [1 12]",
 	} {
@@ -88,7 +90,7 @@ func TestExitCode(t *testing.T) {
 		code int
 		want string
 	}{
-		"newer schema": {[]string{dir}, cli.ExitFailed, "schema_version: found 7, expected 1 or 2"},
+		"newer schema": {[]string{dir}, cli.ExitFailed, "schema_version: found 7, expected 1 to 3"},
 		"no directory": {[]string{filepath.Join(dir, "no")}, cli.ExitFailed, "no such file or directory"},
 		"no argument":  {nil, cli.ExitUsage, "<dir>"},
 		"unknown flag": {[]string{"--yaml", dir}, cli.ExitUsage, "--yaml"},

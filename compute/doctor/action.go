@@ -60,7 +60,7 @@ func compareActions(model Model, p *policy.Policy, r *rollout.Rollout, rebuilt r
 			return nil, fmt.Errorf("doctor: step %d: %w", t, err)
 		}
 		for i, v := range model.Output() {
-			effect.add(p.ActionScale * (float64(output[i]) - float64(v)))
+			effect.add(p.Action.Scale.At(i) * (float64(output[i]) - float64(v)))
 		}
 	}
 	a := &Action{
@@ -79,6 +79,7 @@ func explainActions(p *policy.Policy, r *rollout.Rollout, outputs rollout.Array)
 	for _, v := range r.Action.Values {
 		largest = max(largest, math.Abs(float64(v)))
 	}
+	offsets := p.ActionOffsetsRad()
 	unchanged := func(_ int, v float64) float64 { return v }
 	for _, h := range []struct {
 		text   string
@@ -87,10 +88,10 @@ func explainActions(p *policy.Policy, r *rollout.Rollout, outputs rollout.Array)
 	}{
 		{"the recorded actions belong to the observations of the previous step", -1, unchanged},
 		{"the recorded actions belong to the observations of the next step", 1, unchanged},
-		{"the recorded actions are already scaled", 0, func(_ int, v float64) float64 { return p.ActionScale * v }},
+		{"the recorded actions are already scaled", 0, func(i int, v float64) float64 { return p.Action.Scale.At(i) * v }},
 		{
 			"the recorded actions are joint targets: scaled, with the default pose added", 0,
-			func(i int, v float64) float64 { return p.DefaultPoseRad[i] + p.ActionScale*v },
+			func(i int, v float64) float64 { return offsets[i] + p.Action.Scale.At(i)*v },
 		},
 		{
 			fmt.Sprintf("the recorded actions are clipped to ±%.4g", largest), 0,

@@ -7,8 +7,9 @@ import (
 	"slices"
 
 	"krabby.dev/krabby/compute/doctor"
-	"krabby.dev/krabby/compute/joystick"
+	"krabby.dev/krabby/compute/observation"
 	"krabby.dev/krabby/compute/policy"
+	"krabby.dev/krabby/compute/policy/policytest"
 	"krabby.dev/krabby/compute/rollout"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/robot"
@@ -16,21 +17,19 @@ import (
 
 // joystickPolicy returns a policy of the joystick observation, without its model. policy.Load reads one from a directory.
 func joystickPolicy() *policy.Policy {
-	r := robot.Go1()
-	return &policy.Policy{Robot: r, Manifest: policy.Manifest{
-		Name: "example", Robot: r.Name, JointOrder: r.JointNames(), DefaultPoseRad: r.DefaultPoseRad, ActionScale: 0.5, ControlRateHz: 50,
-		Observation: policy.Observation{Kind: joystick.Kind, Version: joystick.Version, Size: joystick.Size},
-	}}
+	p := policytest.Joystick(robot.Go1())
+	p.Name = "example"
+	return p
 }
 
 // recordSwing records two seconds of a robot with swinging joints. npz.Read reads a rollout from a file.
 func recordSwing(p *policy.Policy, amplitudeRad float64) *rollout.Rollout {
-	builder, err := joystick.New(p)
+	builder, err := observation.New(p)
 	if err != nil {
 		log.Fatal(err)
 	}
-	recorder := rollout.NewRecorder(p.Robot, joystick.Size, len(p.JointOrder))
-	observation, action := make([]float32, joystick.Size), make([]float32, len(p.JointOrder))
+	recorder := rollout.NewRecorder(p.Robot, p.Observation.Size, len(p.JointOrder))
+	observation, action := make([]float32, p.Observation.Size), make([]float32, len(p.JointOrder))
 	for step := range 100 {
 		o := message.NewObservation(p.Robot)
 		o.MonotonicNs, o.BaseVelocityKnown = int64(step)*20_000_000, true

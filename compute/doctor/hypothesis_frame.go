@@ -3,7 +3,7 @@ package doctor
 import (
 	"math"
 
-	"krabby.dev/krabby/compute/parkour"
+	"krabby.dev/krabby/compute/observation"
 	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/hal/message"
 )
@@ -79,6 +79,6 @@ func rotate(q [4]float64, v [3]float64, back bool) [3]float64 {
 
 // heading returns the yaw of an orientation, without roll and pitch.
 func heading(q [4]float64) [4]float64 {
-	_, _, yaw := parkour.RollPitchYaw(q)
+	_, _, yaw := observation.RollPitchYaw(q)
 	return [4]float64{math.Cos(yaw / 2), 0, 0, math.Sin(yaw / 2)}
 }

@@ -38,7 +38,7 @@ func scale(e *evidence, g group) []correction {
 	default:
 		x.summary = fmt.Sprintf("the recorded observation scales %s by %.4g", g.name, f.whole)
 		x.fix = fmt.Sprintf("divide by %.4g: the policy expects a scale of %v", f.whole, nominal)
-		if g.quantity == policy.LastAction && isAbout(f.whole, e.policy.ActionScale) {
+		if scale, ok := e.policy.Action.Scale.Uniform(); ok && g.quantity == policy.LastAction && isAbout(f.whole, scale) {
 			x.summary += ", the policy's action scale"
 			x.fix = "use the action as the policy returns it, before scaling"
 		}
@@ -133,7 +133,7 @@ func isAbout(fitted, exact float64) bool { return math.Abs(fitted-exact) <= 0.01
 // isAngular reports whether the unit of a quantity has an angle in it.
 func isAngular(q policy.Quantity) bool {
 	switch q {
-	case policy.AngularVelocity, policy.RollPitch, policy.JointPosition, policy.JointVelocity:
+	case policy.AngularVelocity, policy.RollPitch, policy.JointPosition, policy.AbsoluteJointPosition, policy.JointVelocity:
 		return true
 	}
 	return false

@@ -7,9 +7,8 @@ import (
 	"testing"
 
 	"krabby.dev/krabby/compute/doctor"
-	"krabby.dev/krabby/compute/joystick"
-	"krabby.dev/krabby/compute/parkour"
 	"krabby.dev/krabby/compute/policy"
+	"krabby.dev/krabby/compute/policy/policytest"
 	"krabby.dev/krabby/compute/rollout"
 )
 
@@ -29,14 +28,14 @@ var orderFaults = []plantedFault{
 	{"other major, inverse", reorderedJoints(func(p *policy.Policy) []int { return inverted(otherMajor(p)) }), doctor.JointOrder, "-major", ""},
 	{"joints of the log", func(p *policy.Policy, r *rollout.Rollout) {
 		at := indices(p, p.Robot.Orders["type_major"])
-		if p.Observation.Kind == parkour.Kind { // The log of this policy is leg-major.
+		if p.Observation.Provider == parkour { // The log of this policy is leg-major.
 			at = inverted(indices(p, p.Robot.JointNames()))
 		}
 		combined(inLog(position, reordered(at...)), inLog(velocity, reordered(at...)))(p, r)
 	}, doctor.JointOrder, "the joint arrays of the rollout are not in the order of joint_names", ""},
 	{"joints of velocities", func(p *policy.Policy, r *rollout.Rollout) {
 		inObservation(policy.JointVelocity, reordered(otherMajor(p)...))(p, r)
-	}, doctor.JointOrder, "joints of joint velocity in another order (type-major)", joystick.Kind},
+	}, doctor.JointOrder, "joints of joint velocity in another order (type-major)", joystick},
 	{"arbitrary joint order", reorderedJoints(func(*policy.Policy) []int { return []int{3, 7, 0, 1, 11, 2, 5, 4, 10, 9, 6, 8} }), doctor.Swapped, "in another order", ""},
 	{"left and right legs", leftRight, doctor.LegsSwapped, "left and right legs swapped", ""},
 	{"front and rear legs", frontRear, doctor.LegsSwapped, "front and rear legs swapped", ""},
@@ -45,10 +44,10 @@ var orderFaults = []plantedFault{
 
 var signFaults = []plantedFault{
 	{"one joint", inObservation(policy.JointVelocity, times(-1, 4)), doctor.SignFlipped, "thigh_joint in joint velocity", ""},
-	{"joints of one type", inObservation(policy.JointPosition, times(-1, 2, 5, 8, 11)), doctor.SignFlipped, "of every calf_joint in joint position", joystick.Kind},
+	{"joints of one type", inObservation(policy.JointPosition, times(-1, 2, 5, 8, 11)), doctor.SignFlipped, "of every calf_joint in joint position", joystick},
 	{"joint of the log", inLog(position, times(-1, 1)), doctor.SignFlipped, "thigh_joint in joint position is flipped between the rollout and the recorded observation, before the default pose", ""},
 	{"axis", inObservation(policy.AngularVelocity, times(-1, 1)), doctor.SignFlipped, "of y in angular velocity", ""},
-	{"gravity", inObservation(policy.Gravity, times(-1)), doctor.SignFlipped, "of all values in gravity", joystick.Kind},
+	{"gravity", inObservation(policy.Gravity, times(-1)), doctor.SignFlipped, "of all values in gravity", joystick},
 }
 
 var unitFaults = []plantedFault{
@@ -60,8 +59,8 @@ var unitFaults = []plantedFault{
 var sensorFaults = []plantedFault{
 	{"angular velocity in the world frame", inWorldFrame(policy.AngularVelocity), doctor.Frame, "the recorded observation has angular velocity in the world frame", ""},
 	{"angular velocity of the log in the world frame", angularVelocityInWorldFrame, doctor.Frame, "the rollout has angular velocity in the world frame", ""},
-	{"base velocity in the world frame", inWorldFrame(policy.BaseVelocity), doctor.Frame, "base velocity in the world frame", joystick.Kind},
-	{"gravity in the world frame", worldGravity, doctor.Frame, "gravity in the world frame", joystick.Kind},
+	{"base velocity in the world frame", inWorldFrame(policy.BaseVelocity), doctor.Frame, "base velocity in the world frame", joystick},
+	{"gravity in the world frame", worldGravity, doctor.Frame, "gravity in the world frame", joystick},
 	{"xyzw in the log", xyzw, doctor.QuaternionOrder, "the orientation of the rollout is x, y, z, w", ""},
 	{"wxyz read as xyzw", inLog(orientation, reordered(3, 0, 1, 2)), doctor.QuaternionOrder, "reads the orientation as x, y, z, w, but it is w, x, y, z", ""},
 	{"inverse orientation", conjugate, doctor.QuaternionInverse, "is inverted", ""},
@@ -71,12 +70,12 @@ var sensorFaults = []plantedFault{
 var scaleFaults = []plantedFault{
 	{"scale", inObservation(policy.JointVelocity, times(1.7)), doctor.Scaled, "scales joint velocity by 1.7", ""},
 	{"scale close to 1", inObservation(policy.JointVelocity, times(1.02)), doctor.Scaled, "scales joint velocity by 1.02", ""},
-	{"scale of another policy", inObservation(policy.JointVelocity, times(0.05)), doctor.Scaled, "scales joint velocity by 0.05", joystick.Kind},
-	{"unscaled joint velocity", inObservation(policy.JointVelocity, times(20)), doctor.Unscaled, "does not scale joint velocity", parkour.Kind},
-	{"unscaled angular velocity", inObservation(policy.AngularVelocity, times(4)), doctor.Unscaled, "does not scale angular velocity", parkour.Kind},
-	{"scale of each element", inObservation(policy.Command, func(v []float64) { v[0], v[1], v[2] = 2*v[0], 2*v[1], 0.25*v[2] }), doctor.Scaled, "forward by 2, left by 2, yaw rate by 0.25", joystick.Kind},
+	{"scale of another policy", inObservation(policy.JointVelocity, times(0.05)), doctor.Scaled, "scales joint velocity by 0.05", joystick},
+	{"unscaled joint velocity", inObservation(policy.JointVelocity, times(20)), doctor.Unscaled, "does not scale joint velocity", parkour},
+	{"unscaled angular velocity", inObservation(policy.AngularVelocity, times(4)), doctor.Unscaled, "does not scale angular velocity", parkour},
+	{"scale of each element", inObservation(policy.Command, func(v []float64) { v[0], v[1], v[2] = 2*v[0], 2*v[1], 0.25*v[2] }), doctor.Scaled, "forward by 2, left by 2, yaw rate by 0.25", joystick},
 	{"scaled action", func(p *policy.Policy, r *rollout.Rollout) {
-		inObservation(policy.LastAction, times(p.ActionScale))(p, r)
+		inObservation(policy.LastAction, times(p.Action.Scale[0]))(p, r)
 	}, doctor.Scaled, "the policy's action scale", ""},
 	{"clipped joint velocity", inObservation(policy.JointVelocity, func(v []float64) {
 		for i := range v {
@@ -103,7 +102,7 @@ var timingFaults = []plantedFault{
 	{"all values early", shiftedRows(-1), doctor.Delay, "leads the rollout by 1 step in all values", ""},
 	{
 		"sensors late", shiftedRows(2, policy.BaseVelocity, policy.AngularVelocity, policy.Gravity, policy.JointPosition, policy.JointVelocity),
-		doctor.Delay, "lags the rollout by 2 steps in all sensors", joystick.Kind,
+		doctor.Delay, "lags the rollout by 2 steps in all sensors", joystick,
 	},
 	{"last action late", shiftedRows(1, policy.LastAction), doctor.Delay, "the last action in the recorded observation is 1 step older", ""},
 	{"last action of the same step", shiftedRows(-1, policy.LastAction), doctor.Delay, "the action of the same step", ""},
@@ -112,14 +111,14 @@ var timingFaults = []plantedFault{
 }
 
 var historyFaults = []plantedFault{
-	{"newest step first", historyOf(newestFirst), doctor.HistoryOrder, "newest step first", parkour.Kind},
-	{"current step in the history", historyOf(func(steps int) int { return steps - 1 }), doctor.HistoryTiming, "already contains the current step", parkour.Kind},
-	{"history of every second step", historyOf(everySecondStep), doctor.WrongRate, "2 policy steps apart", parkour.Kind},
+	{"newest step first", historyOf(newestFirst), doctor.HistoryOrder, "newest step first", parkour},
+	{"current step in the history", historyOf(func(steps int) int { return steps - 1 }), doctor.HistoryTiming, "already contains the current step", parkour},
+	{"history of every second step", historyOf(everySecondStep), doctor.WrongRate, "2 policy steps apart", parkour},
 	{"zero history", func(p *policy.Policy, r *rollout.Rollout) {
 		for t := range r.Steps() {
 			clear(r.Observation.Row(t)[223:])
 		}
-	}, doctor.NotFilledIn, "zeros for the history", parkour.Kind},
+	}, doctor.NotFilledIn, "zeros for the history", parkour},
 }
 
 func TestExamine_singleFault(t *testing.T) {
@@ -130,7 +129,7 @@ func TestExamine_singleFault(t *testing.T) {
 			}
 			t.Run(test.name+"/"+kind, func(t *testing.T) {
 				for _, noise := range []float64{0, 0.01} {
-					if noise > 0 && (kind == parkour.Kind || test.name == "scale close to 1") {
+					if noise > 0 && (kind == parkour || test.name == "scale close to 1") {
 						continue // The history of parkour repeats the noise, and a scale of 1.02 is less than the noise.
 					}
 					r := record(t, p, motion{1, noise})
@@ -178,11 +177,11 @@ func TestExamine_twoFaults(t *testing.T) {
 			[]string{"lags the rollout by 1 step in all values", "scales joint velocity by 3"},
 		},
 		"degrees and history": {
-			parkourPolicy(t), combined(inObservation(policy.AngularVelocity, times(degreesPerRad)), historyOf(newestFirst)),
+			policytest.ParkourPolicy(), combined(inObservation(policy.AngularVelocity, times(degreesPerRad)), historyOf(newestFirst)),
 			[]string{"angular velocity in degrees", "newest step first"},
 		},
 		"legs and command": {
-			parkourPolicy(t), combined(leftRight, inObservation(policy.Command, times(2))),
+			policytest.ParkourPolicy(), combined(leftRight, inObservation(policy.Command, times(2))),
 			[]string{"left and right legs swapped", "scales command by 2"},
 		},
 	} {

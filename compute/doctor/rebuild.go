@@ -5,8 +5,7 @@ import (
 	"math"
 	"slices"
 
-	"krabby.dev/krabby/compute/joystick"
-	"krabby.dev/krabby/compute/parkour"
+	"krabby.dev/krabby/compute/observation"
 	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/compute/rollout"
 	"krabby.dev/krabby/hal/message"
@@ -35,17 +34,9 @@ type rebuilder struct {
 // newRebuilder returns an error if r does not belong to p.
 func newRebuilder(p *policy.Policy, r *rollout.Rollout) (*rebuilder, error) {
 	b := &rebuilder{policy: p, rollout: r, rateHz: medianRateHz(r.TimeS), unknown: map[policy.Quantity]string{}}
-	switch p.Observation.Kind {
-	case joystick.Kind:
-		b.elements = policy.Elements(joystick.ObservationTerms(p))
-	case parkour.Kind:
-		b.elements = policy.Elements(parkour.ObservationTerms(p))
+	b.elements = policy.Elements(p.ObservationTerms())
+	if slices.ContainsFunc(b.elements, func(e policy.ObservationElement) bool { return e.Term.Quantity == policy.External }) {
 		b.unknown[policy.External] = "not built from the joints or the inertial unit; taken from the recording"
-	default:
-		return nil, &policy.Error{
-			File: p.Dir, Field: "observation.kind", Found: fmt.Sprintf("%q", p.Observation.Kind),
-			Expected: fmt.Sprintf("%q or %q", joystick.Kind, parkour.Kind),
-		}
 	}
 	for _, array := range []struct {
 		name            string
@@ -66,7 +57,7 @@ func newRebuilder(p *policy.Policy, r *rollout.Rollout) (*rebuilder, error) {
 		b.episodeStart = append(b.episodeStart, start)
 	}
 	if b.missingSteps = b.rateHz < p.ControlRateHz/1.5; b.missingSteps {
-		b.unknown[policy.LastAction] = missingStepsReason
+		b.unknown[policy.LastAction], b.unknown[policy.GaitPhase] = missingStepsReason, missingStepsReason
 	}
 	return b, b.findColumns()
 }
@@ -116,8 +107,8 @@ func medianRateHz(timeS []float64) float64 {
 // that follow neither from the sensors nor from the steps before are NaN; external values are as recorded.
 func (b *rebuilder) rebuild(change func(*message.Observation)) (rollout.Array, error) {
 	r := b.rollout
-	played := &playback{}
-	builder, err := played.newBuilder(b.policy)
+	played := newPlayback(b.policy)
+	builder, err := observation.New(b.policy, observation.WithProvider(played))
 	if err != nil {
 		return rollout.Array{}, err
 	}
@@ -161,7 +152,8 @@ func (b *rebuilder) markUnknown(row []float32, t int) {
 		case unknown && q != policy.External,
 			b.missingSteps && age > 0,
 			beforeRollout && t < age,
-			beforeRollout && t == age && q == policy.LastAction:
+			beforeRollout && t == age && q == policy.LastAction,
+			beforeRollout && q == policy.GaitPhase:
 			row[i] = unknownValue
 		}
 	}
@@ -190,47 +182,47 @@ func (b *rebuilder) readSensors(o *message.Observation, t int) {
 	}
 }
 
-// builder builds observations; those of joystick and parkour do.
-type builder interface {
-	Build(dst []float32, o *message.Observation, command message.NavigationCommand, lastAction []float32) error
-}
-
-// playback stands in for everything that a builder needs besides the sensors. It provides zeros: rebuild replaces the external
-// values by the recorded ones.
+// playback provides the recorded values of slots. rebuild replaces those of the current step anyway; the history holds them too.
 type playback struct {
 	recorded []float32 // The recorded observation of the current step.
-	prop     []float32
-	explicit []float32
+	slots    []slot
 }
 
-// newBuilder returns the builder of the policy's kind of observation.
-func (m *playback) newBuilder(p *policy.Policy) (builder, error) {
-	if p.Observation.Kind == joystick.Kind {
-		return joystick.New(p)
+// slot is a slot in a frame, and where the observation has its current values.
+type slot struct{ frame, observation, size int }
+
+func newPlayback(p *policy.Policy) *playback {
+	played, l := &playback{}, p.ObservationLayout()
+	at := map[int]int{} // The place of the current values of each term.
+	for _, c := range l.Current {
+		at[c.Term] = c.At
 	}
-	m.prop, m.explicit = make([]float32, parkour.ProprioceptionSize), make([]float32, parkour.PrivilegedStateSize)
-	// Everything that a student sees in its image is external, so without the image the observation is that of a teacher.
-	blind := *p
-	blind.Graphs = map[string]policy.Graph{policy.PolicyGraph: p.Graphs[policy.PolicyGraph]}
-	return parkour.New(&blind, map[string]parkour.Model{parkour.EstimatorGraph: m}, parkour.WithScanner(m), parkour.WithGuidance(m.guide))
+	for _, block := range l.History {
+		for step := range block.Steps {
+			place := block.At + step*block.Width
+			for _, term := range block.Terms {
+				if block.AgeSteps(p.Observation.History, step) == 0 {
+					at[term] = place
+				}
+				place += l.Terms[term].Size
+			}
+		}
+	}
+	for i, span := range l.Terms {
+		if p.Observation.Terms[i].Term == policy.TermSlot {
+			played.slots = append(played.slots, slot{span.At, at[i], span.Size})
+		}
+	}
+	return played
 }
 
-// Scan leaves the scan 0.
-func (m *playback) Scan([]float32, *message.Observation) error { return nil }
-
-// InputOf returns the input of the estimator.
-func (m *playback) InputOf(string) []float32 { return m.prop }
-
-// OutputOf returns the output of the estimator, which stays 0.
-func (m *playback) OutputOf(string) []float32 { return m.explicit }
-
-// Run does nothing.
-func (m *playback) Run() error { return nil }
-
-// Reset does nothing.
-func (m *playback) Reset() {}
-
-// guide returns the recorded type of ground. The builder puts it into the history, which is compared.
-func (m *playback) guide(*message.Observation, message.NavigationCommand) parkour.Guidance {
-	return parkour.Guidance{Flat: m.recorded[parkour.FlatIndex] > 0.5}
+// Provide implements observation.Provider.
+func (p *playback) Provide(frame []float32, _ *message.Observation, _ message.NavigationCommand) error {
+	for _, s := range p.slots {
+		copy(frame[s.frame:s.frame+s.size], p.recorded[s.observation:])
+	}
+	return nil
 }
+
+// Reset implements observation.Provider.
+func (p *playback) Reset() {}

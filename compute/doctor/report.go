@@ -123,7 +123,7 @@ func (r *Report) Series(e Element) Series {
 func (c *comparison) report(rebuilt, corrected columns, findings []Finding) *Report {
 	p := c.policy
 	r := &Report{
-		Policy: p.Name, Robot: p.Robot.Name, Observation: fmt.Sprintf("%s version %d", p.Observation.Kind, p.Observation.Version),
+		Policy: p.Name, Robot: p.Robot.Name, Observation: p.Observation.String(),
 		Steps: c.rollout.Steps(), RateHz: c.rateHz, PolicyRateHz: p.ControlRateHz,
 		Findings: findings, Unexplained: []string{}, NotChecked: c.notChecked(), Stationary: []string{},
 		timeS: c.rollout.TimeS, recorded: c.recorded, rebuilt: rebuilt, corrected: corrected,

@@ -43,13 +43,13 @@ func (c columns) with(x changes) columns {
 var minSpread = map[policy.Quantity]float64{
 	policy.BaseVelocity: 0.2, policy.AngularVelocity: 0.5, policy.Gravity: 0.1, policy.RollPitch: 0.1,
 	policy.JointPosition: 0.1, policy.JointVelocity: 1, policy.LastAction: 0.5, policy.Command: 0.5, policy.Contact: 0.5,
-	policy.Constant: 1, policy.External: 1,
+	policy.Orientation: 0.1, policy.AbsoluteJointPosition: 0.1, policy.GaitPhase: 0.5, policy.Constant: 1, policy.External: 1,
 }
 
 // measured are the quantities that sensors measure, with noise. Whoever builds the observation knows the others exactly.
 var measured = map[policy.Quantity]bool{
 	policy.BaseVelocity: true, policy.AngularVelocity: true, policy.Gravity: true, policy.RollPitch: true,
-	policy.JointPosition: true, policy.JointVelocity: true,
+	policy.Orientation: true, policy.JointPosition: true, policy.AbsoluteJointPosition: true, policy.JointVelocity: true,
 }
 
 // group is the unit of findings: the elements of a quantity in the current step, or the history.

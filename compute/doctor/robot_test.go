@@ -5,64 +5,45 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"krabby.dev/krabby/compute/joystick"
-	"krabby.dev/krabby/compute/parkour"
+	"krabby.dev/krabby/compute/observation"
 	"krabby.dev/krabby/compute/policy"
+	"krabby.dev/krabby/compute/policy/policytest"
 	"krabby.dev/krabby/compute/rollout"
 	"krabby.dev/krabby/hal/message"
-	"krabby.dev/krabby/hal/robot"
 )
 
 // steps is the number of steps of a recorded rollout.
 const steps = 200
 
-// parkourPolicy has the observation of parkour, with the joints type by type.
-func parkourPolicy(t *testing.T) *policy.Policy {
-	t.Helper()
-	r := robot.Go2()
-	order := r.Orders["type_major"]
-	at, err := r.Order("type_major")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pose := make([]float64, len(at))
-	at.Gather(pose, r.DefaultPoseRad)
-	return &policy.Policy{Robot: r, Manifest: policy.Manifest{
-		Name: "test", Robot: r.Name, JointOrder: order, DefaultPoseRad: pose, ActionScale: 0.25, ControlRateHz: 50,
-		Observation: policy.Observation{Kind: parkour.Kind, Version: parkour.Version, Size: parkour.Size},
-	}}
-}
+// The observations of the policies under test.
+const (
+	joystick = "joystick"
+	parkour  = "parkour"
+)
 
 // policies returns the policies under test by the kind of their observation.
 func policies(t *testing.T) map[string]*policy.Policy {
 	t.Helper()
-	return map[string]*policy.Policy{joystick.Kind: joystickPolicy(), parkour.Kind: parkourPolicy(t)}
+	return map[string]*policy.Policy{joystick: joystickPolicy(), parkour: policytest.ParkourPolicy()}
 }
 
 // elementsOf returns the elements of the observation of p.
 func elementsOf(p *policy.Policy) []policy.ObservationElement {
-	if p.Observation.Kind == joystick.Kind {
-		return policy.Elements(joystick.ObservationTerms(p))
-	}
-	return policy.Elements(parkour.ObservationTerms(p))
+	return policy.Elements(p.ObservationTerms())
 }
 
-// stubGraph stands in for the estimator and the scanner of a parkour builder.
-type stubGraph struct{ prop, explicit []float32 }
+// slots stands in for the provider of parkour's slots: values that change with the joints, and the kind of ground with time.
+type slots struct{}
 
-func (g *stubGraph) InputOf(string) []float32  { return g.prop }
-func (g *stubGraph) OutputOf(string) []float32 { return g.explicit }
-func (g *stubGraph) Reset()                    {}
+func (slots) Reset() {}
 
-func (g *stubGraph) Run() error {
-	copy(g.explicit, g.prop[:9])
-	return nil
-}
-
-func (g *stubGraph) Scan(dst []float32, o *message.Observation) error {
-	for i := range dst {
-		dst[i] = float32(math.Sin(float64(i) + o.PositionRad[0]))
+func (slots) Provide(frame []float32, o *message.Observation, _ message.NavigationCommand) error {
+	frame[6], frame[7] = float32(o.PositionRad[1]), 0.2
+	frame[11+(o.MonotonicNs/1e9+1)%2] = 1
+	for i := range 132 {
+		frame[53+i] = float32(math.Sin(float64(i) + o.PositionRad[0]))
 	}
+	copy(frame[185:194], frame)
 	return nil
 }
 
@@ -73,18 +54,7 @@ type builder interface {
 
 func newBuilder(t *testing.T, p *policy.Policy) builder {
 	t.Helper()
-	if p.Observation.Kind == joystick.Kind {
-		b, err := joystick.New(p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
-	}
-	stub := &stubGraph{make([]float32, parkour.ProprioceptionSize), make([]float32, parkour.PrivilegedStateSize)}
-	b, err := parkour.New(p, map[string]parkour.Model{parkour.EstimatorGraph: stub}, parkour.WithScanner(stub),
-		parkour.WithGuidance(func(o *message.Observation, _ message.NavigationCommand) parkour.Guidance {
-			return parkour.Guidance{DeltaYawRad: o.PositionRad[1], DeltaNextYawRad: 0.2, Flat: o.MonotonicNs/1e9%2 == 0}
-		}))
+	b, err := observation.New(p, observation.WithProvider(slots{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +103,7 @@ func record(t *testing.T, p *policy.Policy, m motion) *rollout.Rollout {
 			o.Contacts[i] = m.sway == 0 || math.Sin(11*s+float64(i)*1.7) > 0
 		}
 		command := message.NavigationCommand{VxMps: 0.5 + m.sway*0.3*math.Sin(s)}
-		if p.Observation.Kind == joystick.Kind {
+		if p.Observation.Provider == "" {
 			command.VyMps, command.YawRateRadPerSec = m.sway*0.2*math.Cos(s), m.sway*0.5*math.Sin(2*s)
 		}
 		if err := build.Build(observation, o, command, last); err != nil {

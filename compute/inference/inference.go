@@ -8,8 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
-	"krabby.dev/krabby/compute/joystick"
+	"krabby.dev/krabby/compute/observation"
 	"krabby.dev/krabby/compute/onnx"
 	"krabby.dev/krabby/compute/parkour"
 	"krabby.dev/krabby/compute/policy"
@@ -57,11 +58,7 @@ func Open(o Options) (_ *Inference, err error) {
 	if i.Policy, err = policy.Load(o.Policy); err != nil {
 		return nil, err
 	}
-	if o.Robot != "" && i.Policy.Robot.Name != o.Robot {
-		return nil, fmt.Errorf("--robot: found %q, expected %q, the robot of the policy in %s", o.Robot, i.Policy.Robot.Name, o.Policy)
-	}
-	build, err := builderOf(&o, i.Policy)
-	if err != nil {
+	if err := o.check(i.Policy); err != nil {
 		return nil, err
 	}
 	if i.Runtime, err = onnx.Open(o.ONNXRuntime); err != nil {
@@ -71,7 +68,7 @@ func Open(o Options) (_ *Inference, err error) {
 		return nil, err
 	}
 	i.Model = i.sessions[policy.PolicyGraph]
-	i.Builder, err = build(i.sessions)
+	i.Builder, err = i.newBuilder(o.Log)
 	return i, err
 }
 
@@ -94,25 +91,29 @@ func (i *Inference) newSessions(o *Options) (err error) {
 	return nil
 }
 
-// newBuilder makes the builder of an observation, which may run graphs of its own.
-type newBuilder func(map[string]*onnx.Session) (runner.Builder, error)
-
-// builderOf selects the builder for the policy's kind of observation. It checks the policy before large files are loaded.
-func builderOf(o *Options, p *policy.Policy) (newBuilder, error) {
-	switch p.Observation.Kind {
-	case joystick.Kind:
-		if err := joystick.CheckCommand(o.Command); err != nil {
-			return nil, fmt.Errorf("--command: %w", err)
-		}
-		b, err := joystick.New(p)
-		return func(map[string]*onnx.Session) (runner.Builder, error) { return b, nil }, err
-	case parkour.Kind:
-		if err := parkour.CheckCommand(o.Command); err != nil {
-			return nil, fmt.Errorf("--command: %w", err)
-		}
-		return func(sessions map[string]*onnx.Session) (runner.Builder, error) { return newParkour(o.Log, p, sessions) }, nil
+// newBuilder makes the builder of the policy's observation, which may run graphs of its own.
+func (i *Inference) newBuilder(log *slog.Logger) (runner.Builder, error) {
+	if i.Policy.Observation.Provider == parkour.Provider {
+		return newParkour(log, i.Policy, i.sessions)
 	}
-	return nil, &policy.Error{File: p.Dir, Field: "observation.kind", Found: fmt.Sprintf("%q", p.Observation.Kind), Expected: fmt.Sprintf("%q or %q", joystick.Kind, parkour.Kind)}
+	return observation.New(i.Policy)
+}
+
+// check checks the policy before large files are loaded.
+func (o *Options) check(p *policy.Policy) error {
+	if o.Robot != "" && p.Robot.Name != o.Robot {
+		return fmt.Errorf("--robot: found %q, expected %q, the robot of the policy in %s", o.Robot, p.Robot.Name, o.Policy)
+	}
+	if err := observation.CheckCommand(p, o.Command); err != nil {
+		return fmt.Errorf("--command: %w", err)
+	}
+	if name := p.Observation.Provider; name != "" && name != parkour.Provider {
+		return &policy.Error{File: p.Dir, Field: "observation.provider", Found: fmt.Sprintf("%q", name), Expected: fmt.Sprintf("%q", parkour.Provider)}
+	}
+	if slices.ContainsFunc(p.Observation.Terms, func(t policy.Term) bool { return t.Term == policy.TermHeightScan }) {
+		o.Log.Warn("the policy reads a height scan, which no sensor provides: assuming flat ground")
+	}
+	return nil
 }
 
 func newParkour(log *slog.Logger, p *policy.Policy, sessions map[string]*onnx.Session) (runner.Builder, error) {

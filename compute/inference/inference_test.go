@@ -7,6 +7,7 @@ import (
 
 	"krabby.dev/krabby/compute/inference"
 	"krabby.dev/krabby/compute/onnx"
+	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/compute/policy/policytest"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/robot"
@@ -70,5 +71,20 @@ func TestOpen_invalid(t *testing.T) {
 				t.Errorf("Open = %v, %v; want %q in the error", i, err, test.want)
 			}
 		})
+	}
+}
+
+func TestOpen_unknownProvider(t *testing.T) {
+	p := policytest.Load(t, policytest.Policy(t))
+	m := p.Manifest
+	m.Observation.Terms = append(m.Observation.Terms[:6:6], policy.Term{Term: policy.TermSlot, Name: "goal", Size: 3})
+	m.Observation.Provider = "maze"
+	dir := t.TempDir()
+	if err := policytest.Write(dir, m, map[string][]byte{policy.ModelFile: p.Models[policy.PolicyGraph]}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := inference.Open(inference.Options{Policy: dir, ONNXRuntime: policytest.Library(t)})
+	if want := `observation.provider: found "maze", expected "parkour"`; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error = %v, want %q in it", err, want)
 	}
 }

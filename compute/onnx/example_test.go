@@ -44,6 +44,6 @@ func ExampleRuntime_NewSession() {
 		log.Fatal(err)
 	}
 	targetRad := make([]float64, len(p.Robot.Joints))
-	p.Targets(targetRad, session.Output())
+	policy.NewActionProcessor(p).Targets(targetRad, session.Output())
 	fmt.Println(targetRad)
 }

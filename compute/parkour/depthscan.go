@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"krabby.dev/krabby/compute/observation"
 	"krabby.dev/krabby/hal/message"
 )
 
@@ -56,7 +57,7 @@ func (s *DepthScanner) measure(o *message.Observation) {
 		s.heightM[i] = math.Inf(-1)
 	}
 	image := &o.Depth
-	roll, pitch, _ := RollPitchYaw(o.IMU.Orientation)
+	roll, pitch, _ := observation.RollPitchYaw(o.IMU.Orientation)
 	sinCamera, cosCamera := math.Sincos(s.Camera.PitchRad)
 	sinRoll, cosRoll := math.Sincos(roll)
 	sinPitch, cosPitch := math.Sincos(pitch)

@@ -99,12 +99,12 @@ func checkGolden(t *testing.T, name string) {
 	}
 	actor := sessions[policy.PolicyGraph].(*onnx.Session)
 	latent := actor.InputOf("scan_latent") // Nil for the teacher.
-	columns := parkour.Size + 12 + 12 + len(latent)
+	columns := p.Observation.Size + 12 + 12 + len(latent)
 	golden := readFloats(t, filepath.Join(reference, "golden", name+".f32"), goldenSteps*columns)
 
 	o := message.NewObservation(p.Robot)
 	lastAction, targets := make([]float32, 12), make([]float64, 12)
-	worst := map[string]float64{}
+	processor, worst := policy.NewActionProcessor(p), map[string]float64{}
 	for ; i < goldenSteps; i++ {
 		s := e.Steps[i]
 		o.SessionID, o.Sequence = 1, uint64(i+1)
@@ -120,7 +120,7 @@ func checkGolden(t *testing.T, name string) {
 		if err := actor.Run(); err != nil {
 			t.Fatal(err)
 		}
-		p.Targets(targets, actor.Output())
+		processor.Targets(targets, actor.Output())
 		copy(lastAction, actor.Output())
 
 		row := golden[i*columns : (i+1)*columns]

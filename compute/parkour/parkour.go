@@ -1,30 +1,14 @@
-// Package parkour builds the observations of the Go2 parkour policy: kind "parkour", version 1. All values are clipped to
-// ±100:
+// Package parkour builds the observations of the Go2 parkour policy. The manifest has the layout; package observation builds
+// everything that follows from it. This package provides the slots:
 //
-//	index  values  meaning
-//	    0      53  proprioception, see below
-//	   53     132  scan: depth of the ground around the robot, see [Scanner]; zeros for a student
-//	  185       9  privileged states, which the graph "estimator" estimates from the proprioception
-//	  194      29  privileged parameters: zeros, because no robot can measure them
-//	  223     530  history: the last 10 proprioceptions, the oldest first
+//	slot                  values  meaning
+//	goal_yaw                   2  yaw angles from the base's heading to the next goal and to the one after it (rad)
+//	ground                     2  (1, 0) on terrain, (0, 1) on flat ground
+//	scan                     132  depth of the ground around the robot, see [Scanner]; zeros for a student
+//	privileged_state           9  privileged states, which the graph "estimator" estimates from the proprioception
+//	privileged_parameter      29  privileged parameters: zeros, because no robot can measure them
 //
-// Proprioception, with values over joints in the policy's order:
-//
-//	index  values  meaning
-//	    0       3  angular velocity, base frame (rad/s), x 0.25
-//	    3       2  roll, pitch (rad)
-//	    5       1  zero
-//	    6       2  yaw angles from the base's heading to the next goal and to the one after it (rad)
-//	    8       2  zeros
-//	   10       1  command forward (m/s); zero up to 0.2 m/s in either direction
-//	   11       2  (1, 0) on terrain, (0, 1) on flat ground
-//	   13      12  joint positions minus the policy's default pose (rad)
-//	   25      12  joint velocities (rad/s), x 0.05
-//	   37      12  last action, as the policy output it, before clipping
-//	   49       4  contacts of the feet FL FR RL RR: 0.5 on the ground, -0.5 in the air
-//
-// In the history, the two yaw angles are zero. A step enters the history after its observation is built; in the first step
-// the history is 10 copies of that step. Scans and depth images are taken in every 5th step, at 10 Hz.
+// The proprioception is everything before the scan. Scans and depth images are taken in every 5th step, at 10 Hz.
 //
 // A teacher gets the scan from a [Scanner] and the yaw angles from [Guidance]. A student, a policy with the graph
 // "depth_encoder", gets both from a depth image: the first 32 outputs of the encoder are the policy's input "scan_latent",
@@ -36,22 +20,16 @@ package parkour
 
 import (
 	"fmt"
-	"math"
-	"slices"
 	"time"
 
+	"krabby.dev/krabby/compute/observation"
 	"krabby.dev/krabby/compute/policy"
-	"krabby.dev/krabby/compute/policy/layout"
 	"krabby.dev/krabby/hal/message"
 )
 
 const (
-	// Kind is the kind of this observation in a manifest.
-	Kind = "parkour"
-	// Version is the version of this observation in a manifest.
-	Version = 1
-	// Size is the number of values of an observation.
-	Size = historyAt + HistorySteps*ProprioceptionSize
+	// Provider is the name of this package in a manifest.
+	Provider = "parkour"
 
 	// ProprioceptionSize is the number of values of one step's proprioception.
 	ProprioceptionSize = 53
@@ -59,15 +37,18 @@ const (
 	ScanSize = scanColumns * scanRows
 	// PrivilegedStateSize is the number of privileged states.
 	PrivilegedStateSize = 9
-	// PrivilegedParameterSize is the number of privileged parameters.
-	PrivilegedParameterSize = 29
-	// HistorySteps is the number of steps in the history.
-	HistorySteps = 10
-	// FlatIndex is the index in an observation of the flag for flat ground: 1 on flat ground, 0 on terrain.
-	FlatIndex = commandAt + 2
 
 	// DefaultMaxImageAge is the default limit of the age of a depth image.
 	DefaultMaxImageAge = 300 * time.Millisecond
+)
+
+// The slots.
+const (
+	goalYaw         = "goal_yaw"
+	ground          = "ground"
+	scan            = "scan"
+	privilegedState = "privileged_state"
+	goals           = 2
 )
 
 // Graphs of a policy of this kind, beside policy.PolicyGraph.
@@ -80,30 +61,10 @@ const (
 )
 
 const (
-	joints = 12
-
-	// Indices in an observation.
-	scanAt                = ProprioceptionSize
-	privilegedStateAt     = scanAt + ScanSize
-	privilegedParameterAt = privilegedStateAt + PrivilegedStateSize
-	historyAt             = privilegedParameterAt + PrivilegedParameterSize
-
-	// Indices in a proprioception.
-	yawAt     = 6
-	commandAt = 10
-	jointsAt  = 13
-	feetAt    = jointsAt + 3*joints
-
-	angularVelocityScale = 0.25
-	velocityScale        = 0.05
-	yawScale             = 1.5 // Of the depth encoder's output.
-	minCommandMps        = 0.2 // A command up to it is 0.
-	valueLimit           = 100
-	teacherScanInterval  = 5 // In steps. A student's is in its manifest.
+	yawScale            = 1.5 // Of the depth encoder's output.
+	valueLimit          = 100
+	teacherScanInterval = 5 // In steps. A student's is in its manifest.
 )
-
-// feet are the feet of the observation, in its order.
-var feet = [...]string{"FL", "FR", "RL", "RR"}
 
 // Model runs one graph of a policy. *onnx.Session implements it.
 type Model interface {
@@ -127,27 +88,25 @@ type Guidance struct {
 	Flat bool
 }
 
-// Option configures a Builder.
-type Option func(*Builder)
+// Option configures a builder.
+type Option func(*provider)
 
 // WithScanner sets the scanner of the ground. A teacher requires one; a student ignores it.
-func WithScanner(s Scanner) Option { return func(b *Builder) { b.scanner = s } }
+func WithScanner(s Scanner) Option { return func(v *provider) { v.scanner = s } }
 
 // WithGuidance sets the source of guidance, which Build calls in each step. The default is straight ahead, on terrain. A
 // student uses only Flat.
 func WithGuidance(guidance func(*message.Observation, message.NavigationCommand) Guidance) Option {
-	return func(b *Builder) { b.guidance = guidance }
+	return func(v *provider) { v.guidance = guidance }
 }
 
 // WithMaxImageAge sets the largest age of a depth image that Build accepts. The default is DefaultMaxImageAge.
-func WithMaxImageAge(d time.Duration) Option { return func(b *Builder) { b.maxImageAge = d } }
+func WithMaxImageAge(d time.Duration) Option { return func(v *provider) { v.maxImageAge = d } }
 
-// Builder builds the observations of one policy. It has the history of the steps before, so it is for one control loop and
-// one goroutine at a time.
-type Builder struct {
-	layout      layout.Layout
-	feet        [len(feet)]int // Indices among the robot's feet.
-	robotFeet   int
+// provider provides the slots of one policy.
+type provider struct {
+	goalYaw, ground, scanSlot, privileged policy.Span // In a frame.
+
 	scanner     Scanner
 	guidance    func(*message.Observation, message.NavigationCommand) Guidance
 	maxImageAge time.Duration
@@ -163,66 +122,88 @@ type Builder struct {
 	scanLatent            []float32 // Input of the policy.
 	preprocessor          *depthPreprocessor
 
-	sessionID      uint64
-	started        bool // The session has a step.
-	scanInterval   int
-	stepsToScan    int
-	proprioception [ProprioceptionSize]float32 // Of the current step, with zeros for the yaw angles.
-	scan           [ScanSize]float32
-	yawRad         [2]float32 // Of a student.
-	history        [HistorySteps * ProprioceptionSize]float32
+	scanInterval int
+	stepsToScan  int
+	scan         [ScanSize]float32
+	yawRad       [goals]float32 // Of a student.
 }
 
 // New returns a builder for p. models are the graphs of p, by name; Build runs those that prepare the observation. The error
-// is a *policy.Error if p has another observation, or if p, its robot or its graphs lack something that the observation
-// needs.
-func New(p *policy.Policy, models map[string]Model, opts ...Option) (*Builder, error) {
-	l, err := layout.New(p, policy.Observation{Kind: Kind, Version: Version, Size: Size}, joints)
-	if err != nil {
-		return nil, err
-	}
-	b := &Builder{layout: l, robotFeet: len(p.Robot.Feet), maxImageAge: DefaultMaxImageAge, scanInterval: teacherScanInterval}
+// is a *policy.Error if p has other slots, or if p, its robot or its graphs lack something that the observation needs.
+func New(p *policy.Policy, models map[string]Model, opts ...Option) (*observation.Builder, error) {
+	v := &provider{maxImageAge: DefaultMaxImageAge, scanInterval: teacherScanInterval}
 	for _, opt := range opts {
-		opt(b)
+		opt(v)
 	}
-	for i, foot := range feet {
-		if b.feet[i] = slices.Index(p.Robot.Feet, foot); b.feet[i] < 0 {
-			return nil, &policy.Error{File: p.Dir, Field: "robot", Err: fmt.Errorf("foot %q of %s not found in %q", foot, p.Robot.Name, p.Robot.Feet)}
-		}
-	}
-	if err := b.bindEstimator(p, models); err != nil {
+	if err := v.findSlots(p); err != nil {
 		return nil, err
 	}
+	if err := v.bindEstimator(p, models); err != nil {
+		return nil, err
+	}
+	var err error
 	if encoder, student := p.Graphs[DepthEncoderGraph]; student {
-		err = b.bindEncoder(p, models, encoder)
-	} else if b.scanner == nil {
+		err = v.bindEncoder(p, models, encoder)
+	} else if v.scanner == nil {
 		err = &policy.Error{File: p.Dir, Field: "graphs", Err: fmt.Errorf("%q not found: a teacher needs a scanner of the ground", DepthEncoderGraph)}
 	}
 	if err != nil {
 		return nil, err
 	}
-	return b, nil
+	return observation.New(p, observation.WithProvider(v))
 }
 
-func (b *Builder) bindEstimator(p *policy.Policy, models map[string]Model) error {
-	b.estimator = models[EstimatorGraph]
+// findSlots finds the slots in a frame.
+func (v *provider) findSlots(p *policy.Policy) error {
+	if p.Observation.Provider != Provider {
+		return &policy.Error{File: p.Dir, Field: "observation.provider", Found: fmt.Sprintf("%q", p.Observation.Provider), Expected: fmt.Sprintf("%q", Provider)}
+	}
+	places := map[string]policy.Span{}
+	for i, span := range p.ObservationLayout().Terms {
+		if name := p.Observation.Terms[i].Name; name != "" {
+			places[name] = span
+		}
+	}
+	for _, slot := range []struct {
+		name string
+		size int
+		to   *policy.Span
+	}{
+		{goalYaw, goals, &v.goalYaw}, {ground, 2, &v.ground}, {scan, ScanSize, &v.scanSlot}, {privilegedState, PrivilegedStateSize, &v.privileged},
+	} {
+		if *slot.to = places[slot.name]; slot.to.Size != slot.size {
+			return &policy.Error{
+				File: p.Dir, Field: "observation.terms", Found: fmt.Sprintf("a slot %q of %d values", slot.name, slot.to.Size), Expected: fmt.Sprint(slot.size),
+			}
+		}
+	}
+	if v.scanSlot.At != ProprioceptionSize {
+		return &policy.Error{
+			File: p.Dir, Field: "observation.terms", Found: fmt.Sprintf("%d values before the slot %q", v.scanSlot.At, scan), Expected: fmt.Sprint(ProprioceptionSize),
+		}
+	}
+	return nil
+}
+
+func (v *provider) bindEstimator(p *policy.Policy, models map[string]Model) error {
+	v.estimator = models[EstimatorGraph]
 	return bind(p, models,
-		buffer{EstimatorGraph, input, "prop", ProprioceptionSize, &b.estimatorProprioception},
-		buffer{EstimatorGraph, output, "priv_explicit", PrivilegedStateSize, &b.privilegedStates},
+		buffer{EstimatorGraph, input, "prop", ProprioceptionSize, &v.estimatorProprioception},
+		buffer{EstimatorGraph, output, "priv_explicit", PrivilegedStateSize, &v.privilegedStates},
 	)
 }
 
-func (b *Builder) bindEncoder(p *policy.Policy, models map[string]Model, encoder policy.Graph) error {
+func (v *provider) bindEncoder(p *policy.Policy, models map[string]Model, encoder policy.Graph) error {
 	if len(encoder.States) == 0 {
 		return &policy.Error{File: p.Dir, Field: "graphs." + DepthEncoderGraph + ".states", Found: "0 states", Expected: "1 or more: the encoder is recurrent"}
 	}
-	b.encoder, b.preprocessor = models[DepthEncoderGraph], newDepthPreprocessor()
-	b.scanInterval = max(encoder.EverySteps, 1)
+	v.encoder, v.preprocessor = models[DepthEncoderGraph], newDepthPreprocessor()
+	v.scanInterval = max(encoder.EverySteps, 1)
 	return bind(p, models,
-		buffer{DepthEncoderGraph, input, "depth", depthHeight * depthWidth, &b.encoderDepth},
-		buffer{DepthEncoderGraph, input, "prop", ProprioceptionSize, &b.encoderProprioception},
-		buffer{DepthEncoderGraph, output, "latent_and_yaw", scanLatentSize + 2, &b.encoderOutput},
-		buffer{policy.PolicyGraph, input, "scan_latent", scanLatentSize, &b.scanLatent},
+		buffer{DepthEncoderGraph, input, "depth", depthHeight * depthWidth, &v.encoderDepth},
+		buffer{DepthEncoderGraph, input, "prop", ProprioceptionSize, &v.encoderProprioception},
+		buffer{DepthEncoderGraph, output, "latent_and_yaw", scanLatentSize + 2, &v.encoderOutput},
+		buffer{policy.PolicyGraph, input, "scan_latent", scanLatentSize, &v.scanLatent},
 	)
 }
 
@@ -265,9 +246,9 @@ func bind(p *policy.Policy, models map[string]Model, buffers ...buffer) error {
 	return nil
 }
 
-// CheckCommand returns a *message.FieldError if a value of c is not finite, or if c commands more than a forward or backward
-// velocity: the direction comes from the guidance or from the depth image.
-func CheckCommand(c message.NavigationCommand) error {
+// checkCommand returns a *message.FieldError if a value of c is not finite, or if c commands more than a forward or backward
+// velocity.
+func checkCommand(c message.NavigationCommand) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
@@ -282,123 +263,69 @@ func CheckCommand(c message.NavigationCommand) error {
 	return nil
 }
 
-// Build writes an observation to dst, which has Size values, and a student's latent to the policy's input "scan_latent".
-// lastAction is the last output of the policy, in its order. An observation with a new session ID starts a new history.
+// Provide writes the slots, and a student's latent to the policy's input "scan_latent". It implements observation.Provider.
 //
-// Build fails if a slice has the wrong length, if CheckCommand rejects command and there is no guidance, if the scanner or a
-// model fails, and if a student has no depth image or one that is too small or too old. A step that fails does not enter the
-// history. Build does not allocate unless it fails.
-func (b *Builder) Build(dst []float32, o *message.Observation, command message.NavigationCommand, lastAction []float32) error {
-	if err := b.build(dst, o, command, lastAction); err != nil {
+// It fails if the command has a direction and there is no guidance, if the scanner or a model fails, and if a student has no
+// depth image or one that is too small or too old.
+func (v *provider) Provide(frame []float32, o *message.Observation, command message.NavigationCommand) error {
+	if err := v.provide(frame, o, command); err != nil {
 		return fmt.Errorf("parkour: %w", err)
 	}
 	return nil
 }
 
-func (b *Builder) build(dst []float32, o *message.Observation, command message.NavigationCommand, lastAction []float32) error {
-	if err := b.layout.CheckLengths(dst, o, lastAction); err != nil {
-		return err
-	}
-	if len(o.Contacts) != b.robotFeet {
-		return fmt.Errorf("contacts: found %d values, expected %d", len(o.Contacts), b.robotFeet)
-	}
+func (v *provider) provide(frame []float32, o *message.Observation, command message.NavigationCommand) error {
 	var guidance Guidance
-	if b.guidance != nil {
-		guidance = b.guidance(o, command)
-	} else if err := CheckCommand(command); err != nil {
+	if v.guidance != nil {
+		guidance = v.guidance(o, command)
+	} else if err := checkCommand(command); err != nil {
 		return fmt.Errorf("command: %w", err)
 	}
-	if !b.started || o.SessionID != b.sessionID {
-		b.Reset()
-		b.sessionID = o.SessionID
+	kind := 0
+	if guidance.Flat {
+		kind = 1
 	}
-	b.updateProprioception(o, command, guidance, lastAction)
-	if b.stepsToScan == 0 {
-		if err := b.updateScan(o); err != nil {
+	frame[v.ground.At+kind] = 1
+	proprioception := frame[:v.scanSlot.At]
+	if v.stepsToScan == 0 {
+		if err := v.updateScan(proprioception, o); err != nil {
 			return err
 		}
-		b.stepsToScan = b.scanInterval
+		v.stepsToScan = v.scanInterval
 	}
-
-	proprioception := dst[:ProprioceptionSize]
-	copy(proprioception, b.proprioception[:])
-	if b.encoder != nil {
-		copy(proprioception[yawAt:], b.yawRad[:])
+	yaw := frame[v.goalYaw.At : v.goalYaw.At+goals]
+	if v.encoder != nil {
+		copy(yaw, v.yawRad[:])
 	} else {
-		proprioception[yawAt], proprioception[yawAt+1] = clip(guidance.DeltaYawRad), clip(guidance.DeltaNextYawRad)
+		yaw[0], yaw[1] = clip(guidance.DeltaYawRad), clip(guidance.DeltaNextYawRad)
 	}
-	copy(b.estimatorProprioception, proprioception)
-	if err := b.estimator.Run(); err != nil {
+	copy(v.estimatorProprioception, proprioception)
+	if err := v.estimator.Run(); err != nil {
 		return fmt.Errorf("estimator: %w", err)
 	}
-	for i, v := range b.scan {
-		dst[scanAt+i] = clip(float64(v))
+	for i, value := range v.scan {
+		frame[v.scanSlot.At+i] = clip(float64(value))
 	}
-	for i, v := range b.privilegedStates {
-		dst[privilegedStateAt+i] = clip(float64(v))
+	for i, value := range v.privilegedStates {
+		frame[v.privileged.At+i] = clip(float64(value))
 	}
-	clear(dst[privilegedParameterAt:historyAt])
-	b.shiftHistory(dst[historyAt:])
-	b.stepsToScan--
+	v.stepsToScan--
 	return nil
 }
 
-// shiftHistory writes the history to dst. Then it removes the oldest step and appends the current one.
-func (b *Builder) shiftHistory(dst []float32) {
-	if !b.started {
-		for i := range HistorySteps {
-			copy(b.history[i*ProprioceptionSize:], b.proprioception[:])
-		}
-		b.started = true
-	}
-	copy(dst, b.history[:])
-	copy(b.history[:], b.history[ProprioceptionSize:])
-	copy(b.history[(HistorySteps-1)*ProprioceptionSize:], b.proprioception[:])
-}
-
-// Reset clears the history and the state of the depth encoder. The next step is the first.
-func (b *Builder) Reset() {
-	b.started, b.stepsToScan = false, 0
-	b.yawRad = [2]float32{}
-	if b.encoder != nil {
-		b.encoder.Reset()
+// Reset clears the state of the depth encoder. The next step takes a scan. It implements observation.Provider.
+func (v *provider) Reset() {
+	v.stepsToScan = 0
+	v.yawRad = [goals]float32{}
+	if v.encoder != nil {
+		v.encoder.Reset()
 	}
 }
 
-// updateProprioception sets b.proprioception, with zeros for the two yaw angles.
-func (b *Builder) updateProprioception(o *message.Observation, command message.NavigationCommand, guidance Guidance, lastAction []float32) {
-	p := b.proprioception[:]
-	clear(p)
-	for i, v := range o.IMU.AngularVelocityRadPerSec {
-		p[i] = clip(angularVelocityScale * v)
-	}
-	roll, pitch, _ := RollPitchYaw(o.IMU.Orientation)
-	p[3], p[4] = clip(roll), clip(pitch)
-	if math.Abs(command.VxMps) > minCommandMps {
-		p[commandAt] = clip(command.VxMps)
-	}
-	if guidance.Flat {
-		p[FlatIndex] = 1
-	} else {
-		p[commandAt+1] = 1
-	}
-	for i, joint := range b.layout.Joints {
-		p[jointsAt+i] = clip(o.PositionRad[joint] - b.layout.DefaultPoseRad[i])
-		p[jointsAt+joints+i] = clip(velocityScale * o.VelocityRadPerSec[joint])
-		p[jointsAt+2*joints+i] = clip(float64(lastAction[i]))
-	}
-	for i, foot := range b.feet {
-		p[feetAt+i] = -0.5
-		if o.Contacts[foot] {
-			p[feetAt+i] = 0.5
-		}
-	}
-}
-
-// updateScan takes a teacher's scan, or runs a student's depth encoder.
-func (b *Builder) updateScan(o *message.Observation) error {
-	if b.encoder == nil {
-		if err := b.scanner.Scan(b.scan[:], o); err != nil {
+// updateScan takes a teacher's scan, or runs a student's depth encoder. The yaw angles of the proprioception are 0.
+func (v *provider) updateScan(proprioception []float32, o *message.Observation) error {
+	if v.encoder == nil {
+		if err := v.scanner.Scan(v.scan[:], o); err != nil {
 			return fmt.Errorf("scan: %w", err)
 		}
 		return nil
@@ -406,32 +333,21 @@ func (b *Builder) updateScan(o *message.Observation) error {
 	if !o.Depth.Present() {
 		return errNoDepthImage
 	}
-	if age := time.Duration(o.MonotonicNs - o.Depth.MonotonicNs); age > b.maxImageAge {
-		return fmt.Errorf("depth image %d: found an age of %v when the joints were read, expected at most %v", o.Depth.Sequence, age, b.maxImageAge)
+	if age := time.Duration(o.MonotonicNs - o.Depth.MonotonicNs); age > v.maxImageAge {
+		return fmt.Errorf("depth image %d: found an age of %v when the joints were read, expected at most %v", o.Depth.Sequence, age, v.maxImageAge)
 	}
-	if err := b.preprocessor.process(b.encoderDepth, &o.Depth); err != nil {
+	if err := v.preprocessor.process(v.encoderDepth, &o.Depth); err != nil {
 		return err
 	}
-	copy(b.encoderProprioception, b.proprioception[:])
-	if err := b.encoder.Run(); err != nil {
+	copy(v.encoderProprioception, proprioception)
+	if err := v.encoder.Run(); err != nil {
 		return fmt.Errorf("depth encoder: %w", err)
 	}
-	copy(b.scanLatent, b.encoderOutput[:scanLatentSize])
-	for i := range b.yawRad {
-		b.yawRad[i] = clip(yawScale * float64(b.encoderOutput[scanLatentSize+i]))
+	copy(v.scanLatent, v.encoderOutput[:scanLatentSize])
+	for i := range v.yawRad {
+		v.yawRad[i] = clip(yawScale * float64(v.encoderOutput[scanLatentSize+i]))
 	}
 	return nil
-}
-
-// RollPitchYaw returns the intrinsic Z-Y'-X” angles in rad of a base with the orientation q (w, x, y, z): yaw about z, then
-// pitch about the new y, then roll about the new x. q may have any norm but 0.
-func RollPitchYaw(q [4]float64) (roll, pitch, yaw float64) {
-	w, x, y, z := q[0], q[1], q[2], q[3]
-	n := w*w + x*x + y*y + z*z
-	roll = math.Atan2(2*(w*x+y*z), w*w-x*x-y*y+z*z)
-	pitch = math.Asin(min(max(2*(w*y-z*x)/n, -1), 1))
-	yaw = math.Atan2(2*(w*z+x*y), w*w+x*x-y*y-z*z)
-	return roll, pitch, yaw
 }
 
 func clip(v float64) float32 { return float32(min(max(v, -valueLimit), valueLimit)) }

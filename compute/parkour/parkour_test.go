@@ -8,8 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"krabby.dev/krabby/compute/observation"
 	"krabby.dev/krabby/compute/parkour"
 	"krabby.dev/krabby/compute/policy"
+	"krabby.dev/krabby/compute/policy/policytest"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/robot"
 )
@@ -59,16 +61,10 @@ func models() (all map[string]parkour.Model, estimator, encoder, actor *fakeMode
 var typeMajor = robot.Go2().Orders["type_major"]
 
 func teacher() *policy.Policy {
-	return &policy.Policy{
-		Dir:   "somewhere",
-		Robot: robot.Go2(),
-		Manifest: policy.Manifest{
-			JointOrder:     typeMajor,
-			DefaultPoseRad: []float64{0.1, -0.1, 0.1, -0.1, 0.8, 0.8, 1, 1, -1.5, -1.5, -1.5, -1.5},
-			Observation:    policy.Observation{Kind: "parkour", Version: 1, Size: 753},
-			Graphs:         map[string]policy.Graph{"policy": {}, "estimator": {}},
-		},
-	}
+	p := policytest.ParkourPolicy()
+	p.DefaultPoseRad = []float64{0.1, -0.1, 0.1, -0.1, 0.8, 0.8, 1, 1, -1.5, -1.5, -1.5, -1.5}
+	p.Graphs = map[string]policy.Graph{"policy": {}, "estimator": {}}
+	return p
 }
 
 func student() *policy.Policy {
@@ -94,7 +90,7 @@ func (s *scanner) Scan(dst []float32, _ *message.Observation) error {
 	return nil
 }
 
-func build(t *testing.T, p *policy.Policy, opts ...parkour.Option) *parkour.Builder {
+func build(t *testing.T, p *policy.Policy, opts ...parkour.Option) *observation.Builder {
 	t.Helper()
 	all, _, _, _ := models()
 	b, err := parkour.New(p, all, opts...)
@@ -141,8 +137,8 @@ func TestBuild(t *testing.T) {
 	for range 10 {
 		want = append(want, prop...)
 	}
-	if len(want) != parkour.Size {
-		t.Fatalf("Size = %d, want %d", parkour.Size, len(want))
+	if len(want) != b.Size() {
+		t.Fatalf("Size = %d, want %d", b.Size(), len(want))
 	}
 	for i := range want {
 		if math.Abs(float64(got[i]-want[i])) > 1e-6 {
@@ -153,7 +149,7 @@ func TestBuild(t *testing.T) {
 
 // steps builds count observations and returns them. The first value of the last action is the number of the step; the first
 // step has the number first.
-func steps(t *testing.T, b *parkour.Builder, o *message.Observation, first, count int) [][]float32 {
+func steps(t *testing.T, b *observation.Builder, o *message.Observation, first, count int) [][]float32 {
 	t.Helper()
 	var all [][]float32
 	last := make([]float32, 12)
@@ -356,7 +352,7 @@ func TestBuild_wrongLength(t *testing.T) {
 		dst, positions, velocities, feet, last int
 		want                                   string
 	}{
-		{752, 12, 12, 4, 12, "parkour: observation buffer: found 752 values, expected 753"},
+		{752, 12, 12, 4, 12, "observation: observation buffer: found 752 values, expected 753"},
 		{753, 18, 12, 4, 12, "joint positions: found 18 values, expected 12"},
 		{753, 12, 0, 4, 12, "joint velocities: found 0 values, expected 12"},
 		{753, 12, 12, 0, 12, "contacts: found 0 values, expected 4"},
@@ -376,10 +372,12 @@ func TestNew_mismatch(t *testing.T) {
 		change func(*policy.Policy, modelMap)
 		want   string
 	}{
-		"kind":             {func(p *policy.Policy, _ modelMap) { p.Observation.Kind = "go1_joystick" }, "observation: found {Kind:go1_joystick"},
-		"size":             {func(p *policy.Policy, _ modelMap) { p.Observation.Size = 48 }, "observation: found"},
-		"18 joints":        {func(p *policy.Policy, _ modelMap) { p.DefaultPoseRad = make([]float64, 18) }, "default_pose_rad: found 18 values, expected 12"},
-		"no hind feet":     {func(p *policy.Policy, _ modelMap) { p.Robot.Feet = []string{"FL", "FR"} }, `robot: foot "RL" of go2 not found in ["FL" "FR"]`},
+		"provider":  {func(p *policy.Policy, _ modelMap) { p.Observation.Provider = "maze" }, `observation.provider: found "maze", expected "parkour"`},
+		"scan size": {func(p *policy.Policy, _ modelMap) { p.Observation.Terms[11].Size = 187 }, `observation.terms: found a slot "scan" of 187 values, expected 132`},
+		"no scan":   {func(p *policy.Policy, _ modelMap) { p.Observation.Terms[11].Name = "image" }, `observation.terms: found a slot "scan" of 0 values, expected 132`},
+		"proprioception": {
+			func(p *policy.Policy, _ modelMap) { p.Observation.Terms[2].Size = 3 }, `observation.terms: found 55 values before the slot "scan", expected 53`,
+		},
 		"no estimator":     {func(_ *policy.Policy, m modelMap) { delete(m, "estimator") }, `graphs: "estimator" not found`},
 		"no depth encoder": {func(_ *policy.Policy, m modelMap) { delete(m, "depth_encoder") }, `graphs: "depth_encoder" not found`},
 		"no state":         {func(p *policy.Policy, _ modelMap) { p.Graphs["depth_encoder"] = policy.Graph{} }, "graphs.depth_encoder.states: found 0 states, expected 1 or more"},
@@ -393,33 +391,6 @@ func TestNew_mismatch(t *testing.T) {
 		_, err := parkour.New(p, all)
 		if _, ok := errors.AsType[*policy.Error](err); !ok || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: error = %v, want a *policy.Error with %q", name, err, test.want)
-		}
-	}
-}
-
-func TestRollPitchYaw(t *testing.T) {
-	turn := func(axis int, angle float64) [4]float64 {
-		q := [4]float64{math.Cos(angle / 2)}
-		q[axis+1] = math.Sin(angle / 2)
-		return q
-	}
-	h := math.Sqrt2 / 2
-	for _, tt := range []struct {
-		name string
-		q    [4]float64
-		want [3]float64
-	}{
-		{"level", [4]float64{1, 0, 0, 0}, [3]float64{}},
-		{"rolled", turn(0, -0.7), [3]float64{-0.7, 0, 0}},
-		{"nose down", turn(1, 0.5), [3]float64{0, 0.5, 0}},
-		{"turned left", turn(2, 2.5), [3]float64{0, 0, 2.5}},
-		{"negative quaternion", [4]float64{-h, 0, 0, -h}, [3]float64{0, 0, math.Pi / 2}},
-		{"norm of 2", [4]float64{2 * math.Cos(0.25), 0, 2 * math.Sin(0.25), 0}, [3]float64{0, 0.5, 0}},
-		{"straight down", [4]float64{h, 0, h, 0}, [3]float64{0, math.Pi / 2, 0}},
-	} {
-		roll, pitch, yaw := parkour.RollPitchYaw(tt.q)
-		if got := [3]float64{roll, pitch, yaw}; math.Abs(got[1]-tt.want[1]) > 1e-7 || tt.name != "straight down" && (math.Abs(got[0]-tt.want[0]) > 1e-12 || math.Abs(got[2]-tt.want[2]) > 1e-12) {
-			t.Errorf("%s: roll, pitch, yaw = %v, want %v", tt.name, got, tt.want)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"krabby.dev/krabby/compute/observation"
 	"krabby.dev/krabby/compute/parkour"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/robot"
@@ -88,7 +89,7 @@ func TestMapScanner_error(t *testing.T) {
 
 // render sets the depth image of o to that of a camera above the ground, by ray marching.
 func render(o *message.Observation, c parkour.Camera, heightM float64, ground func(x, y float64) float64) {
-	roll, pitch, _ := parkour.RollPitchYaw(o.IMU.Orientation)
+	roll, pitch, _ := observation.RollPitchYaw(o.IMU.Orientation)
 	level := func(v [3]float64) [3]float64 {
 		v[1], v[2] = math.Cos(roll)*v[1]-math.Sin(roll)*v[2], math.Sin(roll)*v[1]+math.Cos(roll)*v[2]
 		v[0], v[2] = math.Cos(pitch)*v[0]+math.Sin(pitch)*v[2], math.Cos(pitch)*v[2]-math.Sin(pitch)*v[0]

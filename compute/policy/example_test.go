@@ -31,9 +31,18 @@ func ExampleLoad() {
 		Files:          policytest.Checksums(files),
 		JointOrder:     go1.JointNames(),
 		DefaultPoseRad: go1.DefaultPoseRad,
-		ActionScale:    0.5,
-		Observation:    policy.Observation{Kind: "go1_joystick", Version: 1, Size: 48},
-		ControlRateHz:  50,
+		Gains:          policy.Gains{Kp: policy.Numbers{35}, Kd: policy.Numbers{0.5}},
+		Action:         policy.Action{Scale: policy.Numbers{0.5}},
+		Observation: policy.Observation{Size: 48, Terms: []policy.Term{
+			{Term: policy.TermBaseLinVel},
+			{Term: policy.TermBaseAngVel},
+			{Term: policy.TermProjectedGravity},
+			{Term: policy.TermJointPosRel},
+			{Term: policy.TermJointVel, Scale: policy.Numbers{0.05}},
+			{Term: policy.TermLastAction},
+			{Term: policy.TermVelocityCommand},
+		}},
+		ControlRateHz: 50,
 		Graphs: map[string]policy.Graph{policy.PolicyGraph: {
 			File:    policy.ModelFile,
 			Inputs:  []policy.Tensor{{Name: "obs", Shape: []int64{1, 48}}},
@@ -57,16 +66,16 @@ func ExampleLoad() {
 	// [obs float[1 48]]
 }
 
-func ExamplePolicy_Targets() {
-	p := &policy.Policy{Manifest: policy.Manifest{
-		DefaultPoseRad: []float64{0.125, 0.875, -1.75},
-		ActionScale:    0.5,
-		ActionClip:     2,
+func ExampleActionProcessor() {
+	go1 := robot.Go1()
+	p := &policy.Policy{Robot: go1, Manifest: policy.Manifest{
+		DefaultPoseRad: go1.DefaultPoseRad,
+		Action:         policy.Action{Scale: policy.Numbers{0.5}, Clip: policy.Symmetric(2)},
 	}}
-	targetRad := make([]float64, 3)
-	p.Targets(targetRad, []float32{0, 1, -8}) // The last action is clipped to -2.
-	fmt.Println(targetRad)
-	// Output: [0.125 1.375 -2.75]
+	targetRad := make([]float64, 12)
+	policy.NewActionProcessor(p).Targets(targetRad, []float32{0, 1, -8, 0, 0, 0, 0, 0, 0, 0, 0, 0}) // -8 is clipped to -2.
+	fmt.Println(targetRad[:3])
+	// Output: [0.1 1.4 -2.8]
 }
 
 func ExampleError() {

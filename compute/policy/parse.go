@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,36 +14,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// manifestV1 is a manifest of schema version 1.
-type manifestV1 struct {
-	SchemaVersion  int               `json:"schema_version"`
-	Name           string            `json:"name"`
-	Robot          string            `json:"robot"`
-	Files          map[string]string `json:"files"`
-	JointOrder     []string          `json:"joint_order"`
-	DefaultPoseRad []float64         `json:"default_pose_rad"`
-	ActionScale    float64           `json:"action_scale"`
-	Observation    Observation       `json:"observation"`
-	ControlRateHz  float64           `json:"control_rate_hz"`
-	Input          Tensor            `json:"input"`
-	Output         Tensor            `json:"output"`
-	Provenance     Provenance        `json:"provenance"`
-}
-
-// upgrade returns v in the form of the newest schema. SchemaVersion stays 1.
-func (v *manifestV1) upgrade() *Manifest {
-	return &Manifest{
-		SchemaVersion: v.SchemaVersion, Name: v.Name, Robot: v.Robot, Files: v.Files, JointOrder: v.JointOrder,
-		DefaultPoseRad: v.DefaultPoseRad, ActionScale: v.ActionScale, Observation: v.Observation, ControlRateHz: v.ControlRateHz,
-		Graphs: map[string]Graph{
-			PolicyGraph: {File: ModelFile, Inputs: []Tensor{v.Input}, Outputs: []Tensor{v.Output}},
-		},
-		Provenance: v.Provenance,
-	}
-}
-
-// parse decodes a manifest of version 1 or SchemaVersion. It rejects unknown fields, because they may carry meaning, names
-// in another case, duplicate fields, and null, which would decode as 0.
+// parse decodes a manifest of any version. It rejects unknown fields, because they may carry meaning, names in another case,
+// duplicate fields, and null, which would decode as 0.
 func parse(file string, content []byte) (*Manifest, error) {
 	if err := checkJSON(file, content); err != nil {
 		return nil, err
@@ -52,15 +25,18 @@ func parse(file string, content []byte) (*Manifest, error) {
 		SchemaVersion jsontext.Value `json:"schema_version"`
 	}
 	_ = json.Unmarshal(content, &versioned)
-	switch found := versioned.SchemaVersion; {
-	case string(found) == strconv.Itoa(SchemaVersion):
-		var m Manifest
-		if err := decode(file, content, &m, SchemaVersion); err != nil {
+	switch found := string(versioned.SchemaVersion); {
+	case found == "3":
+		m := &Manifest{}
+		return m, decode(file, content, m, 3)
+	case found == "2":
+		var v manifestV2
+		if err := decode(file, content, &v, 2); err != nil {
 			return nil, err
 		}
-		return &m, nil
-	case found.Kind() == '0' && string(found) != "1":
-		return nil, versionError(file, string(found))
+		return v.upgrade(file)
+	case versioned.SchemaVersion.Kind() == '0' && found != "1":
+		return nil, versionError(file, found)
 	}
 	var v manifestV1
 	if err := decode(file, content, &v, 1); err != nil {
@@ -69,11 +45,11 @@ func parse(file string, content []byte) (*Manifest, error) {
 	if v.SchemaVersion != 1 {
 		return nil, versionError(file, strconv.Itoa(v.SchemaVersion))
 	}
-	return v.upgrade(), nil
+	return v.upgrade().upgrade(file)
 }
 
 func versionError(file, found string) error {
-	return &Error{File: file, Field: "schema_version", Found: found, Expected: fmt.Sprintf("1 or %d", SchemaVersion)}
+	return &Error{File: file, Field: "schema_version", Found: found, Expected: fmt.Sprintf("1 to %d", SchemaVersion)}
 }
 
 // checkJSON checks that content is one JSON object without duplicate fields and without null.
@@ -81,10 +57,13 @@ func checkJSON(file string, content []byte) error {
 	d := jsontext.NewDecoder(bytes.NewReader(content))
 	for d.InputOffset() == 0 || d.StackDepth() > 0 {
 		token, err := d.ReadToken()
-		if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok && errors.Is(err, jsontext.ErrDuplicateName) {
+		syntax, isSyntax := errors.AsType[*jsontext.SyntacticError](err)
+		switch {
+		case isSyntax && errors.Is(err, jsontext.ErrDuplicateName):
 			return &Error{File: file, Field: fieldPath(syntax.JSONPointer), Found: "a duplicate field", Expected: "each field once"}
-		}
-		if err != nil {
+		case isSyntax && isNotFinite(content[d.InputOffset():]):
+			return &Error{File: file, Field: fieldPath(syntax.JSONPointer), Found: "a number that is not finite", Expected: "a finite number"}
+		case err != nil:
 			return &Error{File: file, Err: fmt.Errorf("invalid JSON: %w", err)}
 		}
 		if token.Kind() == 'n' {
@@ -100,6 +79,12 @@ func checkJSON(file string, content []byte) error {
 	return nil
 }
 
+// isNotFinite reports whether the next value is one that Python's json module writes for a number that JSON does not have.
+func isNotFinite(rest []byte) bool {
+	rest = bytes.TrimLeft(rest, " \t\r\n:,")
+	return slices.ContainsFunc([]string{"NaN", "Infinity", "-Infinity"}, func(word string) bool { return bytes.HasPrefix(rest, []byte(word)) })
+}
+
 // decode decodes content, which checkJSON accepts, into a manifest of that schema version.
 func decode(file string, content []byte, manifest any, version int) error {
 	err := json.Unmarshal(content, manifest, json.RejectUnknownMembers(true))
@@ -107,15 +92,24 @@ func decode(file string, content []byte, manifest any, version int) error {
 		return nil
 	}
 	semantic, ok := errors.AsType[*json.SemanticError](err)
+	pointer := jsontext.Pointer("")
+	for ok {
+		pointer += semantic.JSONPointer
+		inner, nested := errors.AsType[*json.SemanticError](semantic.Err) // Of Numbers and Bounds.
+		if !nested {
+			break
+		}
+		semantic = inner
+	}
 	switch {
 	case !ok:
 		return &Error{File: file, Err: fmt.Errorf("invalid JSON: %w", err)}
 	case errors.Is(err, json.ErrUnknownName):
-		return &Error{File: file, Field: fieldPath(semantic.JSONPointer), Found: "an unknown field", Expected: fmt.Sprintf("a field of schema version %d", version)}
+		return &Error{File: file, Field: fieldPath(pointer), Found: "an unknown field", Expected: fmt.Sprintf("a field of schema version %d", version)}
 	}
 	return &Error{
 		File:     file,
-		Field:    fieldPath(semantic.JSONPointer),
+		Field:    fieldPath(pointer),
 		Found:    describeJSON(semantic.JSONKind, semantic.JSONValue),
 		Expected: describeType(semantic.GoType),
 	}
@@ -144,7 +138,7 @@ func describeType(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Struct, reflect.Map:
 		return "an object"
-	case reflect.Slice:
+	case reflect.Slice, reflect.Array:
 		return "an array"
 	case reflect.String:
 		return "a string"

@@ -73,13 +73,6 @@ type Policy struct {
 	Metadata map[string]*graph.Metadata
 
 	joints robot.JointIndices
-	held   []heldJoint
-}
-
-// heldJoint is a joint of the robot that the policy does not drive.
-type heldJoint struct {
-	joint       int // Index among the robot's joints.
-	positionRad float64
 }
 
 // Load reads the policy in dir and verifies it: all fields of the manifest, the SHA-256 of every file, and that each model
@@ -102,10 +95,8 @@ func Load(dir string) (*Policy, error) {
 	if p.Robot, p.joints, err = (validator{m, manifestPath}).validate(); err != nil {
 		return nil, err
 	}
-	for i, joint := range p.Robot.Joints {
-		if positionRad, ok := m.HeldJointsRad[joint.Name]; ok {
-			p.held = append(p.held, heldJoint{i, positionRad})
-		}
+	if m.SchemaVersion < 3 {
+		p.Gains = p.robotGains()
 	}
 	if err := p.loadModels(); err != nil {
 		return nil, err
@@ -196,30 +187,6 @@ func (p *Policy) JointMap() robot.JointIndices {
 		joints[i] = slices.Index(names, name)
 	}
 	return joints
-}
-
-// Targets converts an action to joint positions:
-//
-//	target = default pose + scale * clip(action)
-//
-// action has one value for each joint of the policy, in its order. dst has one position in rad for each joint of the
-// robot, in the robot's order; joints that the policy does not drive get their positions of HeldJointsRad. Joint limits
-// are not applied. Targets does not allocate.
-func (p *Policy) Targets(dst []float64, action []float32) {
-	for i, a := range action {
-		value := float64(a)
-		if p.ActionClip > 0 {
-			value = min(max(value, -p.ActionClip), p.ActionClip)
-		}
-		joint := i
-		if p.joints != nil {
-			joint = p.joints[i]
-		}
-		dst[joint] = p.DefaultPoseRad[i] + p.ActionScale*value
-	}
-	for _, h := range p.held {
-		dst[h.joint] = h.positionRad
-	}
 }
 
 // readFile returns the content of a regular file of 1 to maxBytes bytes.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io/fs"
 	"maps"
-	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -27,11 +26,22 @@ var model = graphtest.Model{
 	Weights: []graphtest.Weight{{Name: "bias", Shape: []int64{12}}},
 }.Bytes()
 
-// writeV1 writes the Go1 joystick policy with model in place of its own, and with the manifest after change. It returns
-// the directory.
+// writeV1 writes the Go1 joystick policy in schema version 1, with model in place of its own and with the manifest after
+// change. It returns the directory.
 func writeV1(t *testing.T, model []byte, change func(manifest map[string]any)) string {
 	t.Helper()
-	content, err := os.ReadFile("go1_joystick/go1_joystick.json")
+	return writeFrom(t, "testdata/v1.json", model, change)
+}
+
+// writeV3 is like writeV1 for the newest schema.
+func writeV3(t *testing.T, change func(manifest map[string]any)) string {
+	t.Helper()
+	return writeFrom(t, "go1_joystick/go1_joystick.json", model, change)
+}
+
+func writeFrom(t *testing.T, file string, model []byte, change func(manifest map[string]any)) string {
+	t.Helper()
+	content, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,19 +88,56 @@ func checkError(t *testing.T, err error, prefix string) {
 }
 
 func TestLoad(t *testing.T) {
-	dir := writeV1(t, model, nil)
-	p := policytest.Load(t, dir)
-	if !bytes.Equal(p.Models[policy.PolicyGraph], model) || p.Metadata[policy.PolicyGraph].Parameters != 12 || p.Dir != dir || !reflect.DeepEqual(p.Robot, robot.Go1()) {
-		t.Errorf("models %q, metadata %+v, dir %q, robot %q", p.Models, p.Metadata, p.Dir, p.Robot.Name)
+	for version, dir := range map[int]string{1: writeV1(t, model, nil), 3: writeV3(t, nil)} {
+		p := policytest.Load(t, dir)
+		if !bytes.Equal(p.Models[policy.PolicyGraph], model) || p.Metadata[policy.PolicyGraph].Parameters != 12 || p.Dir != dir || !reflect.DeepEqual(p.Robot, robot.Go1()) {
+			t.Errorf("version %d: models %q, metadata %+v, dir %q, robot %q", version, p.Models, p.Metadata, p.Dir, p.Robot.Name)
+		}
+		if p.SchemaVersion != version || p.Name != "go1_joystick" || p.Action.Scale.String() != "0.5" || p.ControlRateHz != 50 ||
+			!reflect.DeepEqual(p.Graphs, map[string]policy.Graph{policy.PolicyGraph: {
+				File:    policy.ModelFile,
+				Inputs:  []policy.Tensor{{Name: "obs", Shape: []int64{1, 48}}},
+				Outputs: []policy.Tensor{{Name: "continuous_actions", Shape: []int64{1, 12}}},
+			}}) {
+			t.Errorf("version %d: manifest = %+v", version, p.Manifest)
+		}
 	}
-	if p.Name != "go1_joystick" || p.ActionScale != 0.5 || p.ControlRateHz != 50 ||
-		p.Observation != (policy.Observation{Kind: "go1_joystick", Version: 1, Size: 48}) ||
-		!reflect.DeepEqual(p.Graphs, map[string]policy.Graph{policy.PolicyGraph: {
-			File:    policy.ModelFile,
-			Inputs:  []policy.Tensor{{Name: "obs", Shape: []int64{1, 48}}},
-			Outputs: []policy.Tensor{{Name: "continuous_actions", Shape: []int64{1, 12}}},
-		}}) {
-		t.Errorf("manifest = %+v", p.Manifest)
+}
+
+// The kind of observation that version 1 names is the same data in version 3, and so are the gains.
+func TestLoad_versionsAgree(t *testing.T) {
+	old, data := policytest.Load(t, writeV1(t, model, nil)), policytest.Load(t, writeV3(t, nil))
+	if !reflect.DeepEqual(old.Observation, data.Observation) || !reflect.DeepEqual(old.CommandRanges, data.CommandRanges) || !reflect.DeepEqual(old.Gains, data.Gains) {
+		t.Errorf("observation of version 1 is %+v,\nof version 3 %+v", old.Observation, data.Observation)
+	}
+	oldKp, oldKd := old.RobotGains()
+	if kp, kd := data.RobotGains(); !slices.Equal(kp, oldKp) || !slices.Equal(kd, oldKd) || kp[0] != 35 || kd[11] != 0.5 {
+		t.Errorf("gains of version 1 are %v and %v, of version 3 %v and %v", oldKp, oldKd, kp, kd)
+	}
+}
+
+// A manifest in the newest schema survives encoding.
+func TestManifest_encoding(t *testing.T) {
+	p := policytest.Load(t, writeV3(t, func(m map[string]any) {
+		set("action.scale", []float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12})(m)
+		set("action.clip", []float64{-1, 2})(m)
+		set("action.target_clip_rad", slices.Repeat([]any{[]float64{-3, 3}}, 12))(m)
+	}))
+	content, err := json.Marshal(p.Manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := policytest.Write(dir, json.RawMessage(content), map[string][]byte{policy.ModelFile: model}); err != nil {
+		t.Fatal(err)
+	}
+	if again := policytest.Load(t, dir); !reflect.DeepEqual(again.Manifest, p.Manifest) {
+		t.Errorf("manifest = %+v\nafter encoding %+v", p.Manifest, again.Manifest)
+	}
+	for _, want := range []string{`"scale":[1,2,3,`, `"clip":[-1,2]`, `"target_clip_rad":[[-3,3],`, `"kp":35`} {
+		if !strings.Contains(string(content), want) {
+			t.Errorf("no %s in %s", want, content)
+		}
 	}
 }
 
@@ -103,7 +150,7 @@ func TestLoad_manifestPath(t *testing.T) {
 }
 
 func TestLoad_go1JoystickManifest(t *testing.T) {
-	p := policytest.Load(t, writeV1(t, model, nil))
+	p := policytest.Load(t, writeV3(t, nil))
 	if !slices.Equal(p.DefaultPoseRad, p.Robot.DefaultPoseRad) {
 		t.Errorf("default pose = %v, want the robot's, %v", p.DefaultPoseRad, p.Robot.DefaultPoseRad)
 	}
@@ -209,39 +256,5 @@ func TestLoad_wrongFile(t *testing.T) {
 				t.Errorf("error = %v, want it to wrap %v", err, test.is)
 			}
 		})
-	}
-}
-
-func TestTargets(t *testing.T) {
-	p := &policy.Policy{Manifest: policy.Manifest{DefaultPoseRad: []float64{0.1, -1.8}, ActionScale: 0.5}}
-	got := make([]float64, 2)
-	p.Targets(got, []float32{2, -0.25})
-	for i, want := range []float64{1.1, -1.925} {
-		if math.Abs(got[i]-want) > 1e-12 {
-			t.Errorf("target[%d] = %v rad, want %v", i, got[i], want)
-		}
-	}
-}
-
-func TestTargets_heldJoints(t *testing.T) {
-	p := policytest.Load(t, writeV2(t, nil))
-	if g := p.Graphs["encoder"]; g.EverySteps != 5 || !slices.Equal(g.States, []policy.State{{Input: "state_in", Output: "state_out"}}) || !bytes.Equal(p.Models["encoder"], encoderV2) {
-		t.Errorf("encoder = %+v, want that of the manifest and the bytes of its file", g)
-	}
-	if want := (robot.JointIndices{11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0}); !slices.Equal(p.JointMap(), want) {
-		t.Errorf("joint map = %v, want %v", p.JointMap(), want)
-	}
-	got := make([]float64, 18)
-	action := make([]float32, 12)
-	action[0], action[1], action[11] = 1, 100, -100 // The last two are clipped.
-	p.Targets(got, action)
-	want := []float64{0.12 - 1.2, 0.11, 0.1, 0.09, 0.08, 0.07, 0.06, 0.05, 0.04, 0.03, 0.02 + 1.2, 0.01 + 0.25, 0.1, 0.2, 0.3, 0.1, 0.2, 0.3}
-	for i := range want {
-		if math.Abs(got[i]-want[i]) > 1e-12 {
-			t.Errorf("target[%d], of %s, = %v rad, want %v", i, p.Robot.Joints[i].Name, got[i], want[i])
-		}
-	}
-	if n := testing.AllocsPerRun(100, func() { p.Targets(got, action) }); n != 0 {
-		t.Errorf("%v allocations for targets, want 0", n)
 	}
 }

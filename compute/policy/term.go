@@ -1,6 +1,10 @@
 package policy
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
 
 // Quantity names what an observation term holds.
 type Quantity string
@@ -10,21 +14,24 @@ const (
 	BaseVelocity    Quantity = "base velocity"
 	AngularVelocity Quantity = "angular velocity"
 	Gravity         Quantity = "gravity"
+	Orientation     Quantity = "orientation"
 	RollPitch       Quantity = "roll and pitch"
 	// JointPosition is relative to the policy's default pose.
 	JointPosition Quantity = "joint position"
-	JointVelocity Quantity = "joint velocity"
-	LastAction    Quantity = "last action"
-	Command       Quantity = "command"
-	Contact       Quantity = "contact"
-	// Constant is always 0.
+	// AbsoluteJointPosition is relative to the joint's own 0.
+	AbsoluteJointPosition Quantity = "absolute joint position"
+	JointVelocity         Quantity = "joint velocity"
+	LastAction            Quantity = "last action"
+	Command               Quantity = "command"
+	Contact               Quantity = "contact"
+	GaitPhase             Quantity = "gait phase"
+	// Constant never changes.
 	Constant Quantity = "constant"
 	// External comes from a map, a camera or another model instead of the robot's joints and inertial unit.
 	External Quantity = "external"
 )
 
-// ObservationTerm is one term of an observation vector: consecutive elements of one quantity, with one unit and one scale.
-// The package that builds a kind of observation lists its terms in the order of the vector.
+// ObservationTerm is a part of an observation vector: consecutive elements of one quantity, with one unit and one scale.
 type ObservationTerm struct {
 	Quantity Quantity
 	// Unit is the unit of the elements before they are multiplied by Scale.
@@ -83,3 +90,81 @@ func Elements(terms []ObservationTerm) []ObservationElement {
 	}
 	return elements
 }
+
+// ObservationTerms returns the parts of p's observation, in the order of the vector. A term whose elements differ in unit or
+// scale is more than one part.
+func (p *Policy) ObservationTerms() []ObservationTerm {
+	o, l := &p.Observation, p.ObservationLayout()
+	parts := make([][]ObservationTerm, len(o.Terms))
+	for i := range o.Terms {
+		parts[i] = p.partsOf(&o.Terms[i])
+	}
+	var pieces []piece
+	for _, c := range l.Current {
+		pieces = append(pieces, piece{c.At, c.Term, 0})
+	}
+	for _, block := range l.History {
+		for step := range block.Steps {
+			at := block.At + step*block.Width
+			for _, term := range block.Terms {
+				pieces = append(pieces, piece{at, term, block.AgeSteps(o.History, step)})
+				at += l.Terms[term].Size
+			}
+		}
+	}
+	slices.SortFunc(pieces, func(a, b piece) int { return cmp.Compare(a.at, b.at) })
+
+	current := make([]int, len(o.Terms)) // The index of the first part of each term that is of the current step.
+	var all []ObservationTerm
+	for _, piece := range pieces {
+		if piece.ageSteps == 0 {
+			current[piece.term] = len(all)
+		}
+		all = append(all, parts[piece.term]...)
+	}
+	at := 0
+	for _, piece := range pieces {
+		for i := range parts[piece.term] {
+			all[at].AgeSteps, all[at].Source = piece.ageSteps, 0
+			switch {
+			case piece.ageSteps > 0 && o.Terms[piece.term].ZeroInHistory:
+				all[at].Source = -1
+			case piece.ageSteps > 0:
+				all[at].Source = current[piece.term] + i
+			}
+			at++
+		}
+	}
+	return all
+}
+
+// piece is a term of a step at a place of the observation.
+type piece struct{ at, term, ageSteps int }
+
+// partsOf returns the parts of a term of the current step.
+func (p *Policy) partsOf(t *Term) []ObservationTerm {
+	kind := termTypes[t.Term]
+	var parts []ObservationTerm
+	for i, component := range p.components(t) {
+		unit, scale := kind.unit, 1.0
+		if len(t.Scale) > 0 {
+			scale = t.Scale.At(i)
+		}
+		if t.Term == TermVelocityCommand {
+			unit = "m/s"
+			if component == AxisYawRate {
+				unit = "rad/s"
+			}
+			component = commandNames[component]
+		}
+		if n := len(parts); n > 0 && parts[n-1].Unit == unit && parts[n-1].Scale == scale {
+			parts[n-1].Components = append(parts[n-1].Components, component)
+			continue
+		}
+		parts = append(parts, ObservationTerm{Quantity: kind.quantity, Unit: unit, Scale: scale, Components: []string{component}})
+	}
+	return parts
+}
+
+// commandNames are the names of the parts of a command for people.
+var commandNames = map[string]string{AxisVx: "forward", AxisVy: "left", AxisYawRate: "yaw rate"}

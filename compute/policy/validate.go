@@ -3,7 +3,6 @@ package policy
 import (
 	"fmt"
 	"maps"
-	"math"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -74,16 +73,16 @@ func (v validator) validate() (*robot.Robot, robot.JointIndices, error) {
 	if err := v.validatePose(r, joints); err != nil {
 		return nil, nil, err
 	}
-	o := v.Observation
 	if err := v.check(
-		rule{v.ActionScale > 0 && !math.IsInf(v.ActionScale, 0), "action_scale", v.ActionScale, "a positive number"},
-		rule{v.ActionClip >= 0 && !math.IsInf(v.ActionClip, 0), "action_clip", v.ActionClip, "a positive number, or 0 to disable clipping"},
-		rule{o.Kind != "", "observation.kind", quote(o.Kind), "a kind of observation"},
-		rule{o.Version > 0, "observation.version", o.Version, "1 or more"},
-		rule{o.Size > 0, "observation.size", o.Size, "1 or more"},
 		rule{v.ControlRateHz > 0 && v.ControlRateHz <= maxControlHz, "control_rate_hz", v.ControlRateHz, fmt.Sprintf("more than 0 and at most %d", maxControlHz)},
 	); err != nil {
 		return nil, nil, err
+	}
+	p := &Policy{Manifest: *v.Manifest, Robot: r, joints: joints}
+	for _, validate := range []func(*Policy) error{v.validateGains, v.validateAction, v.validateObservation, v.validateCommandRanges, v.validateIMU} {
+		if err := validate(p); err != nil {
+			return nil, nil, err
+		}
 	}
 	if err := v.validateGraphs(); err != nil {
 		return nil, nil, err

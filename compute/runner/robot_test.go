@@ -73,7 +73,7 @@ func newRobotRig(t testing.TB, halHz, policyHz float64) *robotRig {
 	fatal(t, err)
 	r.client = client.New(g, subscriber, sender, client.WithClock(&r.now))
 	r.loop, err = runner.New(&policy.Policy{Robot: g, Manifest: policy.Manifest{
-		DefaultPoseRad: g.DefaultPoseRad, ActionScale: 0.5, ControlRateHz: policyHz, Observation: policy.Observation{Size: 48},
+		DefaultPoseRad: g.DefaultPoseRad, Action: policy.Action{Scale: policy.Numbers{0.5}}, ControlRateHz: policyHz, Observation: policy.Observation{Size: 48},
 	}}, laggingLink{r.client, r}, r, model{r, make([]float32, 48)})
 	fatal(t, err)
 	return r

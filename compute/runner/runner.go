@@ -31,7 +31,7 @@ type Link interface {
 	Send(cmd *message.JointCommand) error
 }
 
-// Builder computes the input of a model from an observation; *joystick.Builder is one.
+// Builder computes the input of a model from an observation; *observation.Builder is one.
 type Builder interface {
 	// Build fills dst, the model's input. After an error the builder's state is as before the call.
 	Build(dst []float32, o *message.Observation, command message.NavigationCommand, lastAction []float32) error
@@ -88,6 +88,7 @@ type Runner struct {
 	observation *message.Observation
 	command     *message.JointCommand
 	lastAction  []float32
+	actions     *policy.ActionProcessor
 	seen        bool // An observation has been read.
 	sessionID   uint64
 	faulty      bool // The policy failed: reset it before the next step.
@@ -111,9 +112,11 @@ func New(p *policy.Policy, link Link, builder Builder, model Model, opts ...Opti
 		observation: message.NewObservation(p.Robot),
 		command:     message.NewJointCommand(p.Robot),
 		lastAction:  make([]float32, actions),
+		actions:     policy.NewActionProcessor(p),
 		warnings:    clock.Throttle{Period: time.Second},
 		recorder:    newRecorder(actions),
 	}
+	r.command.Kp, r.command.Kd = p.RobotGains()
 	for _, opt := range opts {
 		opt(r)
 	}

@@ -87,7 +87,7 @@ func testPolicy() *policy.Policy {
 	return &policy.Policy{
 		Robot: g,
 		Manifest: policy.Manifest{
-			DefaultPoseRad: g.DefaultPoseRad, ActionScale: 0.5, ControlRateHz: 50,
+			DefaultPoseRad: g.DefaultPoseRad, Action: policy.Action{Scale: policy.Numbers{0.5}}, ControlRateHz: 50,
 			Observation: policy.Observation{Size: 48},
 		},
 	}
@@ -485,4 +485,49 @@ func TestWithObserver_actionsOnly(t *testing.T) {
 	if want := [][]float32{{0, 10, 0}, {2, 12, 10}}; !reflect.DeepEqual(told, want) {
 		t.Errorf("told of %v, want %v: a command that was not sent is no action", told, want)
 	}
+}
+
+func TestRunner_commandsHaveGainsOfPolicy(t *testing.T) {
+	p := testPolicy()
+	kp := slices.Repeat(policy.Numbers{15.875, 15.875, 35.75}, 4)
+	p.Gains = policy.Gains{Kp: kp, Kd: policy.Numbers{1.5}}
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{session: 1, input: make([]float32, 48), output: make([]float32, 12)}
+		var err error
+		if r.runner, err = New(p, r, r, r); err != nil {
+			t.Fatal(err)
+		}
+		r.tick()
+		r.tick()
+		if len(r.sent) != 2 {
+			t.Fatalf("%d commands, want 2", len(r.sent))
+		}
+		for _, sent := range r.sent {
+			if !slices.Equal(sent.Kp, kp) || !slices.Equal(sent.Kd, slices.Repeat([]float64{1.5}, 12)) {
+				t.Errorf("gains = %v and %v, want the policy's", sent.Kp, sent.Kd)
+			}
+		}
+	})
+}
+
+func TestRunner_resetClearsSmoothing(t *testing.T) {
+	p := testPolicy()
+	p.Action.Smoothing = 0.5
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{session: 1, input: make([]float32, 48), output: make([]float32, 12)}
+		var err error
+		if r.runner, err = New(p, r, r, r); err != nil {
+			t.Fatal(err)
+		}
+		r.output[0] = 0.4
+		for _, want := range []float64{0.2, 0.3, 0.2} {
+			if want == 0.2 {
+				r.session++
+			}
+			r.tick()
+			if got := r.sent[len(r.sent)-1].TargetRad[0] - p.DefaultPoseRad[0]; math.Abs(got-0.5*want) > 1e-7 {
+				t.Errorf("target moved by %v rad, want %v", got, 0.5*want)
+			}
+		}
+	})
 }

@@ -140,6 +140,7 @@ func (r *Runner) infer() (SkipReason, error) {
 // reset clears the state of the policy.
 func (r *Runner) reset() {
 	clear(r.lastAction)
+	r.actions.Reset()
 	r.builder.Reset()
 	r.model.Reset()
 }
@@ -147,7 +148,7 @@ func (r *Runner) reset() {
 // setCommand makes action the command and reports whether a target was clipped.
 func (r *Runner) setCommand(action []float32) (clipped bool) {
 	r.command.ObservationSequence = r.observation.Sequence
-	r.policy.Targets(r.command.TargetRad, action)
+	r.actions.Targets(r.command.TargetRad, action)
 	for i, joint := range r.policy.Robot.Joints {
 		target := joint.Clamp(r.command.TargetRad[i])
 		clipped = clipped || target != r.command.TargetRad[i]

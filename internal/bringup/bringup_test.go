@@ -31,7 +31,7 @@ func newPolicy() *bringup.Policy {
 	s := &stub{input: make([]float32, 48), output: make([]float32, 12)}
 	return &bringup.Policy{
 		Policy: &policy.Policy{Robot: g, Manifest: policy.Manifest{
-			DefaultPoseRad: g.DefaultPoseRad, ActionScale: 0.001, ControlRateHz: policyRateHz, Observation: policy.Observation{Size: 48},
+			DefaultPoseRad: g.DefaultPoseRad, Action: policy.Action{Scale: policy.Numbers{0.001}}, ControlRateHz: policyRateHz, Observation: policy.Observation{Size: 48},
 		}},
 		Builder: s,
 		Model:   s,

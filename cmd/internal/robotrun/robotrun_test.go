@@ -3,8 +3,6 @@ package robotrun_test
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -15,7 +13,6 @@ import (
 
 	"krabby.dev/krabby/cmd/internal/robotrun"
 	"krabby.dev/krabby/compute/policy"
-	"krabby.dev/krabby/compute/policy/graph/graphtest"
 	"krabby.dev/krabby/compute/policy/policytest"
 	"krabby.dev/krabby/compute/rollout/npz"
 	"krabby.dev/krabby/internal/bringup"
@@ -112,35 +109,21 @@ func TestProgram_allowCPU(t *testing.T) {
 	}
 }
 
-// otherKind writes a valid policy with an unknown kind of observation.
+// otherKind writes a policy with an unknown kind of observation.
 func otherKind(t *testing.T) string {
 	t.Helper()
 	source, err := os.ReadFile(filepath.Join(policytest.Parkour(t), "teacher", policy.ManifestFile))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var m policy.Manifest
+	var m map[string]any
 	if err := json.Unmarshal(source, &m); err != nil {
 		t.Fatal(err)
 	}
-	g := m.Graphs[policy.PolicyGraph]
-	model := graphtest.Model{
-		Inputs:  []graphtest.Tensor{{Name: g.Inputs[0].Name, Shape: g.Inputs[0].Shape}},
-		Outputs: []graphtest.Tensor{{Name: g.Outputs[0].Name, Shape: g.Outputs[0].Shape}},
-	}.Bytes()
-	sum := sha256.Sum256(model)
-	m.Observation.Kind = "dance"
-	m.Files = map[string]string{policy.ModelFile: hex.EncodeToString(sum[:])}
-	m.Graphs = map[string]policy.Graph{policy.PolicyGraph: g}
-	content, err := json.Marshal(m)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m["observation"].(map[string]any)["kind"] = "dance"
 	dir := t.TempDir()
-	for name, content := range map[string][]byte{policy.ManifestFile: content, policy.ModelFile: model} {
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
-			t.Fatal(err)
-		}
+	if err := policytest.Write(dir, m, nil); err != nil {
+		t.Fatal(err)
 	}
 	return dir
 }

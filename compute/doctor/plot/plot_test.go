@@ -12,8 +12,8 @@ import (
 
 	"krabby.dev/krabby/compute/doctor"
 	"krabby.dev/krabby/compute/doctor/plot"
-	"krabby.dev/krabby/compute/joystick"
-	"krabby.dev/krabby/compute/policy"
+	"krabby.dev/krabby/compute/observation"
+	"krabby.dev/krabby/compute/policy/policytest"
 	"krabby.dev/krabby/compute/rollout"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/robot"
@@ -23,16 +23,13 @@ import (
 func report(t *testing.T, factor float32) *doctor.Report {
 	t.Helper()
 	r := robot.Go1()
-	p := &policy.Policy{Robot: r, Manifest: policy.Manifest{
-		JointOrder: r.JointNames(), DefaultPoseRad: r.DefaultPoseRad, ActionScale: 0.5, ControlRateHz: 50,
-		Observation: policy.Observation{Kind: joystick.Kind, Version: joystick.Version, Size: joystick.Size},
-	}}
-	b, err := joystick.New(p)
+	p := policytest.Joystick(r)
+	b, err := observation.New(p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	rec := rollout.NewRecorder(r, joystick.Size, 12)
-	input, action := make([]float32, joystick.Size), make([]float32, 12)
+	rec := rollout.NewRecorder(r, p.Observation.Size, 12)
+	input, action := make([]float32, p.Observation.Size), make([]float32, 12)
 	for step := range 50 {
 		o := message.NewObservation(r)
 		o.MonotonicNs, o.BaseVelocityKnown = int64(step)*20_000_000, true

@@ -16,9 +16,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"krabby.dev/krabby/compute/policy"
+	"krabby.dev/krabby/hal/robot"
 	"krabby.dev/krabby/internal/testfile"
 )
 
@@ -77,4 +79,28 @@ func Checksums(files map[string][]byte) map[string]string {
 		sums[name] = hex.EncodeToString(sum[:])
 	}
 	return sums
+}
+
+// Joystick returns a policy of r with the observation of the Go1 joystick policy, without models.
+func Joystick(r *robot.Robot) *policy.Policy {
+	o, ranges, _ := policy.KindObservation("go1_joystick")
+	return &policy.Policy{Dir: "somewhere", Robot: r, Manifest: policy.Manifest{
+		Name: "joystick", Robot: r.Name, JointOrder: r.JointNames(), DefaultPoseRad: r.DefaultPoseRad,
+		Action: policy.Action{Scale: policy.Numbers{0.5}}, Observation: o, CommandRanges: ranges, ControlRateHz: 50,
+	}}
+}
+
+// ParkourPolicy returns a policy of the Go2 with the observation of parkour, without models. Its joints are type by type.
+func ParkourPolicy() *policy.Policy {
+	r := robot.Go2()
+	o, ranges, _ := policy.KindObservation("parkour")
+	order := r.Orders["type_major"]
+	pose := make([]float64, len(order))
+	for i, name := range order {
+		pose[i] = r.DefaultPoseRad[slices.Index(r.JointNames(), name)]
+	}
+	return &policy.Policy{Dir: "somewhere", Robot: r, Manifest: policy.Manifest{
+		Name: "parkour", Robot: r.Name, JointOrder: order, DefaultPoseRad: pose,
+		Action: policy.Action{Scale: policy.Numbers{0.25}}, Observation: o, CommandRanges: ranges, ControlRateHz: 50,
+	}}
 }

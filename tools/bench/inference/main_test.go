@@ -9,7 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"krabby.dev/krabby/compute/observation"
 	"krabby.dev/krabby/compute/onnx"
+	"krabby.dev/krabby/compute/policy/policytest"
+	"krabby.dev/krabby/hal/robot"
 	"krabby.dev/krabby/internal/cli"
 	"krabby.dev/krabby/internal/cli/clitest"
 	"krabby.dev/krabby/tools/bench/latency"
@@ -68,6 +71,26 @@ func TestSteps_allTools(t *testing.T) {
 		if a := row.Samples[0].Allocations; (a != nil) != ours || ours && *a*float64(len(row.Samples[0].Took)) > 20 {
 			t.Errorf("%s, %s: %v allocations per step, want about 0 for krabby and unknown for peers", row.Operation, row.Tool, a)
 		}
+	}
+}
+
+func TestObservations_sameBitsNoAllocations(t *testing.T) {
+	p := policytest.Joystick(robot.Go1())
+	builder, err := observation.New(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hand := byHand{p.DefaultPoseRad, p.JointMap(), 12}
+	if err := sameObservation(hand.build, builder.Build, p); err != nil {
+		t.Error(err)
+	}
+	other := byHand{make([]float64, 12), p.JointMap(), 12}
+	if err := sameObservation(other.build, builder.Build, p); err == nil {
+		t.Error("observations with another default pose are equal")
+	}
+	s, err := measureBuild(t.Context(), p, builder.Build, 20*time.Millisecond)
+	if err != nil || len(s.Took) == 0 || *s.Allocations > 0.01 {
+		t.Errorf("%d samples with %v allocations, error %v; want samples without allocations", len(s.Took), *s.Allocations, err)
 	}
 }
 

@@ -92,6 +92,9 @@ func (s *suite) measure(ctx context.Context) (_ *latency.Report, err error) {
 	}
 	defer func() { err = errors.Join(err, runtime.Close()) }()
 	r := &latency.Report{Count: "samples", Lost: "missed"}
+	if err := s.observations(ctx, r); err != nil {
+		return nil, err
+	}
 	if err := s.steps(ctx, r, runtime); err != nil {
 		return nil, err
 	}
@@ -103,6 +106,7 @@ func (s *suite) measure(ctx context.Context) (_ *latency.Report, err error) {
 		"krabby: ONNX Runtime " + runtime.Version(),
 		"peers: " + strings.Join(s.peers, "; "),
 		fmt.Sprintf("steps: %d runs of %v each, together; 1 thread", s.runs, s.step),
+		fmt.Sprintf("observations: a sample is the mean of %d", buildsPerSample),
 		fmt.Sprintf("jitter: wake-up minus deadline, for %v; deadlines are one period apart from the start on; nothing is done in the loop", s.loop),
 		"in brackets: ratio to the first tool of the operation",
 	}

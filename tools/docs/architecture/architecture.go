@@ -35,7 +35,7 @@ var layers = []struct {
 	{"Programs", []string{"cmd", "gameloop"}},
 	{"Wiring", []string{"internal/bringup"}},
 	{"Inference", []string{
-		"compute/inference", "compute/runner", "compute/doctor", "compute/joystick", "compute/parkour", "compute/onnx", "compute/rollout",
+		"compute/inference", "compute/runner", "compute/doctor", "compute/parkour", "compute/observation", "compute/onnx", "compute/rollout",
 		"compute/policy",
 	}},
 	{"Hardware abstraction layer", []string{

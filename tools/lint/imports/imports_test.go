@@ -79,8 +79,7 @@ var krabby = imports.Table{
 			Imports:  []string{"compute/policy/graph", "hal/robot"},
 			Tests:    []string{"compute/policy/graph/graphtest", "compute/policy/policytest"},
 		},
-		{Packages: "compute/policy/layout", Imports: []string{"compute/policy", "hal/message", "hal/robot"}},
-		{Packages: "compute/policy/policytest", Imports: []string{"compute/policy", "internal/testfile"}},
+		{Packages: "compute/policy/policytest", Imports: []string{"compute/policy", "hal/robot", "internal/testfile"}},
 		{
 			Packages: "compute/onnx",
 			Imports:  []string{"compute/policy"},
@@ -88,26 +87,26 @@ var krabby = imports.Table{
 		},
 		{Packages: "compute/onnx/onnxtest", Imports: []string{"compute/onnx", "compute/policy", "compute/policy/policytest"}},
 		{
-			Packages: "compute/joystick",
-			Imports:  []string{"compute/policy", "compute/policy/layout", "hal/message"},
-			Tests:    []string{"compute/onnx/onnxtest", "compute/policy/policytest", "hal/robot"},
+			Packages: "compute/observation",
+			Imports:  []string{"compute/policy", "hal/message", "hal/robot"},
+			Tests:    []string{"compute/onnx/onnxtest", "compute/policy/policytest"},
 		},
 		{
 			Packages: "compute/parkour",
-			Imports:  []string{"compute/policy", "compute/policy/layout", "hal/message"},
+			Imports:  []string{"compute/observation", "compute/policy", "hal/message"},
 			Tests:    []string{"compute/onnx", "compute/onnx/onnxtest", "compute/policy/policytest", "hal/robot"},
 		},
 		{Packages: "compute/rollout", Imports: []string{"hal/message", "hal/robot"}},
 		{Packages: "compute/rollout/npz", Imports: []string{"compute/rollout"}, Tests: []string{"internal/testfile"}},
 		{
 			Packages: "compute/doctor",
-			Imports:  []string{"compute/joystick", "compute/parkour", "compute/policy", "compute/rollout", "hal/message"},
-			Tests:    []string{"hal/robot"},
+			Imports:  []string{"compute/observation", "compute/policy", "compute/rollout", "hal/message"},
+			Tests:    []string{"compute/policy/policytest", "hal/robot"},
 		},
 		{
 			Packages: "compute/doctor/plot",
 			Imports:  []string{"compute/doctor"},
-			Tests:    []string{"compute/joystick", "compute/policy", "compute/rollout", "hal/message", "hal/robot"},
+			Tests:    []string{"compute/observation", "compute/policy/policytest", "compute/rollout", "hal/message", "hal/robot"},
 		},
 		{
 			Packages: "compute/runner",
@@ -116,7 +115,7 @@ var krabby = imports.Table{
 		},
 		{
 			Packages: "compute/inference",
-			Imports:  []string{"compute/joystick", "compute/onnx", "compute/parkour", "compute/policy", "compute/runner", "hal/message"},
+			Imports:  []string{"compute/observation", "compute/onnx", "compute/parkour", "compute/policy", "compute/runner", "hal/message"},
 			Tests:    []string{"compute/policy/policytest", "hal/robot"},
 		},
 
@@ -142,7 +141,8 @@ var krabby = imports.Table{
 		{Packages: "tools/bench/hal", Imports: []string{"tools/bench/...", "internal/...", "hal/..."}},
 		{
 			Packages: "tools/bench/inference",
-			Imports:  []string{"tools/bench/...", "internal/cli/...", "compute/onnx", "compute/policy", "hal/clock"},
+			Imports:  []string{"tools/bench/...", "internal/cli/...", "compute/observation", "compute/onnx", "compute/policy", "hal/clock", "hal/message", "hal/robot"},
+			Tests:    []string{"compute/policy/policytest"},
 		},
 		{Packages: "tools/...", Imports: []string{"tools/...", "internal/cli/..."}, Tests: []string{"internal/testfile"}},
 		{

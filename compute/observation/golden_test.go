@@ -1,4 +1,4 @@
-package joystick_test
+package observation_test
 
 import (
 	_ "embed"
@@ -6,7 +6,7 @@ import (
 	"math"
 	"testing"
 
-	"krabby.dev/krabby/compute/joystick"
+	"krabby.dev/krabby/compute/observation"
 	"krabby.dev/krabby/compute/onnx/onnxtest"
 	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/compute/policy/policytest"
@@ -46,7 +46,7 @@ func TestGolden(t *testing.T) {
 	if sum := p.Files[policy.ModelFile]; sum != g.PolicySHA256 {
 		t.Fatalf("golden values of policy %s, want %s: run testdata/golden.py", g.PolicySHA256, sum)
 	}
-	b, err := joystick.New(p)
+	b, err := observation.New(p)
 	if err != nil {
 		t.Fatal(err)
 	}
