@@ -48,12 +48,18 @@ func (f *flags) Run(console *cli.Console) error {
 func writeJSON(w io.Writer, p *policy.Policy) error {
 	m := p.Manifest
 	m.SchemaVersion = policy.SchemaVersion
+	rejects := map[string]string{}
+	for name, m := range p.Metadata {
+		rejects[name] = m.RuntimeRejects()
+	}
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(struct {
 		Manifest policy.Manifest            `json:"manifest"`
 		Models   map[string]*graph.Metadata `json:"models"`
-	}{m, p.Metadata})
+		Runtime  string                     `json:"runtime"`
+		Rejects  map[string]string          `json:"runtime_rejects"` // Empty text for a model that it takes.
+	}{m, p.Metadata, graph.PinnedRuntime, rejects})
 }
 
 // writeText writes tables of the manifest, of the joints, of the observation and of each graph.
@@ -157,7 +163,8 @@ func writeTerms(w io.Writer, p *policy.Policy) {
 func writeGraphs(w io.Writer, p *policy.Policy) {
 	for _, name := range slices.Sorted(maps.Keys(p.Graphs)) {
 		g, m := p.Graphs[name], p.Metadata[name]
-		fmt.Fprintf(w, "\ngraph %s\t%s, %d parameters, %s, ai.onnx %d\n", name, g.File, m.Parameters, interval(g), m.Opsets["ai.onnx"])
+		fmt.Fprintf(w, "\ngraph %s\t%s, %d parameters, %s\n", name, g.File, m.Parameters, interval(g))
+		fmt.Fprintf(w, "  format\t%s: %s\n", m.Format(), verdict(m))
 		for _, input := range g.Inputs {
 			fmt.Fprintf(w, "  input\t%s %v\n", input.Name, input.Shape)
 		}
@@ -168,7 +175,22 @@ func writeGraphs(w io.Writer, p *policy.Policy) {
 			fmt.Fprintf(w, "  state\t%s -> %s\n", s.Output, s.Input)
 		}
 		fmt.Fprintf(w, "  operators\t%s\n", m.OperatorCounts())
+		for _, key := range slices.Sorted(maps.Keys(m.Properties)) {
+			compared := "not compared"
+			if name == policy.PolicyGraph && slices.Contains(policy.ComparedProperties, key) {
+				compared = "agrees"
+			}
+			fmt.Fprintf(w, "  metadata %s\t%s (%s)\n", key, m.Properties[key], compared)
+		}
 	}
+}
+
+// verdict says whether the pinned runtime takes the format of a model.
+func verdict(m *graph.Metadata) string {
+	if reasons := m.RuntimeRejects(); reasons != "" {
+		return "the pinned ONNX Runtime " + graph.PinnedRuntime + " rejects it: " + reasons
+	}
+	return "ONNX Runtime " + graph.PinnedRuntime + ", which is pinned, takes it"
 }
 
 // interval describes how often a graph runs.

@@ -41,6 +41,7 @@ func TestText(t *testing.T) {
 		"joint_pos_rel 9 12 - 1 0",
 		"input obs [1 48]",
 		"output continuous_actions [1 12]",
+		"format IR 6, ai.onnx 11, ai.onnx.ml 2: ONNX Runtime 1.32.0, which is pinned, takes it",
 	} {
 		if !slices.Contains(lines, want) {
 			t.Errorf("no line %q in\n%s", want, stdout)

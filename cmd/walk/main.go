@@ -17,6 +17,7 @@ import (
 
 	"krabby.dev/krabby/cmd/internal/robotrun"
 	"krabby.dev/krabby/compute/inference"
+	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/compute/rollout"
 	"krabby.dev/krabby/compute/runner"
 	"krabby.dev/krabby/gameloop/walk"
@@ -75,7 +76,8 @@ func (p *push) UnmarshalText(text []byte) error {
 
 // report is the JSON object on standard output.
 type report struct {
-	Policy   string     `json:"policy"`
+	Policy string `json:"policy"`
+	bringup.PolicySettings
 	Robot    string     `json:"robot"`
 	Backend  string     `json:"backend"`
 	Terrain  string     `json:"terrain"`
@@ -117,7 +119,7 @@ func (f *flags) Run(ctx context.Context, console *cli.Console) (err error) {
 	if err := errors.Join(err, w.Close()); err != nil {
 		return err
 	}
-	if err := f.write(console.Out, i.Policy.Name, w, record); err != nil {
+	if err := f.write(console.Out, i.Policy, w, record); err != nil {
 		return err
 	}
 	return walk.Check(record)
@@ -158,24 +160,25 @@ func (f *flags) config(i *inference.Inference, recorder *rollout.Recorder) walk.
 }
 
 // write writes the plot, if any, and the report.
-func (f *flags) write(to io.Writer, policyName string, w *walk.Walk, r *walk.Record) error {
+func (f *flags) write(to io.Writer, p *policy.Policy, w *walk.Walk, r *walk.Record) error {
 	if f.Plot != "" {
 		if err := cli.WriteFile(f.Plot, func(w io.Writer) error { return plot.WriteSVG(w, r) }); err != nil {
 			return fmt.Errorf("writing the plot: %w", err)
 		}
 	}
 	if err := json.NewEncoder(to).Encode(report{
-		Policy:     policyName,
-		Robot:      r.Robot,
-		Backend:    "mujoco " + w.MuJoCoVersion(),
-		Terrain:    f.Physics.Terrain.Name,
-		Seed:       f.Physics.Seed,
-		Command:    [3]float64{f.Command.VxMps, f.Command.VyMps, f.Command.YawRateRadPerSec},
-		RealTime:   f.RealTime,
-		Summary:    r.Summary(),
-		PolicyLoop: r.Policy,
-		Server:     r.Server,
-		Client:     r.Client,
+		Policy:         p.Name,
+		PolicySettings: bringup.Settings(p),
+		Robot:          r.Robot,
+		Backend:        "mujoco " + w.MuJoCoVersion(),
+		Terrain:        f.Physics.Terrain.Name,
+		Seed:           f.Physics.Seed,
+		Command:        [3]float64{f.Command.VxMps, f.Command.VyMps, f.Command.YawRateRadPerSec},
+		RealTime:       f.RealTime,
+		Summary:        r.Summary(),
+		PolicyLoop:     r.Policy,
+		Server:         r.Server,
+		Client:         r.Client,
 	}); err != nil {
 		return fmt.Errorf("writing the report: %w", err)
 	}

@@ -166,7 +166,7 @@ func (s *Session) start(model []byte, settings *ort.SessionOptions, warmUpRuns i
 		s.states = append(s.states, state{name: st.Output, input: s.InputOf(st.Input), output: s.OutputOf(st.Output)})
 	}
 	if s.session, err = ort.NewAdvancedSessionWithONNXData(model, inputNames, outputNames, inputs, outputs, settings); err != nil {
-		return fmt.Errorf("creating session: %w", err)
+		return fmt.Errorf("creating session: %w", reason(err))
 	}
 	for range warmUpRuns {
 		if err := s.Run(); err != nil {
@@ -279,7 +279,7 @@ func (r *Runtime) settings(o options) (*ort.SessionOptions, error) {
 func checkModel(dir string, model []byte, g policy.Graph) error {
 	inputs, outputs, err := ort.GetInputOutputInfoWithONNXData(model)
 	if err != nil {
-		return fmt.Errorf("onnx: reading %s of %s: %w", g.File, dir, err)
+		return fmt.Errorf("onnx: reading %s of %s: %w", g.File, dir, reason(err))
 	}
 	path := filepath.Join(dir, g.File)
 	if err := checkTensors(path, "model inputs", inputs, g.Inputs); err != nil {

@@ -76,7 +76,8 @@ type Policy struct {
 }
 
 // Load reads the policy in dir and verifies it: all fields of the manifest, the SHA-256 of every file, and that each model
-// declares the inputs and outputs of the manifest and contains all of its weights. dir may also be the path of the
+// declares the inputs and outputs of the manifest, contains all of its weights and states
+// nothing else about the policy in its metadata. dir may also be the path of the
 // manifest. The error is an *Error.
 func Load(dir string) (*Policy, error) {
 	if filepath.Base(dir) == ManifestFile {
@@ -128,7 +129,7 @@ func (p *Policy) loadModels() error {
 		}
 		p.Models[name], p.Metadata[name] = contents[g.File], metadata
 	}
-	return nil
+	return p.checkProperties(filepath.Join(p.Dir, ModelFile), p.Metadata[PolicyGraph].Properties)
 }
 
 // parseModel returns the metadata of an ONNX file after comparing it with the manifest.

@@ -36,7 +36,7 @@ type Config struct {
 	// MaxStep bounds the time for which one tick moves a target, if the tick before was longer ago.
 	MaxStep time.Duration
 
-	// MaxKp and MaxKd are upper bounds of the gains, in N·m/rad and N·m·s/rad, one value per joint.
+	// MaxKp and MaxKd are upper bounds of the gains of commands, in N·m/rad and N·m·s/rad, one value per joint.
 	MaxKp, MaxKd []float64
 	// DampKd is the derivative gain of damped joints, in N·m·s/rad, one value per joint.
 	DampKd []float64
@@ -62,6 +62,14 @@ func Defaults(r *robot.Robot) Config {
 	for _, kd := range r.Kd {
 		c.MaxKd = append(c.MaxKd, maxGain*kd)
 	}
+	return c
+}
+
+// DefaultsFor returns the default configuration for r with the gains of a policy, one value per joint: no command may have
+// greater ones.
+func DefaultsFor(r *robot.Robot, kp, kd []float64) Config {
+	c := Defaults(r)
+	c.MaxKp, c.MaxKd = kp, kd
 	return c
 }
 
@@ -94,25 +102,35 @@ func (c *Config) validate(r *robot.Robot) error {
 	if !(c.SlewFraction > 0 && c.SlewFraction <= 1) {
 		return fmt.Errorf("safety: SlewFraction: found %v, expected more than 0 and at most 1", c.SlewFraction)
 	}
+	if err := c.validateGains(r); err != nil {
+		return err
+	}
+	return validateRobot(r)
+}
+
+func (c *Config) validateGains(r *robot.Robot) error {
 	for _, gains := range []struct {
 		name   string
 		values []float64
-	}{{"MaxKp", c.MaxKp}, {"MaxKd", c.MaxKd}, {"DampKd", c.DampKd}} {
+		lowest float64
+	}{{"MaxKp", c.MaxKp, 0}, {"MaxKd", c.MaxKd, 0}, {"DampKd", c.DampKd, math.SmallestNonzeroFloat64}} {
 		if len(gains.values) != len(r.Joints) {
 			return fmt.Errorf("safety: %s: found %d values, expected %d", gains.name, len(gains.values), len(r.Joints))
 		}
 		for i, v := range gains.values {
-			if !(v > 0 && v <= math.MaxFloat64) {
-				return fmt.Errorf("safety: %s[%d]: found %v, expected more than 0 and finite", gains.name, i, v)
+			if !(v >= gains.lowest && v <= math.MaxFloat64) {
+				return fmt.Errorf("safety: %s[%d]: found %v, expected %s and finite", gains.name, i, v, leastText(gains.lowest))
 			}
 		}
 	}
-	for i, kd := range c.DampKd {
-		if kd > c.MaxKd[i] {
-			return fmt.Errorf("safety: DampKd[%d]: found %v, expected at most MaxKd, %v", i, kd, c.MaxKd[i])
-		}
+	return nil
+}
+
+func leastText(lowest float64) string {
+	if lowest > 0 {
+		return "more than 0"
 	}
-	return validateRobot(r)
+	return "0 or more"
 }
 
 // validateRobot returns an error that names the first joint with invalid limits.

@@ -418,7 +418,7 @@ func TestNew_invalidConfig(t *testing.T) {
 		{func(c *Config, _ *robot.Robot) { c.MaxKp = nil }, "MaxKp: found 0 values, expected 12"},
 		{func(c *Config, _ *robot.Robot) { c.MaxKd[3] = math.Inf(1) }, "MaxKd[3]: found +Inf"},
 		{func(c *Config, _ *robot.Robot) { c.DampKd[3] = 0 }, "DampKd[3]: found 0"},
-		{func(c *Config, _ *robot.Robot) { c.DampKd[3] = 1.5 }, "DampKd[3]: found 1.5, expected at most MaxKd, 1"},
+		{func(c *Config, _ *robot.Robot) { c.MaxKp[3] = -1 }, "MaxKp[3]: found -1, expected 0 or more and finite"},
 		{func(_ *Config, r *robot.Robot) { r.DefaultPoseRad = nil }, "robot go1: found a default pose of 0 values, expected 12"},
 		{func(_ *Config, r *robot.Robot) { r.Joints[1].UpperRad = math.NaN() }, "joint FR_thigh_joint: found a range of -0.686 to NaN rad"},
 		{func(_ *Config, r *robot.Robot) { r.Joints[1].LowerRad = math.Inf(-1) }, "joint FR_thigh_joint: found a range of -Inf to 4.501 rad"},
@@ -482,5 +482,44 @@ func TestGate_allocations(t *testing.T) {
 		case Damp:
 			r.gate.EStop("test", r.nowNs)
 		}
+	}
+}
+
+// A policy may have smaller or greater gains than the robot's defaults, 35 and 0.5, or their doubles.
+func TestDefaultsFor(t *testing.T) {
+	r := robot.Go1()
+	for name, test := range map[string]struct {
+		maxKp, maxKd, kp, kd float64
+		want                 RejectReason
+	}{
+		"the policy's gains":         {20, 0.25, 20, 0.25, ""},
+		"the robot's gains":          {20, 0.25, 35, 0.25, RejectGain},
+		"the robot's damping":        {20, 0.25, 20, 0.5, RejectGain},
+		"three times the robot's":    {105, 1.5, 105, 1.5, ""},
+		"a little more":              {105, 1.5, math.Nextafter(105, 106), 1.5, RejectGain},
+		"no damping":                 {20, 0, 20, 0, ""},
+		"damping of undamped joints": {20, 0, 20, 0.1, RejectGain},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := DefaultsFor(r, slices.Repeat([]float64{test.maxKp}, 12), slices.Repeat([]float64{test.maxKd}, 12))
+			if !slices.Equal(config.DampKd, r.Kd) {
+				t.Errorf("damping gains = %v, want the robot's", config.DampKd)
+			}
+			rig := newRigWith(t, r, config, 1000*ms)
+			rig.tick(1)
+			if got := rig.offer(func(c *message.JointCommand) {
+				c.Kp[11], c.Kd[11] = test.kp, test.kd
+				fillGains(c, test.maxKp, test.maxKd)
+			}); got != test.want {
+				t.Errorf("reason = %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// fillGains sets the gains of all joints but the last.
+func fillGains(c *message.JointCommand, kp, kd float64) {
+	for i := range c.Kp[:len(c.Kp)-1] {
+		c.Kp[i], c.Kd[i] = kp, kd
 	}
 }

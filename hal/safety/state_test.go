@@ -37,7 +37,11 @@ func newRig(t *testing.T) *rig {
 
 func newRigAt(t *testing.T, r *robot.Robot, nowNs int64) *rig {
 	t.Helper()
-	config := Defaults(r)
+	return newRigWith(t, r, Defaults(r), nowNs)
+}
+
+func newRigWith(t *testing.T, r *robot.Robot, config Config, nowNs int64) *rig {
+	t.Helper()
 	config.SessionID = session
 	g, err := New(r, config)
 	if err != nil {

@@ -20,6 +20,7 @@ import (
 	"krabby.dev/krabby/hal/client"
 	"krabby.dev/krabby/hal/clock"
 	"krabby.dev/krabby/hal/robot"
+	"krabby.dev/krabby/hal/safety"
 	"krabby.dev/krabby/hal/server"
 )
 
@@ -112,6 +113,10 @@ func (s *System) newServer() (err error) {
 		return err
 	}
 	options := []server.Option{server.WithRate(c.HALRateHz), server.WithClock(c.Clock)}
+	if c.Policy != nil {
+		kp, kd := c.Policy.RobotGains()
+		options = append(options, server.WithSafety(safety.DefaultsFor(c.Robot, kp, kd)))
+	}
 	if c.Links != nil {
 		links, err := c.Links(s.bus)
 		if err != nil {
@@ -231,9 +236,29 @@ func (s *System) RunLockStep(ctx context.Context, simulated *clock.Simulated, du
 	return s.Server.Deactivate(ctx)
 }
 
+// PolicySettings are what reports say about a policy.
+type PolicySettings struct {
+	// Joints are the policy's joints, in the order of Gains and ActionScale.
+	Joints      []string       `json:"policy_joints"`
+	Gains       policy.Gains   `json:"policy_gains"`
+	ActionScale policy.Numbers `json:"policy_action_scale"`
+	// Formats are the versions of each graph's file, which the runtime read.
+	Formats map[string]string `json:"policy_formats"`
+}
+
+// Settings returns the settings of p.
+func Settings(p *policy.Policy) PolicySettings {
+	s := PolicySettings{Joints: p.JointNames(), Gains: p.Gains, ActionScale: p.Action.Scale, Formats: map[string]string{}}
+	for name, m := range p.Metadata {
+		s.Formats[name] = m.Format()
+	}
+	return s
+}
+
 // Report is the result of running a policy.
 type Report struct {
-	Policy          string  `json:"policy"`
+	Policy string `json:"policy"`
+	PolicySettings
 	Robot           string  `json:"robot"`
 	Backend         string  `json:"backend"`
 	RateRequestedHz float64 `json:"rate_requested_hz"`

@@ -240,3 +240,25 @@ func TestNew_withoutPolicy(t *testing.T) {
 		t.Errorf("observation %d, runner %v; want an observation over TCP and no runner", o.Sequence, s.Runner)
 	}
 }
+
+// The gate accepts the gains of the policy, also above twice the robot's own.
+func TestRunLockStep_gainsOfPolicy(t *testing.T) {
+	for _, kp := range []float64{20, 150} {
+		c, simulated := config(newTapped()), &clock.Simulated{}
+		c.Clock, c.Policy = simulated, newPolicy()
+		c.Policy.Gains = policy.Gains{Kp: policy.Numbers{kp}, Kd: policy.Numbers{kp / 50}}
+		s, err := bringup.New(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.RunLockStep(t.Context(), simulated, time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if st := s.Server.Stats(); st.Applied < 40 || len(st.Rejected) > 0 {
+			t.Errorf("kp %v: %d commands applied, rejected %v; want about 50 and none", kp, st.Applied, st.Rejected)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -200,6 +200,7 @@ func (r *run) run(ctx context.Context) (_ *bringup.Report, err error) {
 	}
 	return &bringup.Report{
 		Policy:          p.Name,
+		PolicySettings:  bringup.Settings(p),
 		Robot:           p.Robot.Name,
 		Backend:         f.Backend,
 		RateRequestedHz: r.rateHz,

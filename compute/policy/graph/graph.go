@@ -16,6 +16,9 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
+// coreDomain is the domain of ONNX's own operators.
+const coreDomain = "ai.onnx"
+
 // maxDepth is the deepest nesting of graphs that Parse accepts. Graphs are nested in attributes of nodes.
 const maxDepth = 16
 
@@ -38,6 +41,10 @@ type Metadata struct {
 	Operators map[string]int `json:"operators"`
 	// Parameters is the number of floating point values in all weights.
 	Parameters int64 `json:"parameters"`
+	// Domains are the domains of the operators that the model uses, sorted; those of functions in the model are left out.
+	Domains []string `json:"domains"`
+	// Properties are the model's metadata: what its exporter wrote beside the graph.
+	Properties map[string]string `json:"properties,omitempty"`
 	// ExternalData are the paths of the other files that have weights of the model, sorted.
 	ExternalData []string `json:"external_data,omitempty"`
 }
@@ -76,6 +83,8 @@ func Parse(content []byte) (*Metadata, error) {
 	p := parser{
 		metadata:     &Metadata{Opsets: map[string]int64{}, Operators: map[string]int{}},
 		weights:      map[string]bool{},
+		domains:      map[string]bool{},
+		functions:    map[string]bool{},
 		externalData: map[string]bool{},
 	}
 	if err := visit(content, p.model); err != nil {
@@ -88,6 +97,8 @@ func Parse(content []byte) (*Metadata, error) {
 		return nil, errors.New("graph: IR version not found in the file")
 	}
 	p.metadata.Inputs = slices.DeleteFunc(p.metadata.Inputs, func(t Tensor) bool { return p.weights[t.Name] })
+	maps.DeleteFunc(p.domains, func(domain string, _ bool) bool { return p.functions[domain] })
+	p.metadata.Domains = slices.Sorted(maps.Keys(p.domains))
 	p.metadata.ExternalData = slices.Sorted(maps.Keys(p.externalData))
 	return p.metadata, nil
 }
@@ -97,6 +108,8 @@ type parser struct {
 	metadata     *Metadata
 	found        bool            // The graph of the model was found.
 	weights      map[string]bool // Names of the weights of the graph of the model.
+	domains      map[string]bool // Of operators.
+	functions    map[string]bool // Domains of functions.
 	externalData map[string]bool
 }
 
@@ -112,6 +125,13 @@ func (p *parser) model(f field) error {
 		return p.graph(f.bytes, 0)
 	case 8: // opset_import
 		return p.opset(f.bytes)
+	case 14: // metadata_props
+		key, value, err := entry(f.bytes)
+		if p.metadata.Properties == nil {
+			p.metadata.Properties = map[string]string{}
+		}
+		p.metadata.Properties[key] = value
+		return err
 	case 20: // training_info
 		return visit(f.bytes, func(f field) error {
 			if f.number == 1 || f.number == 2 { // initialization, algorithm
@@ -121,8 +141,11 @@ func (p *parser) model(f field) error {
 		})
 	case 25: // functions
 		return visit(f.bytes, func(f field) error {
-			if f.number == 7 { // node
+			switch f.number {
+			case 7: // node
 				return p.node(f.bytes, 1)
+			case 10: // domain
+				p.functions[string(f.bytes)] = true
 			}
 			return nil
 		})
@@ -132,7 +155,7 @@ func (p *parser) model(f field) error {
 
 // opset reads an OperatorSetIdProto.
 func (p *parser) opset(message []byte) error {
-	domain, version := "ai.onnx", int64(0)
+	domain, version := coreDomain, int64(0)
 	err := visit(message, func(f field) error {
 		switch {
 		case f.number == 1 && len(f.bytes) > 0: // domain
@@ -177,15 +200,22 @@ func (p *parser) graph(message []byte, depth int) error {
 
 // node reads a NodeProto.
 func (p *parser) node(message []byte, depth int) error {
-	return visit(message, func(f field) error {
+	domain := coreDomain
+	err := visit(message, func(f field) error {
 		switch f.number {
 		case 4: // op_type
 			p.metadata.Operators[string(f.bytes)]++
 		case 5: // attribute
 			return p.attribute(f.bytes, depth)
+		case 7: // domain
+			if len(f.bytes) > 0 {
+				domain = string(f.bytes)
+			}
 		}
 		return nil
 	})
+	p.domains[domain] = true
+	return err
 }
 
 // attribute reads the tensors and graphs of an AttributeProto.

@@ -31,6 +31,7 @@ func TestParse(t *testing.T) {
 		Outputs:    []graph.Tensor{{Name: "action", Type: "float", Shape: []int64{1, 12}}, {Name: "half", Type: "float16", Shape: []int64{3}}},
 		Operators:  map[string]int{"MatMul": 2, "Elu": 1},
 		Parameters: 48*12 + 12,
+		Domains:    []string{"ai.onnx"},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("Parse = %+v,\n want %+v", got, want)

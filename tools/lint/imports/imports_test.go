@@ -83,7 +83,7 @@ var krabby = imports.Table{
 		{
 			Packages: "compute/onnx",
 			Imports:  []string{"compute/policy"},
-			Tests:    []string{"compute/onnx/onnxtest", "compute/policy/graph/graphtest", "compute/policy/policytest"},
+			Tests:    []string{"compute/onnx/onnxtest", "compute/policy/graph", "compute/policy/graph/graphtest", "compute/policy/policytest"},
 		},
 		{Packages: "compute/onnx/onnxtest", Imports: []string{"compute/onnx", "compute/policy", "compute/policy/policytest"}},
 		{
@@ -122,7 +122,7 @@ var krabby = imports.Table{
 		// The wiring, and the checks of its results.
 		{
 			Packages: "internal/bringup",
-			Imports:  []string{"compute/policy", "compute/runner", "hal/backend", "hal/bus", "hal/client", "hal/clock", "hal/robot", "hal/server"},
+			Imports:  []string{"compute/policy", "compute/runner", "hal/backend", "hal/bus", "hal/client", "hal/clock", "hal/robot", "hal/safety", "hal/server"},
 			Tests:    []string{"hal/message", "hal/synthetic"},
 		},
 		{Packages: "gameloop/...", Imports: []string{"gameloop/...", "internal/...", "hal/...", "compute/..."}},

@@ -3,13 +3,25 @@
 // Only tests may import it, and it must never import anything else of this module.
 package graphtest
 
-import "google.golang.org/protobuf/encoding/protowire"
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
 
 // Model is an ONNX model of one graph.
 type Model struct {
 	Inputs, Outputs []Tensor
 	Nodes           []Node
 	Weights         []Weight
+	// IRVersion and Opset are versions; 0 stands for 8 and 17.
+	IRVersion, Opset uint64
+	// Imports are further operator sets: domain and version.
+	Imports map[string]uint64
+	// Properties are the model's metadata.
+	Properties map[string]string
 }
 
 // Tensor is an input or output of a model.
@@ -21,10 +33,12 @@ type Tensor struct {
 	Shape []int64
 }
 
-// Node is an operator of the domain ai.onnx.
+// Node is an operator.
 type Node struct {
 	// Op is the operator type.
 	Op string
+	// Domain is the domain of the operator; empty is ONNX's own.
+	Domain string
 	// Inputs and Outputs are names of tensors.
 	Inputs, Outputs []string
 	// Constant, if set, is an attribute with a tensor.
@@ -40,13 +54,20 @@ type Weight struct {
 	External string
 }
 
-// Bytes returns the encoded ONNX file: IR version 8, operator set version 17.
+// Bytes returns the encoded ONNX file.
 func (m Model) Bytes() []byte {
 	var b []byte
-	b = number(b, 1, 8)
+	b = number(b, 1, cmp.Or(m.IRVersion, 8))
 	b = text(b, 2, "graphtest")
 	b = text(b, 7, string(m.graph()))
-	return text(b, 8, string(number(nil, 2, 17)))
+	b = text(b, 8, string(number(nil, 2, cmp.Or(m.Opset, 17))))
+	for _, domain := range slices.Sorted(maps.Keys(m.Imports)) {
+		b = text(b, 8, string(number(text(nil, 1, domain), 2, m.Imports[domain])))
+	}
+	for _, key := range slices.Sorted(maps.Keys(m.Properties)) {
+		b = text(b, 14, string(text(text(nil, 1, key), 2, m.Properties[key])))
+	}
+	return b
 }
 
 func (m Model) graph() []byte {
@@ -95,6 +116,9 @@ func (n Node) bytes() []byte {
 		b = text(b, 2, name)
 	}
 	b = text(b, 4, n.Op)
+	if n.Domain != "" {
+		b = text(b, 7, n.Domain)
+	}
 	if n.Constant != nil {
 		b = text(b, 5, string(number(text(text(nil, 1, "value"), 5, string(n.Constant.bytes())), 20, 4)))
 	}
