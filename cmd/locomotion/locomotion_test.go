@@ -118,6 +118,7 @@ func TestFlags_invalid(t *testing.T) {
 		{append([]string{"--backend=mujoco", "--mujoco=lib.so", "--model="}, real...), []string{"--model: missing"}},
 		{append([]string{"--backend=mujoco", "--mujoco=/nope/lib.so", "--model=go1.xml"}, real...), []string{"mujoco: MuJoCo library: stat /nope/lib.so: no such file or directory"}},
 	}
+	t.Setenv("KRABBY_GO1_MODEL", "")
 	for _, tt := range tests {
 		t.Run(tt.args[0], func(t *testing.T) { checkUsageError(t, tt.args, tt.want...) })
 	}

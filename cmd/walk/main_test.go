@@ -41,6 +41,24 @@ func walkWith(t *testing.T, code int, args ...string) (stdout, stderr string) {
 	return out.String(), err.String()
 }
 
+// Without --model the model is that of the policy's robot.
+func TestWalk_go2(t *testing.T) {
+	t.Setenv("KRABBY_MUJOCO_MODEL", "")
+	t.Setenv("KRABBY_GO2_MODEL", testfile.Find(t, "KRABBY_GO2_MODEL"))
+	stdout, _ := walkWith(t, cli.ExitOK, "--policy="+policytest.Go2Policy(t), "--onnxruntime="+policytest.Library(t), "--mujoco="+testfile.Find(t, "KRABBY_MUJOCO"))
+	var r struct {
+		Robot string
+		Gains policy.Gains   `json:"policy_gains"`
+		Scale policy.Numbers `json:"policy_action_scale"`
+	}
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
+		t.Fatalf("report %s: %v", stdout, err)
+	}
+	if r.Robot != "go2" || r.Gains.Kp.String() != "20" || r.Gains.Kd.String() != "0.5" || r.Scale[0] != 0.125 || r.Scale[1] != 0.25 {
+		t.Errorf("report = %+v, want the Go2 with the policy's gains and scale", r)
+	}
+}
+
 func TestWalk_reportPlotAndRecording(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "walk.svg")
 	recording := filepath.Join(t.TempDir(), "walk.npz")
@@ -98,6 +116,7 @@ func TestWalk_notAsCommanded(t *testing.T) {
 
 func TestFlags_invalid(t *testing.T) {
 	real := realFlags(t)
+	t.Setenv("KRABBY_GO1_MODEL", "")
 	for name, test := range map[string]struct {
 		args []string
 		want string

