@@ -13,6 +13,7 @@ import (
 
 	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/compute/policy/graph"
+	"krabby.dev/krabby/hal/robot"
 	"krabby.dev/krabby/internal/cli"
 )
 
@@ -20,8 +21,9 @@ func main() { program().Main() }
 
 // flags is the command line.
 type flags struct {
-	Dir  string `arg:"" help:"Policy directory, with its manifest.json."`
-	JSON bool   `name:"json" help:"Print JSON: the manifest, in the newest schema, and the metadata of each model."`
+	Dir   string `arg:"" help:"Policy directory, with its manifest.json."`
+	Robot string `placeholder:"FILE" help:"Robot file, for a robot that is not built in."`
+	JSON  bool   `name:"json" help:"Print JSON: the manifest, in the newest schema, and the metadata of each model."`
 }
 
 func program() cli.Program {
@@ -30,7 +32,7 @@ func program() cli.Program {
 
 // Run verifies the policy and prints it.
 func (f *flags) Run(console *cli.Console) error {
-	p, err := policy.Load(cli.Locate(f.Dir))
+	p, err := f.load()
 	if err != nil {
 		return err
 	}
@@ -42,6 +44,18 @@ func (f *flags) Run(console *cli.Console) error {
 		return fmt.Errorf("writing: %w", err)
 	}
 	return nil
+}
+
+// load loads the policy, with the robot of a file if there is one.
+func (f *flags) load() (*policy.Policy, error) {
+	if f.Robot == "" {
+		return policy.Load(cli.Locate(f.Dir))
+	}
+	r, err := robot.Load(cli.Locate(f.Robot))
+	if err != nil {
+		return nil, fmt.Errorf("--robot: %w", err)
+	}
+	return policy.Load(cli.Locate(f.Dir), r)
 }
 
 // writeJSON writes the manifest, in the form of the newest schema, and the metadata of each model by the name of its graph.

@@ -25,6 +25,7 @@ import (
 	"krabby.dev/krabby/hal/client"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/mujoco"
+	"krabby.dev/krabby/hal/robot"
 	"krabby.dev/krabby/hal/server"
 	"krabby.dev/krabby/internal/bringup"
 	"krabby.dev/krabby/internal/cli"
@@ -41,6 +42,7 @@ type flags struct {
 	Plot        string            `placeholder:"FILE" help:"Draw velocities, joints and contacts into this SVG file."`
 	Record      string            `placeholder:"FILE" help:"Record the policy's observations and actions to this .npz file, for policy-doctor; also if the walk is interrupted."`
 	Policy      string            `required:"" env:"KRABBY_POLICY" placeholder:"DIR" help:"Policy directory, or the manifest in it."`
+	Robot       string            `placeholder:"FILE" help:"Robot file, or name, of the policy's robot; the default is the built-in robot that the policy names."`
 	ONNXRuntime string            `required:"" name:"onnxruntime" env:"KRABBY_ONNXRUNTIME" placeholder:"FILE" help:"ONNX Runtime library."`
 }
 
@@ -132,8 +134,16 @@ func (f *flags) open() (*inference.Inference, error) {
 			return nil, err
 		}
 	}
+	var model *robot.Robot
+	if f.Robot != "" {
+		var err error
+		if model, err = robotrun.OpenRobot(f.Robot); err != nil {
+			return nil, err
+		}
+	}
 	return inference.Open(inference.Options{
 		Policy:      cli.Locate(f.Policy),
+		Robot:       model,
 		ONNXRuntime: cli.Locate(f.ONNXRuntime),
 		Command:     message.NavigationCommand(f.Command),
 	})

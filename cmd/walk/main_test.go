@@ -59,6 +59,34 @@ func TestWalk_go2(t *testing.T) {
 	}
 }
 
+// A robot that is not built in: its file, a policy for it and a model.
+func TestWalk_robotFile(t *testing.T) {
+	p := policytest.Load(t, policytest.Policy(t))
+	content, err := os.ReadFile(testfile.Find(t, "KRABBY_GO1_ROBOT"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "mine.json")
+	if err := os.WriteFile(file, bytes.Replace(content, []byte(`"go1"`), []byte(`"mine"`), 1), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p.Manifest.Robot = "mine"
+	if err := policytest.Write(dir, p.Manifest, map[string][]byte{policy.ModelFile: p.Models[policy.PolicyGraph]}); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"--policy=" + dir, "--onnxruntime=" + policytest.Library(t), "--mujoco=" + testfile.Find(t, "KRABBY_MUJOCO"), "--model=" + testfile.Find(t, "KRABBY_GO1_MODEL"), "--duration=4s"}
+	if stdout, _ := walkWith(t, cli.ExitOK, append(args, "--robot="+file)...); !strings.Contains(stdout, `"robot":"mine"`) {
+		t.Errorf("report = %s, want the robot of the file", stdout)
+	}
+	if _, stderr := walkWith(t, cli.ExitUsage, args...); !strings.Contains(stderr, `robot: found "mine", expected one of go1, go2, hex`) {
+		t.Errorf("stderr = %q, want the unknown robot", stderr)
+	}
+	if _, stderr := walkWith(t, cli.ExitUsage, append(args, "--robot=/nope/mine.json")...); !strings.Contains(stderr, "--robot: robot: open /nope/mine.json: no such file or directory") {
+		t.Errorf("stderr = %q, want the missing file", stderr)
+	}
+}
+
 func TestWalk_reportPlotAndRecording(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "walk.svg")
 	recording := filepath.Join(t.TempDir(), "walk.npz")

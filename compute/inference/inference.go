@@ -16,14 +16,15 @@ import (
 	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/compute/runner"
 	"krabby.dev/krabby/hal/message"
+	"krabby.dev/krabby/hal/robot"
 )
 
 // Options select a policy and the way to run it.
 type Options struct {
 	// Policy is the policy's directory or its manifest, ONNXRuntime the ONNX Runtime library.
 	Policy, ONNXRuntime string
-	// Robot is the expected robot; empty accepts that of the policy.
-	Robot string
+	// Robot is the expected robot; nil accepts the built-in robot of the policy.
+	Robot *robot.Robot
 	// Command is checked against the policy's limits.
 	Command message.NavigationCommand
 	// Providers execute the graphs, in this order; empty is the CPU.
@@ -55,7 +56,7 @@ func Open(o Options) (_ *Inference, err error) {
 			err = errors.Join(err, i.Close())
 		}
 	}()
-	if i.Policy, err = policy.Load(o.Policy); err != nil {
+	if i.Policy, err = policy.Load(o.Policy, o.Robot); err != nil {
 		return nil, err
 	}
 	if err := o.check(i.Policy); err != nil {
@@ -101,8 +102,8 @@ func (i *Inference) newBuilder(log *slog.Logger) (runner.Builder, error) {
 
 // check checks the policy before large files are loaded.
 func (o *Options) check(p *policy.Policy) error {
-	if o.Robot != "" && p.Robot.Name != o.Robot {
-		return fmt.Errorf("--robot: found %q, expected %q, the robot of the policy in %s", o.Robot, p.Robot.Name, o.Policy)
+	if o.Robot != nil && p.Robot.Name != o.Robot.Name {
+		return fmt.Errorf("--robot: found %q, expected %q, the robot of the policy in %s", o.Robot.Name, p.Robot.Name, o.Policy)
 	}
 	if err := observation.CheckCommand(p, o.Command); err != nil {
 		return fmt.Errorf("--command: %w", err)

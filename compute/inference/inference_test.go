@@ -16,12 +16,12 @@ import (
 func TestOpen(t *testing.T) {
 	for name, test := range map[string]struct {
 		policy  string
-		robot   string
+		robot   *robot.Robot
 		command message.NavigationCommand
 	}{
-		"joystick":        {policytest.Policy(t), "go1", message.NavigationCommand{VxMps: 1}},
-		"any robot":       {policytest.Policy(t), "", message.NavigationCommand{}},
-		"parkour teacher": {filepath.Join(policytest.Parkour(t), "teacher"), "go2", message.NavigationCommand{VxMps: 0.5}},
+		"joystick":        {policytest.Policy(t), robot.Go1(), message.NavigationCommand{VxMps: 1}},
+		"any robot":       {policytest.Policy(t), nil, message.NavigationCommand{}},
+		"parkour teacher": {filepath.Join(policytest.Parkour(t), "teacher"), robot.Go2(), message.NavigationCommand{VxMps: 0.5}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			i, err := inference.Open(inference.Options{Policy: test.policy, ONNXRuntime: policytest.Library(t), Robot: test.robot, Command: test.command})
@@ -59,7 +59,7 @@ func TestOpen_invalid(t *testing.T) {
 		want   string
 	}{
 		"policy":   {func(o *inference.Options) { o.Policy = "/nope" }, "/nope/manifest.json"},
-		"robot":    {func(o *inference.Options) { o.Robot = "go2" }, `--robot: found "go2", expected "go1"`},
+		"robot":    {func(o *inference.Options) { o.Robot = robot.Go2() }, `--robot: found "go2", expected "go1"`},
 		"command":  {func(o *inference.Options) { o.Command.VxMps = 9 }, "--command: vx_mps: found 9, expected -1.5 to 1.5"},
 		"library":  {func(o *inference.Options) { o.ONNXRuntime = "/nope" }, "/nope"},
 		"provider": {func(o *inference.Options) { o.Providers = []onnx.Provider{onnx.CUDA} }, "provider cuda"},

@@ -78,8 +78,8 @@ type Policy struct {
 // Load reads the policy in dir and verifies it: all fields of the manifest, the SHA-256 of every file, and that each model
 // declares the inputs and outputs of the manifest, contains all of its weights and states
 // nothing else about the policy in its metadata. dir may also be the path of the
-// manifest. The error is an *Error.
-func Load(dir string) (*Policy, error) {
+// manifest. The robot is one of robots, which may be nil, or a built-in one. The error is an *Error.
+func Load(dir string, robots ...*robot.Robot) (*Policy, error) {
 	if filepath.Base(dir) == ManifestFile {
 		dir = filepath.Dir(dir)
 	}
@@ -93,7 +93,7 @@ func Load(dir string) (*Policy, error) {
 		return nil, err
 	}
 	p := &Policy{Manifest: *m, Dir: dir}
-	if p.Robot, p.joints, err = (validator{m, manifestPath}).validate(); err != nil {
+	if p.Robot, p.joints, err = (validator{m, manifestPath, robots}).validate(); err != nil {
 		return nil, err
 	}
 	if m.SchemaVersion < 3 {

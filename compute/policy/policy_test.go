@@ -258,3 +258,20 @@ func TestLoad_wrongFile(t *testing.T) {
 		})
 	}
 }
+
+func TestLoad_robotOfFile(t *testing.T) {
+	mine := robot.Go1()
+	mine.Name = "mine"
+	dir := writeV3(t, set("robot", "mine"))
+	p, err := policy.Load(dir, nil, mine)
+	if err != nil || p.Robot != mine {
+		t.Errorf("Load = %v, %v; want a policy of the given robot", p, err)
+	}
+	_, err = policy.Load(dir)
+	checkError(t, err, "policy: "+filepath.Join(dir, policy.ManifestFile)+`: robot: found "mine", expected one of go1, go2, hex; another one needs its file (--robot FILE)`)
+	narrow := robot.Go1() // It replaces the built-in one.
+	narrow.Joints[0].UpperRad = 0.05
+	dir = writeV3(t, nil)
+	_, err = policy.Load(dir, narrow)
+	checkError(t, err, "policy: "+filepath.Join(dir, policy.ManifestFile)+": default_pose_rad[0]: found 0.1, expected -0.863 to 0.05, the range of FR_hip_joint")
+}

@@ -22,7 +22,8 @@ var sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)
 // validator checks one manifest. Its methods return an *Error for the first field that is wrong.
 type validator struct {
 	*Manifest
-	file string // Path of the manifest.
+	file   string         // Path of the manifest.
+	robots []*robot.Robot // Beside those that are built in.
 }
 
 // rule is a condition on one field.
@@ -59,9 +60,9 @@ func (v validator) validate() (*robot.Robot, robot.JointIndices, error) {
 	if err := v.check(rule{v.Name != "", "name", quote(v.Name), "a name"}); err != nil {
 		return nil, nil, err
 	}
-	r, err := robot.ByName(v.Robot)
+	r, err := v.findRobot()
 	if err != nil {
-		return nil, nil, v.wrong("robot", quote(v.Robot), "one of "+strings.Join(robot.Names(), ", "))
+		return nil, nil, err
 	}
 	if err := v.validateFiles(); err != nil {
 		return nil, nil, err
@@ -91,6 +92,24 @@ func (v validator) validate() (*robot.Robot, robot.JointIndices, error) {
 		return nil, nil, err
 	}
 	return r, joints, nil
+}
+
+// findRobot returns the robot of the manifest. A given robot replaces a built-in one of the same name.
+func (v validator) findRobot() (*robot.Robot, error) {
+	names := robot.Names()
+	for _, r := range v.robots {
+		if r != nil && r.Name == v.Robot {
+			return r, nil
+		}
+		if r != nil {
+			names = append(names, r.Name)
+		}
+	}
+	r, err := robot.ByName(v.Robot)
+	if err != nil {
+		return nil, v.wrong("robot", quote(v.Robot), "one of "+strings.Join(names, ", ")+"; another one needs its file (--robot FILE)")
+	}
+	return r, nil
 }
 
 func quote(s string) string { return fmt.Sprintf("%q", s) }

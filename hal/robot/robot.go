@@ -152,3 +152,14 @@ func ByName(name string) (*Robot, error) {
 	}
 	return nil, fmt.Errorf("unknown robot %q: expected one of %s", name, strings.Join(Names(), ", "))
 }
+
+// IsFile reports whether the value of a flag names a robot's file instead of a built-in robot: it contains . or /.
+func IsFile(name string) bool { return strings.ContainsAny(name, "./") }
+
+// Open returns the built-in robot of that name, or the robot in the file of that path.
+func Open(name string) (*Robot, error) {
+	if IsFile(name) {
+		return Load(name)
+	}
+	return ByName(name)
+}

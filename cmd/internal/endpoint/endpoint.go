@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,7 +47,7 @@ func (f *Flags) Check(flag, endpoint string) error {
 		return fmt.Errorf("--timeout: found %v, expected more than 0s", f.Timeout)
 	}
 	var err error
-	if f.robot, err = load(f.Robot); err != nil {
+	if f.robot, err = robot.Open(f.Robot); err != nil {
 		return fmt.Errorf("--robot: %w", err)
 	}
 	if f.V1 && f.Control != "" {
@@ -96,13 +95,6 @@ func (f *Flags) check(flag, endpoint string) error {
 		return fmt.Errorf("%s: %s: found port %q, expected 1 to 65535", flag, endpoint, port)
 	}
 	return nil
-}
-
-func load(name string) (*robot.Robot, error) {
-	if strings.ContainsAny(name, "./") {
-		return robot.Load(filepath.Clean(name))
-	}
-	return robot.ByName(name)
 }
 
 // Model returns the robot of --robot.

@@ -106,13 +106,14 @@ func open(ctx context.Context, f *flags, log *slog.Logger) (_ *run, err error) {
 			err = errors.Join(err, r.Close())
 		}
 	}()
-	if _, err := robot.ByName(f.Robot); err != nil {
-		return nil, fmt.Errorf("--robot: %w", err)
+	model, err := OpenRobot(f.Robot)
+	if err != nil {
+		return nil, err
 	}
 	if r.inference, err = inference.Open(inference.Options{
 		Policy:                cli.Locate(f.Policy),
 		ONNXRuntime:           cli.Locate(f.ONNXRuntime),
-		Robot:                 f.Robot,
+		Robot:                 model,
 		Command:               message.NavigationCommand(f.Command),
 		Providers:             f.Providers,
 		AllowMissingProviders: f.AllowCPU,
@@ -124,6 +125,18 @@ func open(ctx context.Context, f *flags, log *slog.Logger) (_ *run, err error) {
 		return nil, err
 	}
 	return r, f.Deadlines.prepare() // Last, because it locks the memory that the calls above allocate.
+}
+
+// OpenRobot returns the robot that --robot names: a built-in one, or that of a file.
+func OpenRobot(name string) (*robot.Robot, error) {
+	if robot.IsFile(name) {
+		name = cli.Locate(name)
+	}
+	r, err := robot.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("--robot: %w", err)
+	}
+	return r, nil
 }
 
 // bringUp creates the backend and the system around it.

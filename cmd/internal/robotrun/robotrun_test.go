@@ -17,6 +17,7 @@ import (
 	"krabby.dev/krabby/compute/rollout/npz"
 	"krabby.dev/krabby/internal/bringup"
 	"krabby.dev/krabby/internal/cli"
+	"krabby.dev/krabby/internal/testfile"
 )
 
 // run runs a program with a policy at a low rate, so that a busy machine keeps up.
@@ -126,4 +127,25 @@ func otherKind(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return dir
+}
+
+func TestProgram_robotFile(t *testing.T) {
+	content, err := os.ReadFile(testfile.Find(t, "KRABBY_GO2_ROBOT"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "go2.json")
+	if err := os.WriteFile(file, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	report, stderr, code := run(t, filepath.Join(policytest.Parkour(t), "teacher"), "--robot="+file)
+	if code != cli.ExitOK || report.Actions == 0 || report.Robot != "go2" {
+		t.Errorf("exit code %d, report %+v; want actions of the robot in the file\n%s", code, report, stderr)
+	}
+	if err := os.WriteFile(file, []byte(`{"schema_version": 1, "name": ""}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr, code := run(t, filepath.Join(policytest.Parkour(t), "teacher"), "--robot="+file); code != cli.ExitUsage || !strings.Contains(stderr, "--robot: robot "+file+": name: found") {
+		t.Errorf("exit code %d, stderr %q; want %d and the wrong field", code, stderr, cli.ExitUsage)
+	}
 }

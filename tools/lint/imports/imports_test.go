@@ -115,8 +115,8 @@ var krabby = imports.Table{
 		},
 		{
 			Packages: "compute/inference",
-			Imports:  []string{"compute/observation", "compute/onnx", "compute/parkour", "compute/policy", "compute/runner", "hal/message"},
-			Tests:    []string{"compute/policy/policytest", "hal/robot"},
+			Imports:  []string{"compute/observation", "compute/onnx", "compute/parkour", "compute/policy", "compute/runner", "hal/message", "hal/robot"},
+			Tests:    []string{"compute/policy/policytest"},
 		},
 
 		// The wiring, and the checks of its results.
