@@ -77,8 +77,8 @@ print(pthmod.VALUE, sys.pthline, len(site_packages), importlib.metadata.version(
 	}
 }
 
-// TestPathFiles_otherSitecustomize tests that the sitecustomize of the base still runs. Here it lies in a directory that a .pth file
-// adds, behind that of the layer.
+// TestPathFiles_otherSitecustomize tests that the sitecustomize that the layer's hides still runs. The program imports it again with
+// another one in the next directory: the base has its own, or none.
 func TestPathFiles_otherSitecustomize(t *testing.T) {
 	p := pathFiles(t)
 	p.Files = []file{{source{write(t, "other.py", "import sys\nsys.other = __name__ + ' of ' + __file__.rsplit('/', 2)[1]\n"), "//:other"}, "/opt/krabby/python/site-packages/pthdir_modules/sitecustomize.py", "0644"}}
@@ -86,7 +86,14 @@ func TestPathFiles_otherSitecustomize(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := runPython(t, data, "import sys\nimport sitecustomize\nprint(sys.other, sys.pthline, sitecustomize.__file__.rsplit('/', 2)[1])\n")
+	got := runPython(t, data, `
+import os, sys
+site_packages = next(entry for entry in sys.path if entry.endswith("/opt/krabby/python/site-packages"))
+sys.path.insert(sys.path.index(site_packages) + 1, os.path.join(site_packages, "pthdir_modules"))
+sys.modules.pop("sitecustomize", None)
+import sitecustomize
+print(sys.other, sys.pthline, sitecustomize.__file__.rsplit("/", 2)[1])
+`)
 	if got != "sitecustomize of pthdir_modules line pthdir_modules\n" {
 		t.Errorf("output %q, want that of the other module", got)
 	}
