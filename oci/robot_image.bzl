@@ -4,6 +4,7 @@ load("@bazel_skylib//rules:write_file.bzl", "write_file")
 load("@rules_oci//oci:defs.bzl", "oci_image", "oci_load", "oci_push")
 load("//oci/python:config.bzl", "ENV", "PYTHONS")
 load("//third_party/zed:defs.bzl", "VERSIONS", "VOLUMES")
+load("//tools/layer:check.bzl", "layer_check")
 load("//tools/layer:layer.bzl", "layer")
 load(":config.bzl", "REGISTRY", "USER")
 load(":description.bzl", "image_facts", _description = "description")
@@ -157,14 +158,9 @@ def robot_image(
             out = name + "_volumes.txt",
             content = _by_sdk(jetpacks, lambda version: VOLUMES + [""], []),
         )
-    oci_image(
-        name = name,
-        annotations = name + "_description.annotations",
+    layer_check(
+        name = name + "_layers",
         base = base,
-        cmd = cmd or None,  # An empty list replaces the base's with an empty one.
-        entrypoint = name + "_entrypoint",
-        env = name + "_env",
-        labels = name + "_description.labels",
         tars = _by_base(
             nvidia = [wheels.format(python, architecture, purpose)],
             slim = [wheels.format("slim", architecture, purpose)] if python_on_slim else [],
@@ -173,6 +169,16 @@ def robot_image(
             name + "_policies",
             name + "_program",
         ],
+    )
+    oci_image(
+        name = name,
+        annotations = name + "_description.annotations",
+        base = base,
+        cmd = cmd or None,  # An empty list replaces the base's with an empty one.
+        entrypoint = name + "_entrypoint",
+        env = name + "_env",
+        labels = name + "_description.labels",
+        tars = [name + "_layers"],
         user = user,
         visibility = ["//oci:__subpackages__"],
         volumes = name + "_volumes" if zed else None,

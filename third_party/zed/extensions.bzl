@@ -1,8 +1,7 @@
 """The ZED SDK, pinned in lock.json: one self-extracting archive for each version, from third_party/dist or its vendor.
 
 Builds read an archive and never run it (//tools/layer). Bazel fetches it only for builds with the SDK of --//oci:jetpack or
---//third_party/zed:sdk. `bazel run //tools/pin -- archive` writes the fields `sha256` and `size` of the lock file; edit the other fields by
-hand.
+--//third_party/zed:sdk. `bazel run //tools/pin -- archive` writes the field `sha256` of the lock file; edit the other fields by hand.
 """
 
 load("//third_party/bazel:fetch.bzl", "fetch")

@@ -8,6 +8,12 @@ layer_check(
     base = "//oci/base:slim_arm64",
     tars = [":program"],
 )
+
+oci_image(
+    name = "locomotion",
+    base = "//oci/base:slim_arm64",
+    tars = [":locomotion_layers"],
+)
 ```
 """
 
@@ -28,7 +34,7 @@ def _layer_check_impl(ctx):
         progress_message = "Checking layers %{label}",
     )
     return [
-        DefaultInfo(files = depset([output])),
+        DefaultInfo(files = depset(ctx.files.tars, order = "preorder")),
         OutputGroupInfo(_validation = depset([output])),
     ]
 
@@ -40,5 +46,8 @@ layer_check = rule(
         "_tool": attr.label(cfg = "exec", default = Label("//tools/layer"), executable = True),
     },
     doc = """Fails if a layer hides a link or a directory of a layer below: a directory `/lib` above the link `/lib` -> `usr/lib` takes the
-libraries of the base away. The error names both layers and the path. The check is a validation action of targets that depend on it.""",
+libraries of the base away. The error names both layers and the path.
+
+The outputs are the files of `tars`, in their order. The check is a validation action: every build of a target that depends on this one
+runs it.""",
 )
