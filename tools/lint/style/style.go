@@ -23,7 +23,7 @@ const (
 )
 
 // sentence matches test names that are sentences. A name starts with the subject of the test, such as TestSend_noPeer.
-var sentence = regexp.MustCompile(`^Test(?:(?:What|Where|Who|Nobody|An|The|No)[A-Z]|A[A-Z][a-z])`)
+var sentence = regexp.MustCompile(`^Test(?:(?:What|Where|Who|Nobody|An|The|No)[A-Z]|A[A-Z][a-z]|[A-Za-z0-9]*[a-z](?:Are|Does|Is|Must|Says?|That|What|Which)[A-Z][A-Za-z0-9]*$)`)
 
 // Functions returns the Go functions outside of tests that exceed MaxFunctionLines.
 func Functions(tree fs.FS) ([]finding.Finding, error) {

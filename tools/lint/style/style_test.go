@@ -42,9 +42,10 @@ func TestChecks(t *testing.T) {
 		"test name of a subject":    {style.Tests, "a_test.go", "package a\nfunc TestSend_noPeer(t *testing.T) {}\n", nil},
 		"test name of an acronym":   {style.Tests, "a_test.go", "package a\nfunc TestABIVersions(t *testing.T) {}\n", nil},
 		"test name of one word":     {style.Tests, "a_test.go", "package a\nfunc TestNotify(t *testing.T) {}\n", nil},
-		"test name of a sentence": {style.Tests, "a_test.go", "package a\nfunc TestWhatIsSaid(t *testing.T) {}\nfunc TestAPeerLeaves(t *testing.T) {}\n", []string{
+		"test name of a sentence": {style.Tests, "a_test.go", "package a\nfunc TestWhatIsSaid(t *testing.T) {}\nfunc TestAPeerLeaves(t *testing.T) {}\nfunc TestPeerThatLeaves(t *testing.T) {}\nfunc TestPeer_isGone(t *testing.T) {}\n", []string{
 			"a_test.go:2: test TestWhatIsSaid is named by a sentence: expected TestSubject, TestSubject_condition or TestSubject_condition_result",
 			"a_test.go:3: test TestAPeerLeaves is named by a sentence: expected TestSubject, TestSubject_condition or TestSubject_condition_result",
+			"a_test.go:4: test TestPeerThatLeaves is named by a sentence: expected TestSubject, TestSubject_condition or TestSubject_condition_result",
 		}},
 		"function with the name of a test": {style.Tests, "a.go", "package a\nfunc TestWhatIsSaid() {}\n", nil},
 	} {
