@@ -50,7 +50,7 @@ func TestFlags_invalid(t *testing.T) {
 	endpointtest.CheckUsageErrors(t, program, map[string]string{
 		"--speed=3":                          "unknown flag --speed",
 		"--timeout=0s":                       "--timeout: found 0s, expected more than 0s",
-		"--robot=spot":                       `--robot: unknown robot "spot": expected one of go1, go2, hex`,
+		"--robot=spot":                       `--robot: unknown robot "spot": expected one of g1, go1, go2, hex, t1`,
 		"--robot=nowhere.json":               "nowhere.json: no such file",
 		"--observations=inproc://x":          `--observations: found endpoint "inproc://x", expected tcp://HOST:PORT`,
 		"--observations=tcp://10.0.0.1:6001": "--observations: tcp://10.0.0.1:6001: other machines can reach it",

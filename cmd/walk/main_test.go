@@ -45,7 +45,7 @@ func walkWith(t *testing.T, code int, args ...string) (stdout, stderr string) {
 func TestWalk_go2(t *testing.T) {
 	t.Setenv("KRABBY_MUJOCO_MODEL", "")
 	t.Setenv("KRABBY_GO2_MODEL", testfile.Find(t, "KRABBY_GO2_MODEL"))
-	stdout, _ := walkWith(t, cli.ExitOK, "--policy="+policytest.Go2Policy(t), "--onnxruntime="+policytest.Library(t), "--mujoco="+testfile.Find(t, "KRABBY_MUJOCO"))
+	stdout, _ := walkWith(t, cli.ExitOK, "--policy="+policytest.Directory(t, "KRABBY_GO2_POLICY"), "--onnxruntime="+policytest.Library(t), "--mujoco="+testfile.Find(t, "KRABBY_MUJOCO"))
 	var r struct {
 		Robot string
 		Gains policy.Gains   `json:"policy_gains"`
@@ -79,7 +79,7 @@ func TestWalk_robotFile(t *testing.T) {
 	if stdout, _ := walkWith(t, cli.ExitOK, append(args, "--robot="+file)...); !strings.Contains(stdout, `"robot":"mine"`) {
 		t.Errorf("report = %s, want the robot of the file", stdout)
 	}
-	if _, stderr := walkWith(t, cli.ExitUsage, args...); !strings.Contains(stderr, `robot: found "mine", expected one of go1, go2, hex`) {
+	if _, stderr := walkWith(t, cli.ExitUsage, args...); !strings.Contains(stderr, `robot: found "mine", expected one of g1, go1, go2, hex, t1`) {
 		t.Errorf("stderr = %q, want the unknown robot", stderr)
 	}
 	if _, stderr := walkWith(t, cli.ExitUsage, append(args, "--robot=/nope/mine.json")...); !strings.Contains(stderr, "--robot: robot: open /nope/mine.json: no such file or directory") {

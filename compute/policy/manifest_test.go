@@ -86,7 +86,7 @@ func TestLoad_wrongManifestV1(t *testing.T) {
 		{"string for schema", set("schema_version", "one"), "schema_version: found a string, expected an integer in the range of int"},
 		{"field of version 2", set("action_clip", 4.8), "action_clip: found an unknown field, expected a field of schema version 1"},
 		{"no name", set("name", ""), `name: found "", expected a name`},
-		{"unknown robot", set("robot", "spot"), `robot: found "spot", expected one of go1, go2, hex`},
+		{"unknown robot", set("robot", "spot"), `robot: found "spot", expected one of g1, go1, go2, hex, t1`},
 		{"no files", set("files", map[string]any{}), `files: "policy.onnx" not found in []`},
 		{"other model file", set("files", map[string]any{"a.onnx": sum}), `files: "policy.onnx" not found in ["a.onnx"]`},
 		{"file outside the directory", set("files", map[string]any{"policy.onnx": sum, "../x": sum}), `files: found "../x", expected the name of a file in the directory`},

@@ -268,7 +268,7 @@ func TestLoad_robotOfFile(t *testing.T) {
 		t.Errorf("Load = %v, %v; want a policy of the given robot", p, err)
 	}
 	_, err = policy.Load(dir)
-	checkError(t, err, "policy: "+filepath.Join(dir, policy.ManifestFile)+`: robot: found "mine", expected one of go1, go2, hex; another one needs its file (--robot FILE)`)
+	checkError(t, err, "policy: "+filepath.Join(dir, policy.ManifestFile)+`: robot: found "mine", expected one of g1, go1, go2, hex, t1; another one needs its file (--robot FILE)`)
 	narrow := robot.Go1() // It replaces the built-in one.
 	narrow.Joints[0].UpperRad = 0.05
 	dir = writeV3(t, nil)

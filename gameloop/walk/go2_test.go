@@ -17,10 +17,11 @@ import (
 	"krabby.dev/krabby/internal/testfile"
 )
 
-// go2Config returns a walk of ten seconds of the Go2 policy, with its manifest after change; nil changes nothing.
-func go2Config(t *testing.T, command message.NavigationCommand, change func(*policy.Manifest)) walk.Config {
+// policyConfig returns a walk of ten seconds of the policy and the model that variables name, for example KRABBY_GO2_POLICY, with its
+// manifest after change; nil changes nothing.
+func policyConfig(t *testing.T, robot string, command message.NavigationCommand, change func(*policy.Manifest)) walk.Config {
 	t.Helper()
-	dir := policytest.Go2Policy(t)
+	dir := policytest.Directory(t, "KRABBY_"+robot+"_POLICY")
 	if change != nil {
 		p := policytest.Load(t, dir)
 		change(&p.Manifest)
@@ -42,7 +43,7 @@ func go2Config(t *testing.T, command message.NavigationCommand, change func(*pol
 		Policy: bringup.Policy{Policy: i.Policy, Builder: i.Builder, Model: i.Model},
 		Physics: mujoco.Factory{
 			Library: testfile.Find(t, "KRABBY_MUJOCO"),
-			Model:   testfile.Find(t, "KRABBY_GO2_MODEL"),
+			Model:   testfile.Find(t, "KRABBY_"+robot+"_MODEL"),
 			Terrain: mujoco.Flat(),
 		},
 		HALRateHz: 200,
@@ -57,23 +58,29 @@ func checkGo2(r *walk.Record) error {
 	if err := walk.Check(r); err != nil {
 		return err
 	}
-	n, mean, upright, height := 0.0, 0.0, 1.0, math.Inf(1)
+	return checkSteady(r, 0.85, 0.97, 0.98, 0.25)
+}
+
+// checkSteady checks the walk from two seconds on: the mean forward velocity, the cosine of the tilt, the height of the base.
+func checkSteady(r *walk.Record, fromMps, toMps, upright, heightM float64) error {
+	n, mean, leastUpright, leastHeightM := 0.0, 0.0, 1.0, math.Inf(1)
 	for _, s := range r.Samples {
 		if s.Time < 2*time.Second {
 			continue
 		}
 		n++
 		mean += s.VelocityMps[0]
-		upright, height = min(upright, math.Cos(s.TiltRad)), min(height, s.HeightM)
+		leastUpright, leastHeightM = min(leastUpright, math.Cos(s.TiltRad)), min(leastHeightM, s.HeightM)
 	}
-	if mean /= n; !(mean > 0.85 && mean < 0.97 && upright > 0.98 && height > 0.25) {
-		return fmt.Errorf("found %.3f m/s, upright %.3f, height %.3f m; expected 0.85 to 0.97, more than 0.98 and more than 0.25", mean, upright, height)
+	if mean /= n; !(mean > fromMps && mean < toMps && leastUpright > upright && leastHeightM > heightM) {
+		return fmt.Errorf("found %.3f m/s, upright %.3f, height %.3f m; expected %v to %v, more than %v and more than %v",
+			mean, leastUpright, leastHeightM, fromMps, toMps, upright, heightM)
 	}
 	return nil
 }
 
 func TestRun_go2(t *testing.T) {
-	r := run(t, go2Config(t, forward, nil))
+	r := run(t, policyConfig(t, "GO2", forward, nil))
 	if err := checkGo2(r); err != nil {
 		t.Error(err)
 	}
@@ -93,7 +100,7 @@ func TestRun_go2AsCommanded(t *testing.T) {
 		"standing":                     {message.NavigationCommand{}, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := go2Config(t, test.command, nil)
+			c := policyConfig(t, "GO2", test.command, nil)
 			c.HALRateHz = test.rateHz
 			if err := walk.Check(run(t, c)); err != nil {
 				t.Error(err)
@@ -130,7 +137,7 @@ func TestRun_go2Sabotaged(t *testing.T) {
 		"an action late": func(m *policy.Manifest) { m.Action.DelaySteps = 1 },
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := checkGo2(run(t, go2Config(t, forward, change)))
+			err := checkGo2(run(t, policyConfig(t, "GO2", forward, change)))
 			if err == nil {
 				t.Error("the walk is as commanded, want it to fail")
 			}

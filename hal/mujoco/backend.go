@@ -11,6 +11,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -21,8 +22,8 @@ import (
 	"krabby.dev/krabby/hal/robot"
 )
 
-// site is the name of the site of the inertial measurement unit in models, with the axes of the base.
-const site = "imu"
+// sites are the names of the site of the inertial measurement unit in models, with the axes of the base.
+var sites = []string{"imu", "imu_in_pelvis"}
 
 // sameRad is the tolerance for the limits of a joint against the model's, in rad. Robots share joint names, so limits identify the model.
 const sameRad = 1e-3
@@ -64,11 +65,11 @@ type Backend struct {
 	ns       int64 // Simulated by steps so far.
 	dueNs    int64 // Simulated at the end of the last Read, which a step may not have reached yet.
 
-	body     int   // The base.
-	position []int // Of each joint in qpos.
-	velocity []int // Of each joint in qvel.
-	actuator []int // Of each joint.
-	feet     []C.int
+	body     int     // The base.
+	position []int   // Of each joint in qpos.
+	velocity []int   // Of each joint in qvel.
+	actuator []int   // Of each joint.
+	foot     []C.int // Of each geom, -1 for none. A foot is the geom of its name, and those of its name with _1, _2 and so on.
 	touching []C.uchar
 
 	push      [3]float64 // N, world frame.
@@ -173,9 +174,14 @@ func (b *Backend) load(model string) error {
 	var pinner runtime.Pinner
 	defer pinner.Unpin()
 	pinner.Pin(&feet[0])
-	path, imu := text(model), text(site)
+	path := text(model)
+	imu := make([]*C.char, len(sites))
+	for i, name := range sites {
+		imu[i] = text(name)
+	}
+	pinner.Pin(&imu[0])
 	if err := call(func(reason *C.char, size C.int) bool {
-		b.model = C.krabby_load(path, imu, &feet[0], C.int(len(b.robot.Feet)), &boxes[0], C.int(len(b.terrain.boxes)), reason, size)
+		b.model = C.krabby_load(path, &imu[0], C.int(len(imu)), &feet[0], C.int(len(b.robot.Feet)), &boxes[0], C.int(len(b.terrain.boxes)), reason, size)
 		return b.model != nil
 	}); err != nil {
 		return err
@@ -221,12 +227,25 @@ func (b *Backend) resolve() error {
 		b.velocity = append(b.velocity, int(ints(m.jnt_dofadr, int(m.njnt))[id]))
 		b.actuator = append(b.actuator, actuator)
 	}
-	for _, foot := range b.robot.Feet {
+	return b.resolveFeet()
+}
+
+// resolveFeet finds the geoms of the feet.
+func (b *Backend) resolveFeet() error {
+	b.foot = slices.Repeat([]C.int{-1}, int(b.model.ngeom))
+	for i, foot := range b.robot.Feet {
 		id := b.id(C.mjOBJ_GEOM, foot)
 		if id < 0 {
 			return fmt.Errorf("geom %q of a foot of %s not found", foot, b.robot.Name)
 		}
-		b.feet = append(b.feet, C.int(id))
+		b.foot[id] = C.int(i)
+		for n := 1; ; n++ {
+			id := b.id(C.mjOBJ_GEOM, fmt.Sprintf("%s_%d", foot, n))
+			if id < 0 {
+				break
+			}
+			b.foot[id] = C.int(i)
+		}
 	}
 	return nil
 }
@@ -263,13 +282,25 @@ func (b *Backend) findStartHeight() {
 	b.setPose(0, nil)
 	C.krabby_step(b.model, b.data, 0)
 	lowest := math.Inf(1)
-	for _, foot := range b.feet {
-		z := numbers(b.data.geom_xpos, 3*int(b.model.ngeom))[3*int(foot)+2]
-		lowest = min(lowest, z-numbers(b.model.geom_size, 3*int(b.model.ngeom))[3*int(foot)])
+	for geom, foot := range b.foot {
+		if foot >= 0 {
+			lowest = min(lowest, b.bottom(geom))
+		}
 	}
-	if len(b.feet) > 0 {
+	if len(b.robot.Feet) > 0 {
 		b.startZM = -lowest
 	}
+}
+
+// bottom returns the height of the lowest point of a geom: of a box, or of a sphere, as which all other types count.
+func (b *Backend) bottom(geom int) float64 {
+	z := numbers(b.data.geom_xpos, 3*int(b.model.ngeom))[3*geom+2]
+	size := numbers(b.model.geom_size, 3*int(b.model.ngeom))[3*geom : 3*geom+3]
+	if ints(b.model.geom_type, int(b.model.ngeom))[geom] != C.mjGEOM_BOX {
+		return z - size[0]
+	}
+	vertical := numbers(b.data.geom_xmat, 9*int(b.model.ngeom))[9*geom+6 : 9*geom+9] // Of the axes of the box.
+	return z - math.Abs(vertical[0])*size[0] - math.Abs(vertical[1])*size[1] - math.Abs(vertical[2])*size[2]
 }
 
 // setPose sets the base upright at a height and the joints to the default pose, plus a random deviation if random is not nil.
@@ -337,8 +368,8 @@ func (b *Backend) Read(_ context.Context, o *message.Observation) error {
 	copy(o.IMU.Orientation[:], sensors[C.KRABBY_ORIENTATION:])
 	o.BaseVelocityKnown = true
 	copy(o.BaseVelocityMps[:], sensors[C.KRABBY_VELOCITY:])
-	if len(b.feet) > 0 {
-		C.krabby_contacts(b.model, b.data, &b.feet[0], C.int(len(b.feet)), &b.touching[0])
+	if len(b.robot.Feet) > 0 {
+		C.krabby_contacts(b.model, b.data, &b.foot[0], C.int(len(b.robot.Feet)), &b.touching[0])
 	}
 	for i, touching := range b.touching {
 		o.Contacts[i] = touching != 0

@@ -29,7 +29,7 @@ func library(t *testing.T) string {
 // model returns the path of the model of a robot.
 func model(t *testing.T, name string) string {
 	t.Helper()
-	return testfile.Find(t, map[string]string{"go1": "KRABBY_GO1_MODEL", "go2": "KRABBY_GO2_MODEL"}[name])
+	return testfile.Find(t, "KRABBY_"+strings.ToUpper(name)+"_MODEL")
 }
 
 func named(t *testing.T, name string) *robot.Robot {
@@ -503,6 +503,28 @@ func TestHealth_failedAfterNonFiniteState(t *testing.T) {
 	}
 	if err := b.Reset(); err != nil || b.Health().Condition != backend.OK {
 		t.Errorf("after Reset: error %v, health %+v; want OK", err, b.Health())
+	}
+}
+
+// Feet are spheres, boxes, and boxes with spheres at their corners. All touch the floor when a robot stands, and none in the air.
+func TestRobots_feet(t *testing.T) {
+	for _, name := range []string{"g1", "go1", "go2", "t1"} {
+		t.Run(name, func(t *testing.T) {
+			r := named(t, name)
+			b := newRobot(t, r)
+			start := b.State()
+			o := read(t, b, 5) // 0.1 s: a humanoid that only holds its pose falls later.
+			if slices.Contains(o.Contacts, false) || len(o.Contacts) != len(r.Feet) {
+				t.Errorf("contacts = %v, want all of %q", o.Contacts, r.Feet)
+			}
+			if s := b.State(); math.Abs(s.HeightM-start.HeightM) > 0.05 {
+				t.Errorf("height = %.3f m, want about that at the start, %.3f: the feet stand on the floor", s.HeightM, start.HeightM)
+			}
+			b.Push([3]float64{0, 0, 5000}, 100*time.Millisecond)
+			if o := read(t, b, 10); slices.Contains(o.Contacts, true) {
+				t.Errorf("contacts in the air = %v, want none", o.Contacts)
+			}
+		})
 	}
 }
 

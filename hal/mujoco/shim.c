@@ -28,6 +28,7 @@
   X(mjs_addGeom)          \
   X(mjs_addSensor)        \
   X(mjs_setString)        \
+  X(mjs_setName)          \
   X(mjs_getError)         \
   X(mju_setLogHandler)
 
@@ -93,7 +94,7 @@ static void add_sensor(mjSpec* s, mjtSensor type, const char* site) {
   p_mjs_setString(sensor->objname, site);
 }
 
-mjModel* krabby_load(const char* model, const char* site, const char* const* feet, int nfeet, const krabby_box* boxes,
+mjModel* krabby_load(const char* model, const char* const* sites, int nsites, const char* const* feet, int nfeet, const krabby_box* boxes,
                      int nboxes, char* error, int size) {
   mjSpec* s = p_mj_parseXML(model, NULL, error, size);
   if (!s) return NULL;
@@ -113,6 +114,7 @@ mjModel* krabby_load(const char* model, const char* site, const char* const* fee
   }
   mjsBody* world = p_mjs_findBody(s, "world");
   mjsGeom* floor = add_terrain(world, mjGEOM_PLANE, priority);
+  p_mjs_setName(floor->element, "floor");  // Models may have contact pairs with a floor of this name.
   floor->size[2] = 0.01;
   for (int i = 0; i < nboxes; i++) {
     mjsGeom* g = add_terrain(world, mjGEOM_BOX, priority);
@@ -121,6 +123,10 @@ mjModel* krabby_load(const char* model, const char* site, const char* const* fee
     memcpy(g->quat, boxes[i].quat, sizeof g->quat);
   }
 
+  const char* site = sites[0];
+  for (int i = nsites - 1; i >= 0; i--) {
+    if (p_mjs_findElement(s, mjOBJ_SITE, sites[i])) site = sites[i];
+  }
   add_sensor(s, mjSENS_GYRO, site);
   add_sensor(s, mjSENS_VELOCIMETER, site);
   add_sensor(s, mjSENS_ACCELEROMETER, site);
@@ -155,14 +161,15 @@ int krabby_step(const mjModel* m, mjData* d, int n) {
          d->warning[mjWARN_BADCTRL].number;
 }
 
-void krabby_contacts(const mjModel* m, const mjData* d, const int* feet, int nfeet, unsigned char* touching) {
+void krabby_contacts(const mjModel* m, const mjData* d, const int* foot, int nfeet, unsigned char* touching) {
   memset(touching, 0, nfeet);
   for (int i = 0; i < d->ncon; i++) {
-    for (int foot = 0; foot < nfeet; foot++) {
-      if (d->contact[i].geom[0] != feet[foot] && d->contact[i].geom[1] != feet[foot]) continue;
-      mjtNum force[6];
-      p_mj_contactForce(m, d, i, force);
-      if (force[0] > 0) touching[foot] = 1;
+    const int of[2] = {foot[d->contact[i].geom[0]], foot[d->contact[i].geom[1]]};
+    if (of[0] < 0 && of[1] < 0) continue;
+    mjtNum force[6];
+    p_mj_contactForce(m, d, i, force);
+    for (int side = 0; side < 2; side++) {
+      if (of[side] >= 0 && force[0] > 0) touching[of[side]] = 1;
     }
   }
 }

