@@ -230,12 +230,20 @@ def zig_toolchain(name, glibc, target_compatible_with):
         ],
     )
     native.filegroup(
-        name = name + "_compile",
+        name = name + "_compile_c",
         tags = _INTERNAL,
         srcs = [
             name + "_cc",
-            "@ziglang//:{}_headers".format(name),
+            "@ziglang//:{}_c_headers".format(name),
             "@ziglang//:ziglang/zig",
+        ],
+    )
+    native.filegroup(
+        name = name + "_compile",
+        tags = _INTERNAL,
+        srcs = [
+            name + "_compile_c",
+            "@ziglang//:cc_headers",
         ],
     )
     native.filegroup(
@@ -246,12 +254,14 @@ def zig_toolchain(name, glibc, target_compatible_with):
             "@ziglang//:ziglang/zig",
         ],
     )
+
+    # rules_go adds all of these to every link of a Go program. They have no C++ headers: C++ for Go is in a cc_library.
     native.filegroup(
         name = name + "_all",
         tags = _INTERNAL,
         srcs = [
             name + "_archive",
-            name + "_compile",
+            name + "_compile_c",
             name + "_link",
         ],
     )
