@@ -160,6 +160,26 @@ func foreign(t *testing.T, respond http.HandlerFunc) (host string, leaks func() 
 	return host, func() []string { return found }
 }
 
+// named gives a host a name, with the same port, for the rest of the test.
+func named(t *testing.T, name, host string) string {
+	t.Helper()
+	_, port, err := net.SplitHostPort(host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name = net.JoinHostPort(name, port)
+	transport := remote.DefaultTransport.(*http.Transport)
+	dial := transport.DialContext
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if address == name {
+			address = host
+		}
+		return dial(ctx, network, address)
+	}
+	t.Cleanup(func() { transport.DialContext = dial })
+	return name
+}
+
 func TestClient_foreignTokenHost(t *testing.T) {
 	s, layer := base(t)
 	token := func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"token":"t"}`) }
@@ -175,7 +195,7 @@ func TestClient_foreignTokenHost(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			host, leaks := foreign(t, token)
-			host = strings.Replace(host, "127.0.0.1", "localhost", 1) // go-containerregistry rejects private addresses.
+			host = named(t, "token.example", host) // go-containerregistry rejects private addresses.
 			s.RequireToken(registrytest.TokenFlow{Realm: "http://" + host + "/token"})
 			opts := []registry.Option{registry.WithKeychain(test.who), fastRetry}
 			if test.named {
