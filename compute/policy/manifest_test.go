@@ -236,6 +236,8 @@ func TestLoad_wrongManifestV3(t *testing.T) {
 		{"slot without provider", terms(object{"term": "slot", "name": "a", "size": 48}), "observation.provider: not found"},
 		{"provider without slot", set("observation.provider", "parkour"), `observation.provider: found "parkour", expected no provider`},
 		{"slot without name", terms(object{"term": "slot", "size": 48}), `observation.terms[0].name: found "", expected the name of the slot`},
+		{"huge slot", terms(object{"term": "slot", "name": "a", "size": 1 << 24}), "observation.terms[0].size: found 16777216, expected 1 to 65536"},
+		{"constant of two sizes", terms(object{"term": "constant", "value": []float64{1, 2}, "size": 3}), "observation.terms[0].value: found 2 values, expected one number, or 3"},
 		{"scaled slot", terms(object{"term": "slot", "name": "a", "size": 48, "scale": 2}), "observation.terms[0]: found a slot with clip, scale or offset"},
 		{"gait missing", terms(object{"term": "gait_phase"}), "observation.terms[0].gait: not found"},
 		{"gait period", gait(object{"period_s": 0}), "observation.terms[0].gait.period_s: found 0, expected more than 0"},

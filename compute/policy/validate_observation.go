@@ -8,6 +8,7 @@ import (
 
 const (
 	maxTerms        = 256
+	maxTermValues   = 1 << 16
 	maxHistorySteps = 1000
 )
 
@@ -134,12 +135,12 @@ func (v validator) validateSource(t *Term, field string) error {
 	case TermSlot:
 		return v.check(
 			rule{t.Name != "", field + ".name", quote(t.Name), "the name of the slot"},
-			rule{t.Size > 0 && t.Size <= maxTensorValues, field + ".size", t.Size, "1 or more"},
+			rule{t.Size > 0 && t.Size <= maxTermValues, field + ".size", t.Size, fmt.Sprintf("1 to %d", maxTermValues)},
 			rule{plain, field, "a slot with clip, scale or offset", "none: the provider gives the final values"},
 		)
 	case TermConstant:
 		return v.check(
-			rule{t.Size >= 0 && t.Size <= maxTensorValues, field + ".size", t.Size, "1 or more"},
+			rule{t.Size >= 0 && t.Size <= maxTermValues, field + ".size", t.Size, fmt.Sprintf("0 to %d", maxTermValues)},
 			rule{plain, field, "a constant with clip, scale or offset", "the final value"},
 		)
 	case TermHeightScan:
@@ -147,7 +148,7 @@ func (v validator) validateSource(t *Term, field string) error {
 			return v.missing(field+".ground", "not found, expected the flat ground that the scan assumes")
 		}
 		return v.check(
-			rule{t.Size > 0 && t.Size <= maxTensorValues, field + ".size", t.Size, "1 or more"},
+			rule{t.Size > 0 && t.Size <= maxTermValues, field + ".size", t.Size, fmt.Sprintf("1 to %d", maxTermValues)},
 			rule{isFinite(t.Ground.HeightM), field + ".ground.height_m", t.Ground.HeightM, "a finite number"},
 			rule{isFinite(t.Ground.OffsetM), field + ".ground.offset_m", t.Ground.OffsetM, "a finite number"},
 		)
