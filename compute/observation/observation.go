@@ -76,6 +76,7 @@ func New(p *policy.Policy, opts ...Option) (*Builder, error) {
 		widest = max(widest, l.Terms[i].Size)
 	}
 	b.raw = make([]float64, widest)
+	b.fuse()
 	b.addHistory(p, l)
 	b.stateful = len(b.gaits) > 0 || b.provider != nil || len(b.history) > 0
 	return b, nil
@@ -91,8 +92,9 @@ func (b *Builder) Size() int { return b.size }
 // mislead the policy, and if the provider fails. A step that fails does not enter the history. Build does not check values,
 // and does not allocate unless it fails.
 func (b *Builder) Build(dst []float32, o *message.Observation, command message.NavigationCommand, lastAction []float32) error {
-	if err := b.check(dst, o, lastAction); err != nil {
-		return fmt.Errorf("observation: %w", err)
+	if len(dst) != b.size || len(o.PositionRad) != b.robotJoints || len(o.VelocityRadPerSec) != b.robotJoints || len(lastAction) != b.actions ||
+		b.needsContacts && len(o.Contacts) != b.robotFeet || b.needsVelocity && !o.BaseVelocityKnown {
+		return fmt.Errorf("observation: %w", b.unfit(dst, o, lastAction))
 	}
 	if !b.started || o.SessionID != b.sessionID {
 		b.Reset()
@@ -143,12 +145,8 @@ func (b *Builder) frameSize() int {
 	return b.terms[len(b.terms)-1].end
 }
 
-// check checks the lengths of the buffers of a step, and that the robot measures what the terms need.
-func (b *Builder) check(dst []float32, o *message.Observation, lastAction []float32) error {
-	if len(dst) == b.size && len(o.PositionRad) == b.robotJoints && len(o.VelocityRadPerSec) == b.robotJoints && len(lastAction) == b.actions &&
-		(!b.needsContacts || len(o.Contacts) == b.robotFeet) && (!b.needsVelocity || o.BaseVelocityKnown) {
-		return nil
-	}
+// unfit returns why a step does not fit: the first buffer of another length, or that the robot does not measure its velocity.
+func (b *Builder) unfit(dst []float32, o *message.Observation, lastAction []float32) error {
 	for _, buffer := range [...]struct {
 		name            string
 		found, expected int
@@ -159,7 +157,7 @@ func (b *Builder) check(dst []float32, o *message.Observation, lastAction []floa
 		{"last action", len(lastAction), b.actions},
 		{"contacts", len(o.Contacts), b.robotFeet},
 	} {
-		if buffer.found != buffer.expected {
+		if buffer.found != buffer.expected && (b.needsContacts || buffer.name != "contacts") {
 			return fmt.Errorf("%s: found %d values, expected %d", buffer.name, buffer.found, buffer.expected)
 		}
 	}

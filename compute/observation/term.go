@@ -27,6 +27,7 @@ const (
 	gaitPhase
 	constant
 	slot
+	jointState // Positions, velocities and last action; see fuse.
 )
 
 // sources are the sources of the terms. Slots are 0 until the provider writes them.
@@ -125,13 +126,13 @@ func (t *term) findDirect(u *imu) {
 		return
 	}
 	switch t.source {
-	case slot:
-		t.direct = slot
 	case baseVelocity, angularVelocity, gravity:
 		if u == nil {
 			t.direct = t.source
 		}
-	case jointPosition, jointVelocity, lastAction, command:
+	case jointPosition, jointVelocity:
+		t.direct = t.source
+	case lastAction, command:
 		for i, index := range t.indices {
 			if index != t.indices[0]+i {
 				return
@@ -153,35 +154,27 @@ func indicesOf(names, all []string) robot.JointIndices {
 	return indices
 }
 
+// fuse makes one term of positions, velocities and last action of the same joints that follow each other, as in most policies.
+func (b *Builder) fuse() {
+	for i := 0; i+2 < len(b.terms); i++ {
+		p, v, a := &b.terms[i], &b.terms[i+1], &b.terms[i+2]
+		if p.direct == jointPosition && v.direct == jointVelocity && a.direct == lastAction && slices.Equal(p.indices, v.indices) && len(a.indices) == len(p.indices) {
+			p.direct, p.end, p.first = jointState, a.end, a.first
+			b.terms = slices.Delete(b.terms, i+1, i+3)
+		}
+	}
+}
+
 // writeTerms writes the terms into a frame. The terms of most policies are as simple as the robot's messages: consecutive
-// joints or vectors, without clip, scale and offset. They are converted from where they lie, four joints at a time: as fast as
-// code that is written for one layout (//tools/bench:inference).
+// joints or vectors, without clip, scale and offset. They are converted from where they lie, about as fast as by code that is
+// written for one layout (//tools/bench:inference).
 func (b *Builder) writeTerms(frame []float32, o *message.Observation, c *message.NavigationCommand, last []float32) {
 	for i := range b.terms {
 		t := &b.terms[i]
 		out := frame[t.at:t.end]
 		switch t.direct {
-		case jointPosition:
-			values, base := o.PositionRad[t.first:][:len(out)], t.base[:len(out)]
-			for len(out) >= 4 && len(values) >= 4 && len(base) >= 4 {
-				out[0], out[1] = float32(values[0]-base[0]), float32(values[1]-base[1])
-				out[2], out[3] = float32(values[2]-base[2]), float32(values[3]-base[3])
-				out, values, base = out[4:], values[4:], base[4:]
-			}
-			for i := range out {
-				out[i] = float32(values[i] - base[i])
-			}
-		case jointVelocity:
-			values := o.VelocityRadPerSec[t.first:][:len(out)]
-			for len(out) >= 4 && len(values) >= 4 {
-				out[0], out[1], out[2], out[3] = float32(values[0]), float32(values[1]), float32(values[2]), float32(values[3])
-				out, values = out[4:], values[4:]
-			}
-			for i := range out {
-				out[i] = float32(values[i])
-			}
-		case lastAction:
-			copy(out, last[t.first:])
+		case jointState:
+			t.writeState(out, o, last)
 		case baseVelocity:
 			setVector(out, o.BaseVelocityMps[0], o.BaseVelocityMps[1], o.BaseVelocityMps[2])
 		case angularVelocity:
@@ -190,13 +183,23 @@ func (b *Builder) writeTerms(frame []float32, o *message.Observation, c *message
 		case gravity:
 			x, y, z := projectedGravity(&o.IMU.Orientation)
 			setVector(out, x, y, z)
-		case slot:
-			clear(out)
 		case command:
 			setVector(out, c.VxMps, c.VyMps, c.YawRateRadPerSec)
 		default:
 			t.write(out, b, o, c, last)
 		}
+	}
+}
+
+// writeState writes what fuse put together.
+func (t *term) writeState(out []float32, o *message.Observation, last []float32) {
+	n := len(t.indices)
+	position, velocity, action, base := o.PositionRad, o.VelocityRadPerSec[:len(o.PositionRad)], last[t.first:][:n], t.base[:n]
+	positions, velocities, actions := out[:n], out[n:][:n], out[2*n:][:n]
+	for i, joint := range t.indices {
+		positions[i] = float32(position[joint] - base[i])
+		velocities[i] = float32(velocity[joint])
+		actions[i] = action[i]
 	}
 }
 
@@ -207,6 +210,10 @@ func setVector(out []float32, x, y, z float64) {
 
 // write writes a term: the raw values, then clip, scale and offset.
 func (t *term) write(out []float32, b *Builder, o *message.Observation, c *message.NavigationCommand, last []float32) {
+	if t.source == slot {
+		clear(out)
+		return
+	}
 	raw := b.raw[:len(out)]
 	t.writeRaw(raw, b.imu, o, c, last)
 	for i := range t.clip {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -82,6 +83,15 @@ func TestObservations_sameBitsNoAllocations(t *testing.T) {
 	}
 	hand := byHand{p.DefaultPoseRad, p.JointMap(), 12}
 	if err := sameObservation(hand.build, builder.Build, p); err != nil {
+		t.Error(err)
+	}
+	slices.Reverse(p.JointOrder) // Another order than the robot's.
+	permuted, err := observation.New(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hand.joints = p.JointMap()
+	if err := sameObservation(hand.build, permuted.Build, p); err != nil {
 		t.Error(err)
 	}
 	other := byHand{make([]float64, 12), p.JointMap(), 12}

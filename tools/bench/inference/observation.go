@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -57,15 +59,36 @@ func sensors(p *policy.Policy) (*message.Observation, []float32) {
 
 var velocity = message.NavigationCommand{VxMps: 0.5, VyMps: -0.25, YawRateRadPerSec: 1}
 
-// sameObservation compares two ways to build an observation, bit by bit.
+// sameObservation compares two ways to build an observation, bit by bit, also of values that are huge or negative zeros.
 func sameObservation(a, b build, p *policy.Policy) error {
+	random := rand.New(rand.NewPCG(1, 2))
+	value := func() float64 {
+		switch random.IntN(10) {
+		case 0:
+			return math.Copysign(0, -1)
+		case 1:
+			return 1e5 * random.NormFloat64()
+		}
+		return random.NormFloat64()
+	}
 	o, last := sensors(p)
 	of, by := make([]float32, p.Observation.Size), make([]float32, p.Observation.Size)
-	if err := errors.Join(a(of, o, velocity, last), b(by, o, velocity, last)); err != nil {
-		return err
-	}
-	if !slices.Equal(of, by) {
-		return fmt.Errorf("observations differ: %v and %v", of, by)
+	for range 1000 {
+		for _, values := range [][]float64{o.BaseVelocityMps[:], o.IMU.AngularVelocityRadPerSec[:], o.IMU.Orientation[1:], o.PositionRad, o.VelocityRadPerSec} {
+			for i := range values {
+				values[i] = value()
+			}
+		}
+		for i := range last {
+			last[i] = float32(value())
+		}
+		c := message.NavigationCommand{VxMps: value(), VyMps: value(), YawRateRadPerSec: value()}
+		if err := errors.Join(a(of, o, c, last), b(by, o, c, last)); err != nil {
+			return err
+		}
+		if !slices.EqualFunc(of, by, func(x, y float32) bool { return math.Float32bits(x) == math.Float32bits(y) }) {
+			return fmt.Errorf("observations differ: %v and %v", of, by)
+		}
 	}
 	return nil
 }
@@ -92,17 +115,37 @@ func measureBuild(ctx context.Context, p *policy.Policy, b build, duration time.
 	return s, ctx.Err()
 }
 
-// byHand builds the observation of the Go1's policy by code that knows the layout.
+// byHand builds the observation of the Go1's policy by code that knows the layout: that of this repository before manifests had
+// terms.
 type byHand struct {
 	defaultPoseRad []float64
 	joints         robot.JointIndices
 	robotJoints    int
 }
 
+const handSize = 48
+
+func (b *byHand) check(dst []float32, o *message.Observation, last []float32) error {
+	for _, buffer := range [...]struct {
+		name            string
+		found, expected int
+	}{
+		{"observation buffer", len(dst), handSize},
+		{"joint positions", len(o.PositionRad), b.robotJoints},
+		{"joint velocities", len(o.VelocityRadPerSec), b.robotJoints},
+		{"last action", len(last), len(b.joints)},
+	} {
+		if buffer.found != buffer.expected {
+			return fmt.Errorf("%s: found %d values, expected %d", buffer.name, buffer.found, buffer.expected)
+		}
+	}
+	return nil
+}
+
 func (b *byHand) build(dst []float32, o *message.Observation, c message.NavigationCommand, last []float32) error {
 	const joints = 12
-	if len(dst) != 9+3*joints+3 || len(o.PositionRad) != b.robotJoints || len(o.VelocityRadPerSec) != b.robotJoints || len(last) != len(b.joints) {
-		return errors.New("by hand: wrong lengths")
+	if err := b.check(dst, o, last); err != nil {
+		return fmt.Errorf("by hand: %w", err)
 	}
 	if !o.BaseVelocityKnown {
 		return errors.New("by hand: base velocity not found")
