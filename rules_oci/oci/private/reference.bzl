@@ -19,5 +19,6 @@ def parse_image(image):
     if "/" in image and ("." in first or ":" in first or first == "localhost"):
         registry, _, repository = image.partition("/")
     else:
-        registry, repository = "docker.io", image if "/" in image else "library/" + image
+        registry = "docker.io"
+        repository = image if "/" in image else "library/" + image
     return struct(insecure = insecure, registry = registry, repository = repository, tag = tag, digest = digest)
