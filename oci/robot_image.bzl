@@ -201,11 +201,16 @@ def robot_image(
         title = title,
     )
 
-def robot_images(images):
-    """Makes several images.
+def robot_images(name, images):
+    """Makes several images, and a target for all of them.
 
     Args:
+      name: name of the target.
       images: a dict from the name of an image to the other arguments of `robot_image`.
     """
-    for name, arguments in images.items():
-        robot_image(name = name, **arguments)
+    for image, arguments in images.items():
+        robot_image(name = image, **arguments)
+    native.filegroup(
+        name = name,
+        srcs = images.keys(),
+    )
