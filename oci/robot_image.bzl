@@ -156,7 +156,7 @@ def robot_image(
         write_file(
             name = name + "_volumes",
             out = name + "_volumes.txt",
-            content = _by_sdk(jetpacks, lambda version: VOLUMES + [""], []),
+            content = [",".join(VOLUMES)],
         )
     layer_check(
         name = name + "_layers",
@@ -181,7 +181,7 @@ def robot_image(
         tars = [name + "_layers"],
         user = user,
         visibility = ["//oci:__subpackages__"],
-        volumes = name + "_volumes" if zed else None,
+        volumes = _by_sdk(jetpacks, lambda version: name + "_volumes", None) if zed else None,  # An empty file makes an empty list.
         workdir = "/workspace",
     )
     oci_load(

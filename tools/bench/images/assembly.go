@@ -58,7 +58,7 @@ func openAssembly(ctx context.Context, c *checkout) (*assembly, error) {
 }
 
 // describedBy are the inputs that the parameters name by file, beside base and layers.
-var describedBy = []string{"//oci:locomotion_description", "//oci:locomotion_entrypoint", "//oci:locomotion_env", "//oci:locomotion_volumes"}
+var describedBy = []string{"//oci:locomotion_description", "//oci:locomotion_entrypoint", "//oci:locomotion_env"}
 
 // inputs returns the labels of the inputs of the image.
 func (a *assembly) inputs() []string {
