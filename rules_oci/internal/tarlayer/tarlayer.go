@@ -7,7 +7,6 @@ import (
 	"archive/tar"
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -17,6 +16,7 @@ import (
 	"os"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -38,13 +38,12 @@ var (
 	bzip2Magic = []byte("BZh")
 )
 
-// Layer is a layer in a file.
+// Layer is a layer in a file. Its JSON describes the layer to an action that does not read the file.
 type Layer struct {
-	Path        string
-	Compression Compression
-	Digest      v1.Hash // Of the file.
-	DiffID      v1.Hash // Of the uncompressed tar.
-	Size        int64   // Of the file, in bytes.
+	Compression Compression `json:"compression,omitempty"`
+	Digest      v1.Hash     `json:"digest"`  // Of the file.
+	DiffID      v1.Hash     `json:"diff_id"` // Of the uncompressed tar.
+	Size        int64       `json:"size"`    // Of the file, in bytes.
 }
 
 // FromFile reads the tar at path once, and checks that it is complete.
@@ -73,7 +72,7 @@ func FromFile(path string) (*Layer, error) {
 	if _, err := io.Copy(io.Discard, all); err != nil {
 		return nil, err
 	}
-	return &Layer{Path: path, Compression: compression, Digest: file.hash(), DiffID: content.hash(), Size: file.size}, nil
+	return &Layer{Compression: compression, Digest: file.hash(), DiffID: content.hash(), Size: file.size}, nil
 }
 
 // detect returns the compression of a file by its first bytes.

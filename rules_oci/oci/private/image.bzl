@@ -37,6 +37,25 @@ _ATTRS = {
     "_tool": attr.label(cfg = "exec", default = Label("//oci/cmd/oci"), doc = "The program that does the work.", executable = True),
 } | {name: attr.label(allow_single_file = True, doc = doc) for name, doc in _TEXTS.items()}
 
+def _describe(ctx, number, tar):
+    """Describes a layer in an action of its own: after a change of another layer, its result is still there."""
+    descriptor = ctx.actions.declare_file("{}.{}.layer.json".format(ctx.label.name, number))
+    args = ctx.actions.args()
+    args.add("layer")
+    args.add("--tar", tar)
+    args.add("--label", str(tar.owner))
+    args.add("--image", str(ctx.label))
+    args.add("--output", descriptor)
+    ctx.actions.run(
+        arguments = [args],
+        executable = ctx.executable._tool,
+        inputs = [tar],
+        mnemonic = "OCILayer",
+        outputs = [descriptor],
+        progress_message = "Describing layer %{label}",
+    )
+    return descriptor
+
 def _oci_image_impl(ctx):
     if ctx.attr.base and (ctx.attr.os or ctx.attr.architecture or ctx.attr.variant):
         fail("remove os, architecture and variant: those of the base {} apply".format(ctx.attr.base.label))
@@ -56,6 +75,7 @@ def _oci_image_impl(ctx):
         if file:
             inputs.append(file)
 
+    descriptors = [_describe(ctx, i, tar) for i, tar in enumerate(ctx.files.tars)]
     params = ctx.actions.declare_file(ctx.label.name + ".params.json")
     ctx.actions.write(params, json.encode(without_none(
         label = str(ctx.label),
@@ -63,7 +83,10 @@ def _oci_image_impl(ctx):
         os = ctx.attr.os,
         architecture = ctx.attr.architecture,
         variant = ctx.attr.variant,
-        layers = [struct(path = tar.path, label = str(tar.owner)) for tar in ctx.files.tars],
+        layers = [
+            struct(path = tar.path, label = str(tar.owner), descriptor = descriptor.path)
+            for tar, descriptor in zip(ctx.files.tars, descriptors)
+        ],
         user = ctx.attr.user,
         workdir = lines([ctx.attr.workdir] if ctx.attr.workdir else [], ctx.file.workdir_file.path if ctx.file.workdir_file else None),
         **texts
@@ -82,7 +105,7 @@ def _oci_image_impl(ctx):
     ctx.actions.run(
         arguments = [args],
         executable = ctx.executable._tool,
-        inputs = inputs + [params],
+        inputs = inputs + descriptors + [params],
         mnemonic = "OCIImage",
         outputs = [layout, digest],
         progress_message = "Assembling image %{label}",

@@ -11,7 +11,6 @@ import (
 	"krabby.dev/rules_oci/internal/compose"
 	"krabby.dev/rules_oci/internal/ocidir"
 	"krabby.dev/rules_oci/internal/origin"
-	"krabby.dev/rules_oci/internal/tarlayer"
 )
 
 type imageCmd struct {
@@ -47,9 +46,9 @@ func (c *imageCmd) build(p *imageParams) error {
 	}
 	layers := make([]compose.Layer, len(p.Layers))
 	for i, source := range p.Layers {
-		layer, err := tarlayer.FromFile(source.Path)
+		layer, err := source.readLayer()
 		if err != nil {
-			return fmt.Errorf("tars: %s (%s): %w", source.Label, source.Path, err)
+			return err
 		}
 		if len(c.LayerLabel) > 0 {
 			source.Label = c.LayerLabel[i]

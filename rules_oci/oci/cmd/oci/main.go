@@ -1,7 +1,7 @@
 // Command oci is the program behind the rules of this module: it fetches manifests, writes image layouts, and sends images to
 // container engines and registries. Starlark writes its parameters as JSON.
 //
-// Build actions call image, index, layout and load --offline, which reach no network. Repository rules and `bazel run` call the
+// Build actions call layer, image, index, layout and load --offline, which reach no network. Repository rules and `bazel run` call the
 // other commands.
 //
 // The exit code is 1 for a failure and 2 for misuse.
@@ -24,6 +24,7 @@ type cli struct {
 	Fetch       fetchCmd       `cmd:"" help:"Fetch a manifest or a small blob from a registry."`
 	Image       imageCmd       `cmd:"" help:"Assemble an image as an OCI layout directory."`
 	Index       indexCmd       `cmd:"" help:"Assemble an index over images as an OCI layout directory."`
+	Layer       layerCmd       `cmd:"" help:"Describe a layer: its compression, digests and size."`
 	Layout      layoutCmd      `cmd:"" help:"Assemble a shallow OCI layout directory of an image in a registry."`
 	Load        loadCmd        `cmd:"" help:"Load an image into a container engine, or write it as a tar file."`
 	Push        pushCmd        `cmd:"" help:"Push an image or index to a registry."`

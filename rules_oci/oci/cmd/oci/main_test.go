@@ -255,9 +255,9 @@ func TestImage_valid(t *testing.T) {
 	base, _ := build(t, scratch(t))
 	p := derived(t, base)
 	p.Layers = []source{
-		{writeFile(t, "a.tar", plain), "//:a"},
-		{writeFile(t, "b.tar.gz", gz.Bytes()), "//:b"},
-		{writeFile(t, "c.tar.zst", zs.Bytes()), "//:c"},
+		{Path: writeFile(t, "a.tar", plain), Label: "//:a"},
+		{Path: writeFile(t, "b.tar.gz", gz.Bytes()), Label: "//:b"},
+		{Path: writeFile(t, "c.tar.zst", zs.Bytes()), Label: "//:c"},
 	}
 	dir, img := build(t, p)
 	// Fast: go-containerregistry cannot unpack zstd in a layer of a layout.
@@ -322,7 +322,7 @@ func TestImage_layoutFiles(t *testing.T) {
 func TestImage_mergesWithBase(t *testing.T) {
 	base, _ := build(t, scratch(t))
 	over := func(p imageParams) imageParams {
-		p.Label, p.Base = "//robot:app", &source{base, "//robot:base"}
+		p.Label, p.Base = "//robot:app", &source{Path: base, Label: "//robot:base"}
 		return p
 	}
 	for _, tc := range []struct {
@@ -433,10 +433,10 @@ func TestImage_badInput(t *testing.T) {
 		return p
 	}
 	onBase := func(path string) imageParams {
-		return imageParams{Label: "//robot:app", Base: &source{path, "//robot:base"}}
+		return imageParams{Label: "//robot:app", Base: &source{Path: path, Label: "//robot:base"}}
 	}
 	layer := func(name string, data []byte) imageParams {
-		return with(func(p *imageParams) { p.Layers = []source{{writeFile(t, name, data), "//robot:" + name}} })
+		return with(func(p *imageParams) { p.Layers = []source{{Path: writeFile(t, name, data), Label: "//robot:" + name}} })
 	}
 	notLayout := t.TempDir()
 	good := tarOf(t, map[string]string{"app/bin": strings.Repeat("x", 4000)})
@@ -465,7 +465,7 @@ func TestImage_badInput(t *testing.T) {
 		{"base is a file", onBase(writeFile(t, "f", nil)), []string{"//robot:base", "is a file, not an OCI layout"}},
 		{"base is not a layout", onBase(notLayout), []string{"//robot:base", "oci-layout not found"}},
 		{"base lacks a layer", torn, []string{"layer " + m.Layers[0].Digest.String()}},
-		{"platform beside base", with(func(p *imageParams) { p.Base = &source{base, "//robot:base"} }), []string{"remove os, architecture and variant", "//robot:base"}},
+		{"platform beside base", with(func(p *imageParams) { p.Base = &source{Path: base, Label: "//robot:base"} }), []string{"remove os, architecture and variant", "//robot:base"}},
 		{"no platform", with(func(p *imageParams) { p.OS, p.Architecture = "", "" }), []string{"missing os or architecture"}},
 		{"another name of the architecture", with(func(p *imageParams) { p.Architecture = "aarch64" }), []string{`unknown architecture "aarch64"`, `use "arm64"`, "amd64"}},
 		{"unknown os", with(func(p *imageParams) { p.OS = "qnx" }), []string{`unknown os "qnx"`, "linux"}},
@@ -473,7 +473,7 @@ func TestImage_badInput(t *testing.T) {
 		{"not a tar", layer("text.tar", bytes.Repeat([]byte("no tar "), 500)), []string{"//robot:text.tar", "not a tar"}},
 		{"truncated tar", layer("cut.tar", good[:2000]), []string{"//robot:cut.tar", `after the entry "app/bin"`}},
 		{"xz", layer("a.tar.xz", []byte("\xfd7zXZ\x00rest")), []string{"//robot:a.tar.xz", "gzip or zstd"}},
-		{"missing tar", with(func(p *imageParams) { p.Layers = []source{{"/nowhere.tar", "//robot:n"}} }), []string{"//robot:n", "no such file"}},
+		{"missing tar", with(func(p *imageParams) { p.Layers = []source{{Path: "/nowhere.tar", Label: "//robot:n"}} }), []string{"//robot:n", "no such file"}},
 		{"created with line break", with(func(p *imageParams) { p.Created = textLines("2024-01-02T03:04:05Z", "") }), []string{"attribute created", "without line break"}},
 		{"ports on lines", with(func(p *imageParams) { p.ExposedPorts = textLines("80", "81") }), []string{"attribute exposed_ports", "separated by commas"}},
 		{"missing file of an attribute", with(func(p *imageParams) { p.Env = &text{File: "/nowhere"} }), []string{"attribute env", "/nowhere"}},

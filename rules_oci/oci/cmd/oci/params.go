@@ -30,10 +30,12 @@ type imageParams struct {
 	WorkDir      *lines   `json:"workdir,omitempty"`
 }
 
-// source is an input: its path, and the label of its target.
+// source is an input: its path, and the label of its target. A layer can have a descriptor, the file that the command layer writes; its
+// tar is not read then.
 type source struct {
-	Path  string `json:"path"`
-	Label string `json:"label"`
+	Path       string `json:"path"`
+	Label      string `json:"label"`
+	Descriptor string `json:"descriptor,omitempty"`
 }
 
 // text is the value of an attribute, as the content of a file. oci/private/image.bzl formats inline values like rules_oci's files.
