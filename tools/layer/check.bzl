@@ -17,18 +17,35 @@ oci_image(
 ```
 """
 
-def _layer_check_impl(ctx):
-    output = ctx.actions.declare_file(ctx.label.name + ".checked")
+def _read_paths(ctx, name, flag, file):
+    """Reads the paths of a layer or a base in an action of its own: after a change of another layer, its result is still there."""
+    output = ctx.actions.declare_file("{}.{}.paths.json".format(ctx.label.name, name))
     args = ctx.actions.args()
-    args.add("check")
-    if ctx.file.base:
-        args.add("--base", ctx.file.base.path)
+    args.add("paths")
+    args.add_all([file], before_each = flag, expand_directories = False)
     args.add("--output", output)
-    args.add_all(ctx.files.tars)
     ctx.actions.run(
         arguments = [args],
         executable = ctx.executable._tool,
-        inputs = ctx.files.tars + ([ctx.file.base] if ctx.file.base else []),
+        inputs = [file],
+        mnemonic = "LayerPaths",
+        outputs = [output],
+        progress_message = "Reading the paths of layers %{label}",
+    )
+    return output
+
+def _layer_check_impl(ctx):
+    paths = [_read_paths(ctx, "base", "--base", ctx.file.base)] if ctx.file.base else []
+    paths += [_read_paths(ctx, i, "--layer", tar) for i, tar in enumerate(ctx.files.tars)]
+    output = ctx.actions.declare_file(ctx.label.name + ".checked")
+    args = ctx.actions.args()
+    args.add("check")
+    args.add("--output", output)
+    args.add_all(paths)
+    ctx.actions.run(
+        arguments = [args],
+        executable = ctx.executable._tool,
+        inputs = paths,
         mnemonic = "LayerCheck",
         outputs = [output],
         progress_message = "Checking layers %{label}",

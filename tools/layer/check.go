@@ -14,24 +14,50 @@ import (
 	"krabby.dev/krabby/tools/layer/overlay"
 )
 
+type pathsCmd struct {
+	Base   string `placeholder:"DIR" xor:"layers" required:"" help:"Read the layers of an OCI image layout, as far as it contains them."`
+	Layer  string `placeholder:"FILE" xor:"layers" required:"" help:"Read a layer."`
+	Output string `required:"" placeholder:"FILE" help:"File to write."`
+}
+
+// Run writes the paths of layers for the command check.
+func (c *pathsCmd) Run(console *cli.Console) error {
+	layers, err := readLayers(c.Base, c.Layer, console)
+	if err != nil {
+		return err
+	}
+	data, err := json.Marshal(layers)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(c.Output, data, 0o644)
+}
+
 type checkCmd struct {
 	Base   string   `placeholder:"DIR" help:"Base image: an OCI image layout. Layers that it does not contain are not checked."`
 	Output string   `placeholder:"FILE" help:"File to write if the layers fit."`
-	Layer  []string `arg:"" optional:"" placeholder:"FILE" help:"Layers from the lowest to the highest."`
+	Layer  []string `arg:"" optional:"" placeholder:"FILE" help:"Layers from the lowest to the highest, or files of the command paths, whose names end with ${paths}."`
 }
+
+// pathsSuffix ends the names of files of the command paths.
+const pathsSuffix = ".paths.json"
 
 // Run checks that no layer hides a link or a directory of the layers below.
 func (c *checkCmd) Run(console *cli.Console) error {
-	var layers []overlay.Layer
+	var layers []overlay.Paths
 	if c.Base != "" {
-		base, err := baseLayers(c.Base, console)
+		base, err := readLayers(c.Base, "", console)
 		if err != nil {
-			return fmt.Errorf("base %s: %w", c.Base, err)
+			return err
 		}
 		layers = base
 	}
-	for _, name := range c.Layer {
-		layers = append(layers, fileLayer(name, name))
+	for _, file := range c.Layer {
+		read, err := readPaths(file, console)
+		if err != nil {
+			return err
+		}
+		layers = append(layers, read...)
 	}
 	if err := overlay.Check(layers); err != nil {
 		return err
@@ -40,6 +66,34 @@ func (c *checkCmd) Run(console *cli.Console) error {
 		return nil
 	}
 	return os.WriteFile(c.Output, nil, 0o644)
+}
+
+// readPaths reads a layer, or a file of the command paths.
+func readPaths(file string, console *cli.Console) (paths []overlay.Paths, err error) {
+	if !strings.HasSuffix(file, pathsSuffix) {
+		return readLayers("", file, console)
+	}
+	return paths, readJSON(file, &paths)
+}
+
+// readLayers reads the layers of a layout, or else one layer.
+func readLayers(layout, file string, console *cli.Console) ([]overlay.Paths, error) {
+	layers := []overlay.Layer{fileLayer(file, file)}
+	if layout != "" {
+		base, err := baseLayers(layout, console)
+		if err != nil {
+			return nil, fmt.Errorf("base %s: %w", layout, err)
+		}
+		layers = base
+	}
+	read := make([]overlay.Paths, len(layers))
+	for i, l := range layers {
+		var err error
+		if read[i], err = overlay.Read(l); err != nil {
+			return nil, err
+		}
+	}
+	return read, nil
 }
 
 func fileLayer(name, file string) overlay.Layer {

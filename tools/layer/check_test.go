@@ -66,6 +66,10 @@ func TestCheck(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			output := filepath.Join(t.TempDir(), "checked")
 			code, _, stderr := runTool(t, "check", "--base", tc.base, "--output", output, tc.layer)
+			byPaths, stderrByPaths := checkByPaths(t, tc.base, tc.layer)
+			if byPaths != code || !strings.Contains(stderrByPaths, tc.want) {
+				t.Errorf("by paths: exit code %d and %q, want %d and %q", byPaths, stderrByPaths, tc.code, tc.want)
+			}
 			if code != tc.code || !strings.Contains(stderr, tc.want) {
 				t.Errorf("exit code %d and %q, want %d and %q", code, stderr, tc.code, tc.want)
 			}
@@ -73,5 +77,29 @@ func TestCheck(t *testing.T) {
 				t.Errorf("output: %v", err)
 			}
 		})
+	}
+}
+
+// checkByPaths checks a layer as the rule layer_check does: each layer is read in an action of its own.
+func checkByPaths(t *testing.T, base, layer string) (code int, stderr string) {
+	t.Helper()
+	dir := t.TempDir()
+	below, own := filepath.Join(dir, "base.paths.json"), filepath.Join(dir, "own.paths.json")
+	code, _, printed := runTool(t, "paths", "--base", base, "--output", below)
+	if code != 0 {
+		return code, printed
+	}
+	if code, _, stderr := runTool(t, "paths", "--layer", layer, "--output", own); code != 0 {
+		t.Fatal(stderr)
+	}
+	code, _, stderr = runTool(t, "check", below, own)
+	return code, printed + stderr
+}
+
+func TestPaths_invalid(t *testing.T) {
+	for _, args := range [][]string{{"paths", "--output=x"}, {"paths", "--base=b", "--layer=l", "--output=x"}} {
+		if code, _, stderr := runTool(t, args...); code != 2 || !strings.Contains(stderr, "--base") {
+			t.Errorf("%q: exit code %d and %q, want 2 and --base", args, code, stderr)
+		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"context"
 	"os"
 
+	"github.com/alecthomas/kong"
+
 	"krabby.dev/krabby/internal/cli"
 )
 
@@ -16,6 +18,7 @@ type flags struct {
 	Build buildCmd `cmd:"" help:"Write a layer from the parameters of the rule layer."`
 	Check checkCmd `cmd:"" help:"Check that layers hide no link or directory of the layers below."`
 	List  listCmd  `cmd:"" help:"List the entries of a layer, one line for each."`
+	Paths pathsCmd `cmd:"" help:"Write the paths of layers, for check."`
 	Wheel wheelCmd `cmd:"" help:"Write a wheel from the parameters of the rule python_wheel."`
 }
 
@@ -27,5 +30,6 @@ func layerTool() cli.Program {
 		Name:        "layer",
 		Description: "Writes deterministic image layers, and Python wheels to install into them.",
 		Flags:       &flags{},
+		Vars:        kong.Vars{"paths": pathsSuffix},
 	}
 }

@@ -29,67 +29,77 @@ const (
 	opaque   = ".wh..wh..opq"
 )
 
+// Paths are the paths of a layer. Their JSON is the result of an action, so that a check after a change reads one layer.
+type Paths struct {
+	Layer   string           `json:"layer"`
+	Entries map[string]Entry `json:"entries"`
+	Removed []string         `json:"removed,omitempty"` // Paths of lower layers.
+}
+
 // Check returns an error for the first entry that hides a link or a directory of a lower layer. The first layer is the lowest.
-func Check(layers []Layer) error {
-	below := map[string]entry{}
+func Check(layers []Paths) error {
+	below := map[string]placed{}
 	for _, l := range layers {
-		own, removed, err := read(l)
-		if err != nil {
-			return fmt.Errorf("layer %s: %w", l.Name, err)
-		}
-		for _, p := range removed {
+		for _, p := range l.Removed {
 			remove(below, p)
 		}
-		for _, p := range slices.Sorted(maps.Keys(own)) {
-			if err := compare(below, p, own[p]); err != nil {
+		for _, p := range slices.Sorted(maps.Keys(l.Entries)) {
+			if err := compare(below, p, placed{l.Entries[p], l.Layer}); err != nil {
 				return err
 			}
 		}
-		maps.Copy(below, own)
+		for p, e := range l.Entries {
+			below[p] = placed{e, l.Layer}
+		}
 	}
 	return nil
 }
 
-// entry is a path of a layer. Directories include those that a layer does not have itself, but that a path leads through.
-type entry struct {
-	layer  string
-	kind   byte // Type flag of tar.
-	target string
+// Entry is an entry of a layer. Directories include those that a layer does not have itself, but that a path leads through.
+type Entry struct {
+	Kind   byte   `json:"kind"` // Type flag of tar.
+	Target string `json:"target,omitempty"`
+}
+
+// placed is an entry and its layer.
+type placed struct {
+	Entry
+	layer string
 }
 
 // compare returns an error if the entry e at p hides an entry of the layers below.
-func compare(below map[string]entry, p string, e entry) error {
+func compare(below map[string]placed, p string, e placed) error {
 	old, ok := below[p]
 	switch {
 	case !ok:
 		return nil
-	case e.kind == tar.TypeDir && old.kind == tar.TypeSymlink:
-		return fmt.Errorf("layer %s: /%s is a directory, which hides the link to %s of layer %s: put its files where the link leads", e.layer, p, old.target, old.layer)
-	case e.kind != tar.TypeDir && e.kind != tar.TypeSymlink && old.kind == tar.TypeSymlink && isDirectory(below, p):
-		return fmt.Errorf("layer %s: /%s is a file, which hides the link to the directory %s of layer %s", e.layer, p, old.target, old.layer)
-	case e.kind != tar.TypeDir && old.kind == tar.TypeDir:
+	case e.Kind == tar.TypeDir && old.Kind == tar.TypeSymlink:
+		return fmt.Errorf("layer %s: /%s is a directory, which hides the link to %s of layer %s: put its files where the link leads", e.layer, p, old.Target, old.layer)
+	case e.Kind != tar.TypeDir && e.Kind != tar.TypeSymlink && old.Kind == tar.TypeSymlink && isDirectory(below, p):
+		return fmt.Errorf("layer %s: /%s is a file, which hides the link to the directory %s of layer %s", e.layer, p, old.Target, old.layer)
+	case e.Kind != tar.TypeDir && old.Kind == tar.TypeDir:
 		return fmt.Errorf("layer %s: /%s is no directory, and hides the directory of layer %s", e.layer, p, old.layer)
 	}
 	return nil
 }
 
 // isDirectory follows the link at p.
-func isDirectory(entries map[string]entry, p string) bool {
+func isDirectory(entries map[string]placed, p string) bool {
 	for range 40 {
 		e, ok := entries[p]
-		if !ok || e.kind != tar.TypeSymlink {
-			return ok && e.kind == tar.TypeDir || p == ""
+		if !ok || e.Kind != tar.TypeSymlink {
+			return ok && e.Kind == tar.TypeDir || p == ""
 		}
-		if path.IsAbs(e.target) {
-			p = clean(e.target)
+		if path.IsAbs(e.Target) {
+			p = clean(e.Target)
 		} else {
-			p = clean(path.Join(path.Dir(p), e.target))
+			p = clean(path.Join(path.Dir(p), e.Target))
 		}
 	}
 	return false
 }
 
-func remove(entries map[string]entry, p string) {
+func remove(entries map[string]placed, p string) {
 	for q := range entries {
 		if q == p || strings.HasPrefix(q, p+"/") {
 			delete(entries, q)
@@ -99,43 +109,52 @@ func remove(entries map[string]entry, p string) {
 
 func clean(name string) string { return strings.TrimPrefix(path.Clean("/"+name), "/") }
 
-// read returns the entries of a layer with all parent directories, and the paths that it removes from lower layers.
-func read(l Layer) (entries map[string]entry, removed []string, err error) {
+// Read reads the paths of a layer.
+func Read(l Layer) (p Paths, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("layer %s: %w", l.Name, err)
+		}
+	}()
 	r, err := l.Open()
 	if err != nil {
-		return nil, nil, err
+		return p, err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
 	plain, err := tree.Decompress(r)
 	if err != nil {
-		return nil, nil, err
+		return p, err
 	}
-	entries = map[string]entry{}
+	p = Paths{Layer: l.Name, Entries: map[string]Entry{}}
 	for tr := tar.NewReader(plain); ; {
 		h, err := tr.Next()
 		if errors.Is(err, io.EOF) {
-			return entries, removed, nil
+			return p, nil
 		}
 		if err != nil {
-			return nil, nil, err
+			return p, err
 		}
-		p := clean(h.Name)
-		dir, base := path.Dir(p), path.Base(p)
-		switch {
-		case p == "" || h.Typeflag == tar.TypeXGlobalHeader:
-			continue
-		case base == opaque:
-			removed = append(removed, dir)
-			continue
-		case strings.HasPrefix(base, whiteout):
-			removed = append(removed, path.Join(dir, strings.TrimPrefix(base, whiteout)))
-			continue
-		}
-		entries[p] = entry{l.Name, h.Typeflag, h.Linkname}
-		for ; dir != "."; dir = path.Dir(dir) {
-			if _, ok := entries[dir]; !ok {
-				entries[dir] = entry{l.Name, tar.TypeDir, ""}
-			}
+		p.add(h)
+	}
+}
+
+func (p *Paths) add(h *tar.Header) {
+	name := clean(h.Name)
+	dir, base := path.Dir(name), path.Base(name)
+	switch {
+	case name == "" || h.Typeflag == tar.TypeXGlobalHeader:
+		return
+	case base == opaque:
+		p.Removed = append(p.Removed, dir)
+		return
+	case strings.HasPrefix(base, whiteout):
+		p.Removed = append(p.Removed, path.Join(dir, strings.TrimPrefix(base, whiteout)))
+		return
+	}
+	p.Entries[name] = Entry{h.Typeflag, h.Linkname}
+	for ; dir != "."; dir = path.Dir(dir) {
+		if _, ok := p.Entries[dir]; !ok {
+			p.Entries[dir] = Entry{tar.TypeDir, ""}
 		}
 	}
 }

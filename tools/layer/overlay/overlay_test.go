@@ -9,7 +9,7 @@ import (
 )
 
 // layerOf returns a layer with entries: "dir/", "file", "link -> target".
-func layerOf(t *testing.T, name string, entries ...string) Layer {
+func layerOf(t *testing.T, name string, entries ...string) Paths {
 	t.Helper()
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
@@ -27,7 +27,11 @@ func layerOf(t *testing.T, name string, entries ...string) Layer {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return Layer{name, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.Bytes())), nil }}
+	p, err := Read(Layer{name, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.Bytes())), nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 func TestCheck(t *testing.T) {
@@ -51,7 +55,7 @@ func TestCheck(t *testing.T) {
 		"removed directory":               {[]string{"opt/app/.wh..wh..opq", "opt/app/x/"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := Check([]Layer{layerOf(t, "base", base...), layerOf(t, "middle", "srv/x"), layerOf(t, "top", tc.layer...)})
+			err := Check([]Paths{layerOf(t, "base", base...), layerOf(t, "middle", "srv/x"), layerOf(t, "top", tc.layer...)})
 			if (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("error %v, want %q", err, tc.want)
 			}
@@ -59,9 +63,9 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-func TestCheck_noTar(t *testing.T) {
+func TestRead_noTar(t *testing.T) {
 	broken := Layer{"broken", func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(strings.Repeat("x", 1024))), nil }}
-	if err := Check([]Layer{broken}); err == nil || !strings.Contains(err.Error(), "layer broken: archive/tar: invalid tar header") {
+	if _, err := Read(broken); err == nil || !strings.Contains(err.Error(), "layer broken: archive/tar: invalid tar header") {
 		t.Errorf("error %v", err)
 	}
 }
