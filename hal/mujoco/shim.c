@@ -24,10 +24,13 @@
   X(mjs_findElement)      \
   X(mjs_findBody)         \
   X(mjs_asGeom)           \
+  X(mjs_asPair)           \
   X(mjs_delete)           \
   X(mjs_addGeom)          \
+  X(mjs_addPair)          \
   X(mjs_addSensor)        \
   X(mjs_setString)        \
+  X(mjs_getString)        \
   X(mjs_setName)          \
   X(mjs_getError)         \
   X(mju_setLogHandler)
@@ -74,6 +77,11 @@ static void delete_all(mjSpec* s, mjtObj type) {
   }
 }
 
+// Models may have contact pairs with a floor of this name.
+static const char* const floor_name = "floor";
+
+static void name_box(char* name, size_t size, int number) { snprintf(name, size, "box%d", number); }
+
 static mjsGeom* add_terrain(mjsBody* world, mjtGeom type, int priority) {
   mjsGeom* g = p_mjs_addGeom(world, NULL);
   g->type = type;
@@ -85,6 +93,29 @@ static mjsGeom* add_terrain(mjsBody* world, mjtGeom type, int priority) {
   g->friction[0] = 0.6;
   g->priority = priority;
   return g;
+}
+
+// Adds each contact pair with the floor for each box too: geoms of such a model collide with nothing else.
+static void add_pairs(mjSpec* s, int nboxes) {
+  for (mjsElement* e = p_mjs_firstElement(s, mjOBJ_PAIR); e; e = p_mjs_nextElement(s, e)) {
+    const mjsPair* pair = p_mjs_asPair(e);
+    const char* one = p_mjs_getString(pair->geomname1);
+    const char* two = p_mjs_getString(pair->geomname2);
+    int first = !strcmp(one, floor_name), second = !strcmp(two, floor_name);
+    for (int i = 0; i < nboxes && (first || second); i++) {
+      char name[32];
+      name_box(name, sizeof name, i);
+      mjsPair* added = p_mjs_addPair(s, NULL);
+      mjsPair own = *added;
+      *added = *pair;
+      added->element = own.element;
+      added->geomname1 = own.geomname1;
+      added->geomname2 = own.geomname2;
+      added->info = own.info;
+      p_mjs_setString(added->geomname1, first ? name : one);
+      p_mjs_setString(added->geomname2, second ? name : two);
+    }
+  }
 }
 
 static void add_sensor(mjSpec* s, mjtSensor type, const char* site) {
@@ -114,14 +145,18 @@ mjModel* krabby_load(const char* model, const char* const* sites, int nsites, co
   }
   mjsBody* world = p_mjs_findBody(s, "world");
   mjsGeom* floor = add_terrain(world, mjGEOM_PLANE, priority);
-  p_mjs_setName(floor->element, "floor");  // Models may have contact pairs with a floor of this name.
+  p_mjs_setName(floor->element, floor_name);
   floor->size[2] = 0.01;
   for (int i = 0; i < nboxes; i++) {
     mjsGeom* g = add_terrain(world, mjGEOM_BOX, priority);
+    char name[32];
+    name_box(name, sizeof name, i);
+    p_mjs_setName(g->element, name);
     memcpy(g->pos, boxes[i].center, sizeof g->pos);
     memcpy(g->size, boxes[i].half, sizeof g->size);
     memcpy(g->quat, boxes[i].quat, sizeof g->quat);
   }
+  add_pairs(s, nboxes);
 
   const char* site = sites[0];
   for (int i = nsites - 1; i >= 0; i--) {
