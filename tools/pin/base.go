@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -138,7 +139,7 @@ func resolve(ctx context.Context, pin facts.Pin) (facts.Pin, error) {
 		if err != nil {
 			return pin, fmt.Errorf("%s: reading the config: %w", ref, err)
 		}
-		if is := config.OS + "/" + config.Architecture; is != platform {
+		if is := config.Platform(); !isFor(*is, platform) {
 			return pin, fmt.Errorf("%s: found platform %s, expected %s of the lock file", ref, is, platform)
 		}
 		itself := facts.FromConfig(config)
@@ -154,14 +155,11 @@ func retry() http.RoundTripper {
 		http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout))
 }
 
-// imageFor returns the image of a platform: the image itself, or an entry of the index.
+// imageFor returns the image of a platform: the image itself, or an entry of the index. An entry without a platform has that of its
+// config.
 func imageFor(found *remote.Descriptor, platform string) (v1.Image, error) {
 	if !found.MediaType.IsIndex() {
 		return found.Image()
-	}
-	wanted, err := v1.ParsePlatform(platform)
-	if err != nil {
-		return nil, err
 	}
 	index, err := found.ImageIndex()
 	if err != nil {
@@ -173,15 +171,39 @@ func imageFor(found *remote.Descriptor, platform string) (v1.Image, error) {
 	}
 	var known []string
 	for _, m := range manifest.Manifests {
-		if m.Platform == nil {
+		if !m.MediaType.IsImage() {
 			continue
 		}
-		if m.Platform.Satisfies(*wanted) {
-			return index.Image(m.Digest)
+		image, err := index.Image(m.Digest)
+		if err != nil {
+			return nil, err
+		}
+		if m.Platform == nil {
+			config, err := image.ConfigFile()
+			if err != nil {
+				return nil, err
+			}
+			m.Platform = config.Platform()
+		}
+		if isFor(*m.Platform, platform) {
+			return image, nil
 		}
 		known = append(known, m.Platform.String())
 	}
 	return nil, fmt.Errorf("no image for %s in the index (found %s)", platform, strings.Join(known, ", "))
+}
+
+// isFor reports whether an image for p is one for a platform such as linux/arm64 or linux/arm64/v8, which are the same. It has the rules of
+// rules_oci/internal/platform, which another module cannot import.
+func isFor(p v1.Platform, platform string) bool {
+	wanted, err := v1.ParsePlatform(platform)
+	if err != nil || p.OS != wanted.OS || p.Architecture != wanted.Architecture {
+		return false
+	}
+	if p.Architecture == "arm64" {
+		p.Variant, wanted.Variant = cmp.Or(p.Variant, "v8"), cmp.Or(wanted.Variant, "v8")
+	}
+	return wanted.Variant == "" || p.Variant == wanted.Variant
 }
 
 // baseEntry converts a pin to an entry of the lock file.

@@ -53,6 +53,14 @@ func serveBase(t *testing.T) (host string, blobs *int) {
 	if err := remote.WriteIndex(push("both"), index); err != nil {
 		t.Fatal(err)
 	}
+	bare := mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: amd, Descriptor: v1.Descriptor{}}, mutate.IndexAddendum{Add: arm, Descriptor: v1.Descriptor{}})
+	if err := remote.WriteIndex(push("bare"), bare); err != nil {
+		t.Fatal(err)
+	}
+	variant := mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: arm, Descriptor: v1.Descriptor{Platform: &v1.Platform{OS: "linux", Architecture: "arm64", Variant: "v8"}}})
+	if err := remote.WriteIndex(push("v8"), variant); err != nil {
+		t.Fatal(err)
+	}
 	*blobs = 0
 	return host, blobs
 }
@@ -143,6 +151,27 @@ func TestBase_index(t *testing.T) {
 	}
 }
 
+// linux/arm64 is linux/arm64/v8, and an entry of an index without platform has that of its config.
+func TestBase_platforms(t *testing.T) {
+	host, _ := serveBase(t)
+	for _, platform := range []string{"linux/arm64", "linux/arm64/v8"} {
+		for _, tag := range []string{"one", "both", "bare", "v8"} {
+			t.Run(platform+" of "+tag, func(t *testing.T) {
+				m := withBase(t, host)
+				m.write(m.workspace, baseLock, strings.Replace(m.read(m.workspace, baseLock), "linux/arm64", platform, 1))
+				m.pin(0, "base", "base", "--tag="+tag)
+				lock, err := facts.ReadLock(filepath.Join(m.workspace, baseLock))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, found, err := lock.Find("base", platform); err != nil || found.Facts.CUDA != "13.0.2.006" {
+					t.Errorf("found %+v, error %v; expected the image for arm64", found, err)
+				}
+			})
+		}
+	}
+}
+
 func TestBase_failure(t *testing.T) {
 	host, _ := serveBase(t)
 	for _, tc := range []struct {
@@ -156,6 +185,7 @@ func TestBase_failure(t *testing.T) {
 		{name: "no such base", args: []string{"other"}, code: 2, want: `"other" not found in bases of third_party/nvidia/lock.json (known: base)`},
 		{name: "another platform", old: "linux/arm64", new: "linux/amd64", code: 1, want: "found platform linux/arm64, expected linux/amd64 of the lock file"},
 		{name: "not in the index", old: "linux/arm64", new: "linux/s390x", args: []string{"base", "--tag=both"}, code: 1, want: "no image for linux/s390x in the index (found linux/arm64, linux/amd64)"},
+		{name: "another variant", old: "linux/arm64", new: "linux/arm64/v9", args: []string{"base", "--tag=v8"}, code: 1, want: "no image for linux/arm64/v9 in the index (found linux/arm64/v8)"},
 		{name: "not in MODULE.bazel", old: `"base"`, new: `"lost"`, code: 1, want: `oci.pull(name = "lost") not found in MODULE.bazel`},
 		{name: "not pinned", args: []string{"--pinned"}, code: 1, want: "third_party/nvidia/lock.json: no digest of base (" + host + "/repository/base:one)"},
 		{name: "check", args: []string{"--check"}, code: 1, want: "is out of date: run the command without --check"},
