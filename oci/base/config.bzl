@@ -25,10 +25,18 @@ PYTHON_PACKAGES = [
     "zlib1g",
 ]
 
-# Files that no program of the images uses: character set converters, time zones with leap seconds.
+# Files that no program of the images uses: converters of character sets, libraries and scripts of debuggers and profilers, time zones with
+# leap seconds, and the source of the time zones.
 UNUSED = [
     "usr/lib/*/gconv/**",
+    "usr/lib/*/libc_malloc_debug.so*",
+    "usr/lib/*/libmemusage.so",
+    "usr/lib/*/libpcprofile.so",
+    "usr/lib/*/libthread_db.so*",
+    "usr/share/gcc/**",
+    "usr/share/gdb/**",
     "usr/share/zoneinfo/right/**",
+    "usr/share/zoneinfo/tzdata.zi",
 ]
 
 ARCHITECTURES = [

@@ -18,7 +18,7 @@ import (
 
 // The compression levels determine the bytes and so the digests of all compressed layers.
 const (
-	gzipLevel = 6
+	gzipLevel = 7
 	zstdLevel = zstd.SpeedBetterCompression
 )
 
