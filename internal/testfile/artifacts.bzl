@@ -10,6 +10,7 @@ _ARTIFACTS = {
     "KRABBY_GO2_ROBOT": ["//hal/robot:testdata/go2.json"],
     "KRABBY_GO2_POLICY": ["//compute/policy/go2_robot_lab:manifest.json", "//compute/policy/go2_robot_lab"],
     "KRABBY_MUJOCO": ["//third_party/mujoco:libmujoco"],
+    "KRABBY_OCI": ["@rules_oci//oci/cmd/oci"],
     "KRABBY_ONNXRUNTIME": ["//third_party/onnxruntime:libonnxruntime"],
     "KRABBY_PARKOUR": ["//compute/parkour/export:reference"],
     "KRABBY_POLICY": ["//compute/policy/go1_joystick:manifest.json", "//compute/policy/go1_joystick"],

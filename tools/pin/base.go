@@ -1,21 +1,14 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/bazelbuild/buildtools/build"
-	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"krabby.dev/krabby/internal/cli"
 	"krabby.dev/krabby/tools/facts"
@@ -33,7 +26,8 @@ type baseCmd struct {
 	Tag  string `help:"New tag of the base image." placeholder:"TAG"`
 	checkFlag
 
-	Pinned bool `help:"Contact no registry; exit with 1 unless every base image has a digest. For releases."`
+	Insecure bool `help:"Permit HTTP, and HTTPS with an unverified certificate."`
+	Pinned   bool `help:"Contact no registry; exit with 1 unless every base image has a digest. For releases."`
 }
 
 func (*baseCmd) Help() string {
@@ -73,13 +67,17 @@ func (b *baseCmd) Run(ctx context.Context, root *flags, c *cli.Console) error {
 	if b.Pinned {
 		return requireDigests(pins, names)
 	}
+	r, err := root.registry(b.Insecure)
+	if err != nil {
+		return err
+	}
 	for i, name := range names {
 		pin := pins.Bases[name]
 		if b.Tag != "" {
 			pin.Tag = b.Tag
 		}
 		c.Progress("[%d/%d] %s: %s:%s", i+1, len(names), name, pin.Image, pin.Tag)
-		if pin, err = resolve(ctx, pin); err != nil {
+		if pin, err = resolve(ctx, r, pin); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		entry, err := baseEntry(pin)
@@ -114,96 +112,30 @@ func requireDigests(pins *facts.Lock, names []string) error {
 }
 
 // resolve returns the pin with the digests of its tag in the registry and the facts of its platforms' configs.
-func resolve(ctx context.Context, pin facts.Pin) (facts.Pin, error) {
-	ref, err := name.ParseReference(pin.Image + ":" + pin.Tag)
+func resolve(ctx context.Context, r *registryClient, pin facts.Pin) (facts.Pin, error) {
+	tagged, err := r.fetch(ctx, pin.Image+":"+pin.Tag)
 	if err != nil {
 		return pin, err
 	}
-	options := []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithTransport(retry())}
-	found, err := remote.Get(ref, options...)
-	if err != nil {
-		return pin, fmt.Errorf("fetching %s: %w", ref, err)
-	}
-	pin.Digest = found.Digest.String()
+	pin.Digest = tagged.digest
 	platforms := map[string]facts.Platform{}
 	for platform, known := range pin.Platforms {
-		image, err := imageFor(found, platform)
+		image, err := r.imageFor(ctx, pin.Image, tagged, platform)
 		if err != nil {
-			return pin, fmt.Errorf("%s: %w", ref, err)
+			return pin, fmt.Errorf("%s:%s: %w", pin.Image, pin.Tag, err)
 		}
-		digest, err := image.Digest()
+		config, err := r.config(ctx, pin.Image, image)
 		if err != nil {
 			return pin, err
 		}
-		config, err := image.ConfigFile()
-		if err != nil {
-			return pin, fmt.Errorf("%s: reading the config: %w", ref, err)
-		}
 		if is := config.Platform(); !isFor(*is, platform) {
-			return pin, fmt.Errorf("%s: found platform %s, expected %s of the lock file", ref, is, platform)
+			return pin, fmt.Errorf("%s:%s: found platform %s, expected %s of the lock file", pin.Image, pin.Tag, is, platform)
 		}
 		itself := facts.FromConfig(config)
-		platforms[platform] = facts.Platform{Digest: digest.String(), Facts: itself.Merge(known.Facts), Source: facts.FromImage}
+		platforms[platform] = facts.Platform{Digest: image.digest, Facts: itself.Merge(known.Facts), Source: facts.FromImage}
 	}
 	pin.Platforms = platforms
 	return pin, nil
-}
-
-// retry returns a transport that repeats a request if the registry is busy or the connection breaks.
-func retry() http.RoundTripper {
-	return transport.NewRetry(remote.DefaultTransport, transport.WithRetryStatusCodes(
-		http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout))
-}
-
-// imageFor returns the image of a platform: the image itself, or an entry of the index. An entry without a platform has that of its
-// config.
-func imageFor(found *remote.Descriptor, platform string) (v1.Image, error) {
-	if !found.MediaType.IsIndex() {
-		return found.Image()
-	}
-	index, err := found.ImageIndex()
-	if err != nil {
-		return nil, err
-	}
-	manifest, err := index.IndexManifest()
-	if err != nil {
-		return nil, err
-	}
-	var known []string
-	for _, m := range manifest.Manifests {
-		if !m.MediaType.IsImage() {
-			continue
-		}
-		image, err := index.Image(m.Digest)
-		if err != nil {
-			return nil, err
-		}
-		if m.Platform == nil {
-			config, err := image.ConfigFile()
-			if err != nil {
-				return nil, err
-			}
-			m.Platform = config.Platform()
-		}
-		if isFor(*m.Platform, platform) {
-			return image, nil
-		}
-		known = append(known, m.Platform.String())
-	}
-	return nil, fmt.Errorf("no image for %s in the index (found %s)", platform, strings.Join(known, ", "))
-}
-
-// isFor reports whether an image for p is one for a platform such as linux/arm64 or linux/arm64/v8, which are the same. It has the rules of
-// rules_oci/internal/platform, which another module cannot import.
-func isFor(p v1.Platform, platform string) bool {
-	wanted, err := v1.ParsePlatform(platform)
-	if err != nil || p.OS != wanted.OS || p.Architecture != wanted.Architecture {
-		return false
-	}
-	if p.Architecture == "arm64" {
-		p.Variant, wanted.Variant = cmp.Or(p.Variant, "v8"), cmp.Or(wanted.Variant, "v8")
-	}
-	return wanted.Variant == "" || p.Variant == wanted.Variant
 }
 
 // baseEntry converts a pin to an entry of the lock file.

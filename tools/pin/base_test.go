@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
+	"krabby.dev/krabby/internal/testfile"
 	"krabby.dev/krabby/tools/facts"
 )
 
@@ -96,7 +97,9 @@ oci.pull(
 
 // withBase returns a machine whose lock file and MODULE.bazel have one base image.
 func withBase(t *testing.T, host string) *machine {
+	oci := testfile.Find(t, "KRABBY_OCI")
 	m := newMachine(t)
+	t.Setenv("KRABBY_OCI", oci)
 	m.write(m.workspace, baseLock, strings.ReplaceAll(baseLockBefore, "HOST", host))
 	m.write(m.workspace, moduleFile, strings.ReplaceAll(moduleBefore, "HOST", host))
 	return m
@@ -170,6 +173,23 @@ func TestBase_platforms(t *testing.T) {
 			})
 		}
 	}
+}
+
+// The certificate of a registry is verified unless --insecure is set.
+func TestBase_insecure(t *testing.T) {
+	server := httptest.NewTLSServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	t.Cleanup(server.Close)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	host := strings.TrimPrefix(server.URL, "https://")
+	ref, err := name.ParseReference(host + "/repository/base:one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(ref, baseImage(t, "arm64"), remote.WithTransport(server.Client().Transport)); err != nil {
+		t.Fatal(err)
+	}
+	withBase(t, host).fails(1, "certificate", "base")
+	withBase(t, host).pin(0, "base", "--insecure")
 }
 
 func TestBase_failure(t *testing.T) {

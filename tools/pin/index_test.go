@@ -19,12 +19,12 @@ import (
 	"krabby.dev/krabby/tools/layer/wheel/wheeltest"
 )
 
-// clearUV removes the variables of uv and of proxies, so that the configuration of the machine has no effect on a test.
-func clearUV(t *testing.T) {
+// clearPrograms removes the variables of programs and of proxies, so that the configuration of the machine has no effect on a test.
+func clearPrograms(t *testing.T) {
 	t.Helper()
 	for _, variable := range os.Environ() {
 		name, value, _ := strings.Cut(variable, "=")
-		if strings.HasPrefix(name, "UV_") || name == "KRABBY_UV" || strings.HasSuffix(strings.ToLower(name), "_proxy") {
+		if strings.HasPrefix(name, "UV_") || name == "KRABBY_UV" || name == "KRABBY_OCI" || strings.HasSuffix(strings.ToLower(name), "_proxy") {
 			t.Setenv(name, value) // Restores it after the test.
 			os.Unsetenv(name)
 		}

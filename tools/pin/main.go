@@ -17,6 +17,7 @@ import (
 
 type flags struct {
 	Workspace string `help:"Root of the repository." env:"BUILD_WORKSPACE_DIRECTORY" default:"." type:"existingdir" placeholder:"DIR"`
+	OCI       string `name:"oci" help:"Program of rules_oci, which reads registries. The default is the pinned one." env:"KRABBY_OCI" type:"existingfile" placeholder:"FILE"`
 	UV        string `name:"uv" help:"Program uv, which resolves Python requirements. The default is the pinned one." env:"KRABBY_UV" type:"existingfile" placeholder:"FILE"`
 
 	Archive archiveCmd `cmd:"" help:"Pin vendors' archives in third_party/zed/lock.json."`

@@ -42,7 +42,7 @@ func newMachine(t *testing.T, clients ...string) *machine {
 	t.Setenv("TMPDIR", t.TempDir())
 	t.Setenv("HOME", t.TempDir())
 	t.Setenv("DEBIAN_MIRROR", "")
-	clearUV(t)
+	clearPrograms(t)
 	t.Setenv("FAKE_ANSWERS", m.answers)
 	m.write(m.workspace, debLock, `{"packages": {}, "unpacked": {}}`)
 	m.write(m.workspace, wheelLock, `{"wheels": {}}`)
