@@ -23,7 +23,8 @@ type Image struct {
 // ReadImage reads an Image from a JSON file.
 func ReadImage(path string) (Image, error) {
 	var image Image
-	return image, readJSON(path, &image)
+	err := readJSON(path, &image)
+	return image, err
 }
 
 // Architecture returns the architecture of the platform.

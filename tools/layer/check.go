@@ -73,7 +73,8 @@ func readPaths(file string, console *cli.Console) (paths []overlay.Paths, err er
 	if !strings.HasSuffix(file, pathsSuffix) {
 		return readLayers("", file, console)
 	}
-	return paths, readJSON(file, &paths)
+	err = readJSON(file, &paths)
+	return paths, err
 }
 
 // readLayers reads the layers of a layout, or else one layer.

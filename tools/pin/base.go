@@ -145,7 +145,8 @@ func baseEntry(pin facts.Pin) (lock.Entry, error) {
 		return nil, err
 	}
 	var entry lock.Entry
-	return entry, json.Unmarshal(raw, &entry)
+	err = json.Unmarshal(raw, &entry)
+	return entry, err
 }
 
 // module is MODULE.bazel. Its oci.pull tags repeat the digests of the lock file because a tag cannot read a file.

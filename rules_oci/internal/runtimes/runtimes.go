@@ -159,7 +159,8 @@ func (r Runtime) inspect(ctx context.Context, ids ...string) ([]Image, error) {
 		return nil, err
 	}
 	var images []Image
-	return images, json.Unmarshal(data, &images)
+	err = json.Unmarshal(data, &images)
+	return images, err
 }
 
 // Tag sets a tag of an image that the engine has.
