@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,9 +36,14 @@ func scrape(t *testing.T, url string) map[string]float64 {
 		t.Fatalf("%s: %s, %v", url, response.Status, err)
 	}
 	samples := map[string]float64{}
+	described := ""
 	for line := range strings.Lines(string(body)) {
 		if strings.HasPrefix(line, "#") {
+			described = strings.Fields(line)[2]
 			continue
+		}
+		if !strings.HasPrefix(line, described) {
+			t.Errorf("%q follows the description of %s", line, described)
 		}
 		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if samples[name], err = strconv.ParseFloat(value, 64); err != nil {
@@ -203,6 +209,66 @@ func TestWatch_runningServer(t *testing.T) {
 	})
 	if n := samples["krabby_hal_command_age_seconds_count"]; n < float64(ss.Applied) || samples["krabby_hal_command_age_seconds_sum"] <= 0 {
 		t.Errorf("ages of %v commands, want at least the %d that were applied", n, ss.Applied)
+	}
+}
+
+func TestHandler_format(t *testing.T) {
+	m := metrics.New()
+	m.Watch(serverStats{Rejected: map[string]uint64{"stale": 7, "checksum": 8}}, clientStats{})
+	m.Step(time.Millisecond)
+	response := httptest.NewRecorder()
+	m.Handler().ServeHTTP(response, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if got, want := response.Header().Get("Content-Type"), "text/plain; version=0.0.4; charset=utf-8"; got != want {
+		t.Errorf("Content-Type: %s, want %s", got, want)
+	}
+	for _, want := range []string{
+		`# HELP krabby_hal_server_rejected_total Commands rejected.
+# TYPE krabby_hal_server_rejected_total counter
+krabby_hal_server_rejected_total{reason="checksum"} 8
+krabby_hal_server_rejected_total{reason="stale"} 7
+`,
+		`# HELP krabby_hal_server_step_seconds Duration of a step of the server's loop.
+# TYPE krabby_hal_server_step_seconds histogram
+krabby_hal_server_step_seconds_bucket{le="5e-05"} 0
+`,
+		"# TYPE krabby_hal_safety_state gauge\n",
+	} {
+		if !strings.Contains(response.Body.String(), want) {
+			t.Errorf("metrics without\n%sin\n%s", want, response.Body)
+		}
+	}
+	if strings.Contains(response.Body.String(), "krabby_hal_safety_trips_total") {
+		t.Error("there is a description of krabby_hal_safety_trips_total, which has no sample")
+	}
+}
+
+// waiting blocks each scrape until it is closed.
+type waiting chan struct{}
+
+func (w waiting) Stats() server.Stats { <-w; return server.Stats{} }
+
+func TestHandler_manyScrapes(t *testing.T) {
+	m, blocked := metrics.New(), make(waiting)
+	m.Watch(blocked, clientStats{})
+	codes := make(chan int)
+	const scrapes = 6
+	for range scrapes {
+		go func() {
+			response := httptest.NewRecorder()
+			m.Handler().ServeHTTP(response, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+			codes <- response.Code
+		}()
+	}
+	for range 2 {
+		if code := <-codes; code != http.StatusServiceUnavailable {
+			t.Errorf("status %d beside four scrapes, want 503", code)
+		}
+	}
+	close(blocked)
+	for range scrapes - 2 {
+		if code := <-codes; code != http.StatusOK {
+			t.Errorf("status %d of a scrape within the limit, want 200", code)
+		}
 	}
 }
 
