@@ -18,9 +18,17 @@ for argument in "$@"; do
 done
 
 if [[ $compile ]]; then
-  # Outputs contain paths, so zig reads its headers at a path that is the same in every sandbox (/tmp is private).
+  # Outputs contain paths, so zig reads its headers at a path that is the same in every sandbox (/tmp is private). An action can start
+  # several compilers at the same time.
   export ZIG_LIB_DIR=/tmp/zig ZIG_GLOBAL_CACHE_DIR=/tmp/zig-cache ZIG_LOCAL_CACHE_DIR=/tmp/zig-cache
-  ln -sfn "${zig%/*}/lib" "$ZIG_LIB_DIR"
+  if [[ ! -d $ZIG_LIB_DIR ]]; then
+    mkdir "$ZIG_LIB_DIR.$$"
+    for headers in {C_HEADERS} {CC_HEADERS}; do
+      # A compilation of C does not get the headers of C++.
+      [[ ! -e $root/$headers ]] || tar --extract --file "$root/$headers" --directory "$ZIG_LIB_DIR.$$" --no-same-owner
+    done
+    mv --no-target-directory "$ZIG_LIB_DIR.$$" "$ZIG_LIB_DIR" 2>/dev/null || rm -r "$ZIG_LIB_DIR.$$"
+  fi
   exec "$zig" "$language" -target {TARGET}.{GLIBC} -fno-sanitize=undefined \
     -ffile-prefix-map="$root"=. -ffile-compilation-dir=. "$@"
 fi

@@ -2,6 +2,9 @@
 
 All files that the compiler and the linker read are inputs of the action: zig, its headers, and a sysroot of runtime libraries,
 which is built once for each architecture. zig's cache is private to each action.
+
+The headers are one file, a tar that the compiler's driver unpacks: rules_go gives all files of the toolchain to each link, and a sandbox
+of 1,700 headers takes as long as a link.
 """
 
 load("@bazel_tools//tools/build_defs/cc:action_names.bzl", "ACTION_NAMES")
@@ -93,6 +96,37 @@ _sysroot = rule(
     },
 )
 
+def _headers_impl(ctx):
+    output = ctx.actions.declare_file(ctx.label.name + ".tar")
+    root = ctx.file._zig.dirname + "/lib/"
+    paths = ctx.actions.args()
+    paths.add_all(ctx.files.srcs, map_each = _path_in_lib)
+    paths.set_param_file_format("multiline")
+    paths.use_param_file("%s", use_always = True)
+    ctx.actions.run_shell(
+        arguments = [output.path, root, paths],
+        command = """tar --create --file "$1" --directory "$2" --dereference --files-from "$PWD/$3" \\
+            --sort=name --format=ustar --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=u=rw,go=r""",
+        inputs = ctx.files.srcs,
+        mnemonic = "ZigHeaders",
+        outputs = [output],
+        progress_message = "Packing headers %{label}",
+    )
+    return [DefaultInfo(files = depset([output]))]
+
+def _path_in_lib(file):
+    return file.path.partition("/ziglang/lib/")[2]
+
+_headers = rule(
+    implementation = _headers_impl,
+    cfg = _unmarked,
+    doc = "Packs headers of zig, with their paths below its directory `lib`.",
+    attrs = {
+        "srcs": attr.label_list(allow_files = True, mandatory = True, doc = "Headers."),
+        "_zig": attr.label(default = "@ziglang//:ziglang/zig", allow_single_file = True),
+    },
+)
+
 def _tool_impl(ctx):
     sysroot = ctx.file.sysroot
     output = ctx.actions.declare_file(ctx.label.name)
@@ -102,6 +136,8 @@ def _tool_impl(ctx):
         is_executable = True,
         substitutions = {
             "{EMULATION}": _EMULATIONS[ctx.attr.architecture],
+            "{C_HEADERS}": ctx.file.c_headers.path,
+            "{CC_HEADERS}": ctx.file._cc_headers.path,
             "{GLIBC}": ctx.attr.glibc,
             "{LOADER}": _LOADERS[ctx.attr.architecture],
             "{SELF}": output.path,
@@ -117,9 +153,11 @@ _tool = rule(
     doc = "Writes the driver script of one target from a template.",
     attrs = {
         "architecture": attr.string(mandatory = True, values = _LOADERS.keys(), doc = "Architecture to build for."),
+        "c_headers": attr.label(mandatory = True, allow_single_file = True, doc = "Tar of the headers of C."),
         "glibc": attr.string(mandatory = True, doc = "Newest version of glibc whose symbols may be used."),
         "sysroot": attr.label(mandatory = True, allow_single_file = True, doc = "Directory that sysroot.sh writes."),
         "template": attr.label(mandatory = True, allow_single_file = True, doc = "Template of the script."),
+        "_cc_headers": attr.label(default = ":cc_headers", allow_single_file = True),
         "_zig": attr.label(default = "@ziglang//:ziglang/zig", allow_single_file = True),
     },
 )
@@ -190,6 +228,18 @@ _config = rule(
     provides = [CcToolchainConfigInfo],
 )
 
+def cc_headers(name):
+    """Packs the headers of C++, which all architectures share.
+
+    Args:
+      name: name of the target.
+    """
+    _headers(
+        name = name,
+        tags = _INTERNAL,
+        srcs = ["@ziglang//:cc_headers"],
+    )
+
 def zig_toolchain(name, glibc, target_compatible_with):
     """Declares a C and C++ toolchain that runs on x86_64 Linux.
 
@@ -203,10 +253,16 @@ def zig_toolchain(name, glibc, target_compatible_with):
         tags = _INTERNAL,
         target = "{}-linux-gnu.{}".format(name, glibc),
     )
+    _headers(
+        name = name + "_c_headers",
+        tags = _INTERNAL,
+        srcs = ["@ziglang//:{}_c_headers".format(name)],
+    )
     for tool_name in ["cc", "ar"]:
         _tool(
             name = "{}_{}".format(name, tool_name),
             architecture = name,
+            c_headers = name + "_c_headers",
             glibc = glibc,
             sysroot = name + "_sysroot",
             tags = _INTERNAL,
@@ -234,7 +290,7 @@ def zig_toolchain(name, glibc, target_compatible_with):
         tags = _INTERNAL,
         srcs = [
             name + "_cc",
-            "@ziglang//:{}_c_headers".format(name),
+            name + "_c_headers",
             "@ziglang//:ziglang/zig",
         ],
     )
@@ -243,7 +299,7 @@ def zig_toolchain(name, glibc, target_compatible_with):
         tags = _INTERNAL,
         srcs = [
             name + "_compile_c",
-            "@ziglang//:cc_headers",
+            "cc_headers",
         ],
     )
     native.filegroup(
