@@ -8,17 +8,19 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+	"github.com/klauspost/pgzip"
 
 	"krabby.dev/krabby/tools/layer/glob"
 	"krabby.dev/krabby/tools/layer/tree"
 )
 
-// The compression levels determine the bytes and so the digests of all compressed layers.
+// The compression levels and the size of blocks determine the bytes and so the digests of all compressed layers.
 const (
 	gzipLevel = 7
+	gzipBlock = 1 << 20
 	zstdLevel = zstd.SpeedBetterCompression
 )
 
@@ -78,8 +80,13 @@ func compressor(w io.Writer, compression string) (io.WriteCloser, error) {
 	case "":
 		return uncompressed{w}, nil
 	case "gzip":
-		// This writer uses one thread and writes no name or time.
-		return gzip.NewWriterLevel(w, gzipLevel)
+		// This writer compresses each block with the end of the one before as its dictionary, so the bytes do not depend on the number
+		// of threads. It writes no name or time.
+		g, err := pgzip.NewWriterLevel(w, gzipLevel)
+		if err != nil {
+			return nil, err
+		}
+		return g, g.SetConcurrency(gzipBlock, runtime.GOMAXPROCS(0))
 	case "zstd":
 		// With one thread, the blocks do not depend on the number of CPUs.
 		return zstd.NewWriter(w, zstd.WithEncoderLevel(zstdLevel), zstd.WithEncoderConcurrency(1))

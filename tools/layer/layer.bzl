@@ -167,7 +167,7 @@ that lead out of the archive, setuid and setgid are errors."""),
         "ca_bundle": attr.bool(doc = "Whether to write the certificates of `debs` to `/etc/ssl/certs/ca-certificates.crt`, as the maintainer script of ca-certificates does."),
         "compression": attr.string(default = "gzip", doc = """Compression of the layer: `gzip` (`<name>.tar.gz`), `zstd` (`<name>.tar.zst`) or empty (`<name>.tar`).
 
-The compression level is fixed and compression uses one thread, so the bytes are reproducible. zstd is smaller, but old container
+The compression level is fixed and the bytes do not depend on the number of threads, so they are reproducible. zstd is smaller, but old container
 engines do not support it. A layer is compressed once, not once for each image.""", values = ["", "gzip", "zstd"]),
         "deb_exclude": attr.string_list(default = DEB_EXCLUDE, doc = "Globs of paths in `debs` to leave out. `*` matches within one name, `**` across directories."),
         "deb_include": attr.string_list(default = DEB_INCLUDE, doc = "Globs of paths in `debs` to keep although `deb_exclude` matches them."),
