@@ -1,7 +1,5 @@
 """The images of this repository, and what they have in common."""
 
-load(":jetpack.bzl", "JETPACKS")
-
 # Kinds of base images: NVIDIA's, for a GPU, or a small root file system for the CPU of any machine.
 BASES = [
     "nvidia",
@@ -24,11 +22,7 @@ IMAGES = {
         architecture = "arm64",
         description = "Robot runtime: hardware abstraction layer and policy inference in one process",
         entrypoint = "//cmd/locomotion",
-        jetpacks = JETPACKS,
-        nvidia = "pytorch_igpu",
         policies = ["//compute/policy/go1_joystick"],
-        purpose = "runtime",
-        python = "pytorch",
         title = "krabby-locomotion",
         zed = True,
     ),
@@ -41,7 +35,6 @@ IMAGES = {
         nvidia_entrypoint = ["/isaac-sim/python.sh"],
         nvidia_user = "",  # The base's user owns the caches that Isaac Sim writes.
         policies = ["//compute/policy/go1_joystick"],
-        purpose = "runtime",
         python = "isaac",
         title = "krabby-isaacsim",
     ),
@@ -51,10 +44,8 @@ IMAGES = {
         cmd = ["--duration=10s"],
         description = "Game loop: a policy against a synthetic robot, pass/fail",
         entrypoint = "//cmd/gameloop",
-        nvidia = "pytorch",
         policies = ["//compute/policy/go1_joystick"],
         purpose = "testing",
-        python = "pytorch",
         title = "krabby-testing-x86",
     ),
     "testing_arm": dict(
@@ -62,11 +53,8 @@ IMAGES = {
         cmd = ["--duration=10s"],
         description = "Game loop: a policy against a synthetic robot, pass/fail",
         entrypoint = "//cmd/gameloop",
-        jetpacks = JETPACKS,
-        nvidia = "pytorch_igpu",
         policies = ["//compute/policy/go1_joystick"],
         purpose = "testing",
-        python = "pytorch",
         title = "krabby-testing-arm",
     ),
 }

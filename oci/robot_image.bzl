@@ -8,6 +8,13 @@ load("//tools/layer:check.bzl", "layer_check")
 load("//tools/layer:layer.bzl", "layer")
 load(":config.bzl", "REGISTRY", "USER")
 load(":description.bzl", "image_facts", _description = "description")
+load(":jetpack.bzl", "JETPACKS")
+
+# Bases with `--//oci:base=nvidia` by architecture: names in //third_party/nvidia:lock.json.
+_NVIDIA = {
+    "amd64": "pytorch",
+    "arm64": "pytorch_igpu",
+}
 
 def push(name, image, title):
     """Makes a target that pushes to a registry on this machine, or to `--repository`.
@@ -26,17 +33,17 @@ def push(name, image, title):
 def _by_base(nvidia, slim, jetpacks = {}):
     """Selects a value by the kind of base; on NVIDIA's, jetpacks can have other values by release of JetPack."""
     return select(
-        {"//oci:on_jetpack_" + release: value for release, value in jetpacks.items()} | {
-            "//oci:on_nvidia": nvidia,
-            "//oci:on_slim": slim,
+        {Label("//oci:on_jetpack_" + release): value for release, value in jetpacks.items()} | {
+            Label("//oci:on_nvidia"): nvidia,
+            Label("//oci:on_slim"): slim,
         },
         no_match_error = "--//oci:jetpack chooses among the bases of NVIDIA: add --//oci:base=nvidia",
     )
 
 def _by_sdk(jetpacks, value, none):
     """Selects value(version) for the ZED SDK of --//third_party/zed:sdk, or else of the release of JetPack; none without an SDK."""
-    return select({"//third_party/zed:sdk_" + version: value(version) for version in VERSIONS} | {
-        "//oci:zed_of_jetpack_" + release: value(jetpack.zed)
+    return select({Label("//third_party/zed:sdk_" + version): value(version) for version in VERSIONS} | {
+        Label("//oci:zed_of_jetpack_" + release): value(jetpack.zed)
         for release, jetpack in jetpacks.items()
     } | {"//conditions:default": none})
 
@@ -51,50 +58,66 @@ def _lines(name, nvidia, slim):
 def robot_image(
         name,
         architecture,
-        nvidia,
-        python,
-        purpose,
         entrypoint,
-        policies,
         title,
         description,
         cmd = [],
-        jetpacks = {},
+        jetpacks = None,
+        layers = [],
+        licenses = "Apache-2.0",
+        nvidia = None,
         nvidia_entrypoint = None,
         nvidia_user = USER,
+        policies = [],
+        purpose = "runtime",
+        python = "pytorch",
+        robots = [],
+        visibility = None,
         zed = False):
     """Makes an image and targets to load and push it.
 
     The image is `name`; `name.load` loads it as `title` into the container engine of this machine, `name.push` pushes it, `name.digest`
-    is a file with its digest and `name.tar` an archive for `docker load`.
+    is a file with its digest and `name.tar` an archive for `docker load`. It has the slim base, or with `--@krabby//oci:base=nvidia`
+    that of NVIDIA.
 
-    Layers, least changed first: those of the base, wheels, optionally the ZED SDK, ONNX Runtime, the policies, the program.
+    Layers, least changed first: those of the base, wheels, optionally the ZED SDK, ONNX Runtime, those of `layers`, the robots and
+    policies, the program.
 
     Args:
       name: name of the image.
-      architecture: processor of the image, as in GOARCH.
-      nvidia: base with `--//oci:base=nvidia`: its name in //third_party/nvidia:lock.json.
-      python: interpreter of that base: a key of PYTHONS in //oci/python:config.bzl.
-      purpose: one of the purposes of that interpreter, which selects the wheels. The slim base includes Python if one of its purposes is this.
+      architecture: processor of the image, as in GOARCH: `arm64` or `amd64`.
       entrypoint: program to run, installed in /usr/bin.
-      policies: policies to include, as /opt/krabby/policies/<name of the target>.
       title: name of the image for people and container engines.
       description: one sentence for the image's labels.
       cmd: default arguments of the program.
-      jetpacks: for a Jetson, the bases and ZED SDKs that `--//oci:jetpack` chooses from: JETPACKS of //oci:jetpack.bzl. With `none`, the base is `nvidia`.
+      jetpacks: for a Jetson, the bases and ZED SDKs that `--@krabby//oci:jetpack` chooses from. The default on arm64 is JETPACKS of //oci:jetpack.bzl. With `none`, the base is `nvidia`.
+      layers: further layers: targets of the rule `layer`.
+      licenses: SPDX expression of the licences of the programs, for the image's labels.
+      nvidia: base of NVIDIA: its name in //third_party/nvidia:lock.json. The default is PyTorch's for the architecture.
       nvidia_entrypoint: entry point on NVIDIA's base, instead of the program.
       nvidia_user: user on NVIDIA's base; empty for that of the base.
-      zed: whether to include a ZED SDK: the one of `--//third_party/zed:sdk`, by default that of the release of JetPack.
+      policies: targets of the rule `policy` to include, as /opt/krabby/policies/<name of the target>.
+      purpose: purpose of the interpreter, which selects the wheels: `runtime` or `testing`. The slim base includes Python for `testing`.
+      python: interpreter of NVIDIA's base: a key of PYTHONS in //oci/python:config.bzl.
+      robots: robot files to include, as /opt/krabby/robots/<name of the file>.
+      visibility: visibility of the image.
+      zed: whether to include a ZED SDK: the one of `--@krabby//third_party/zed:sdk`, by default that of the release of JetPack.
     """
-    platform = "//:linux_" + architecture
+    if architecture not in _NVIDIA:
+        fail("robot_image {}: architecture: found {}, expected {}".format(name, repr(architecture), " or ".join(sorted(_NVIDIA))))
+    nvidia = nvidia or _NVIDIA[architecture]
+    if jetpacks == None:
+        jetpacks = JETPACKS if architecture == "arm64" else {}
+    platform = str(Label("//:linux_" + architecture))
     layer(
         name = name + "_onnxruntime",
-        files = {"//third_party/onnxruntime:libonnxruntime": "/opt/krabby/lib/libonnxruntime.so.1"},
+        files = {Label("//third_party/onnxruntime:libonnxruntime"): "/opt/krabby/lib/libonnxruntime.so.1"},
         platform = platform,
     )
     layer(
         name = name + "_policies",
-        files = {policy: "/opt/krabby/policies/{}/".format(native.package_relative_label(policy).name) for policy in policies},
+        files = {policy: "/opt/krabby/policies/{}/".format(native.package_relative_label(policy).name) for policy in policies} |
+                {robot: "/opt/krabby/robots/" for robot in robots},
         platform = platform,
     )
     program = "/usr/bin/" + native.package_relative_label(entrypoint).name
@@ -107,11 +130,14 @@ def robot_image(
 
     python_on_slim = purpose in PYTHONS["slim"].purposes
     base = _by_base(
-        jetpacks = {release: "@{}_linux_{}".format(jetpack.nvidia, architecture) for release, jetpack in jetpacks.items()},
-        nvidia = "@{}_linux_{}".format(nvidia, architecture),
-        slim = "//oci/base:{}_{}".format("slim_python" if python_on_slim else "slim", architecture),
+        jetpacks = {release: Label("@{}_linux_{}".format(jetpack.nvidia, architecture)) for release, jetpack in jetpacks.items()},
+        nvidia = Label("@{}_linux_{}".format(nvidia, architecture)),
+        slim = Label("//oci/base:{}_{}".format("slim_python" if python_on_slim else "slim", architecture)),
     )
-    wheels = "//oci/python:{}_{}_{}"
+
+    def wheels(python):
+        return Label("//oci/python:{}_{}_{}".format(python, architecture, purpose))
+
     user = _by_base(nvidia = nvidia_user, slim = USER)
 
     image_facts(
@@ -119,7 +145,7 @@ def robot_image(
         json = json.encode(struct(
             name = title,
             description = description,
-            licenses = "Apache-2.0",
+            licenses = licenses,
             platform = "linux/" + architecture,
             nvidia = nvidia,
             jetpacks = jetpacks,
@@ -162,10 +188,11 @@ def robot_image(
         name = name + "_layers",
         base = base,
         tars = _by_base(
-            nvidia = [wheels.format(python, architecture, purpose)],
-            slim = [wheels.format("slim", architecture, purpose)] if python_on_slim else [],
-        ) + (_by_sdk(jetpacks, lambda version: ["//third_party/zed:layer_" + version], []) if zed else []) + [
+            nvidia = [wheels(python)],
+            slim = [wheels("slim")] if python_on_slim else [],
+        ) + (_by_sdk(jetpacks, lambda version: [Label("//third_party/zed:layer_" + version)], []) if zed else []) + [
             name + "_onnxruntime",
+        ] + layers + [
             name + "_policies",
             name + "_program",
         ],
@@ -180,7 +207,7 @@ def robot_image(
         labels = name + "_description.labels",
         tars = [name + "_layers"],
         user = user,
-        visibility = ["//oci:__subpackages__"],
+        visibility = visibility,
         volumes = _by_sdk(jetpacks, lambda version: name + "_volumes", None) if zed else None,  # An empty file makes an empty list.
         workdir = "/workspace",
     )
@@ -209,7 +236,7 @@ def robot_images(name, images):
       images: a dict from the name of an image to the other arguments of `robot_image`.
     """
     for image, arguments in images.items():
-        robot_image(name = image, **arguments)
+        robot_image(name = image, visibility = ["//oci:__subpackages__"], **arguments)
     native.filegroup(
         name = name,
         srcs = images.keys(),

@@ -4,6 +4,7 @@ package tools_test
 
 import (
 	"bytes"
+	"cmp"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 // checkout is a workspace that has the launcher and no packages.
 type checkout struct {
 	dir  string
+	from string // Directory that the launcher is called from; the default is dir.
 	fake string // Directory of fakes, first on PATH.
 	path string // The rest of PATH.
 }
@@ -74,7 +76,7 @@ type result struct {
 func (c *checkout) run(t *testing.T, environment []string, arguments ...string) result {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), filepath.Join(c.dir, "tools", "bazel"), arguments...)
-	command.Dir = c.dir
+	command.Dir = cmp.Or(c.from, c.dir)
 	command.Env = append([]string{"HOME=" + c.dir, "PATH=" + c.fake + ":" + c.path}, environment...)
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
@@ -128,6 +130,30 @@ func TestBazel_directNetwork(t *testing.T) {
 	recorded := c.read(t, ".bazelrc.network")
 	if strings.Contains(recorded, "\ncommon") || strings.Contains(recorded, "\nstartup") {
 		t.Errorf(".bazelrc.network of a direct network:\n%s\nwant no options", recorded)
+	}
+}
+
+func TestBazel_anotherWorkspace(t *testing.T) {
+	c := newCheckout(t)
+	c.addFake(t, "bazelisk", "pwd -P")
+	c.from = filepath.Join(t.TempDir(), "robot", "cmd")
+	if err := os.MkdirAll(c.from, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(c.from, "..", "MODULE.bazel"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if r := c.run(t, []string{"KRABBY_NETWORK=direct"}, "build"); r.code != 0 || strings.TrimSpace(r.stdout) != c.from {
+		t.Errorf("%+v, want a call of bazelisk in %s", r, c.from)
+	}
+	if _, err := os.Stat(filepath.Join(c.from, "..", ".bazelrc.network")); err != nil {
+		t.Errorf("options of the network: %v", err)
+	}
+
+	// Outside of all workspaces, the command is for the launcher's repository.
+	c.from = t.TempDir()
+	if r := c.run(t, []string{"KRABBY_NETWORK=direct"}, "build"); r.code != 0 || strings.TrimSpace(r.stdout) != c.dir {
+		t.Errorf("%+v, want a call of bazelisk in %s", r, c.dir)
 	}
 }
 

@@ -3,10 +3,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -21,9 +23,10 @@ func main() { program().Main() }
 
 // flags is the command line.
 type flags struct {
-	Dir   string `arg:"" help:"Policy directory, with its manifest.json."`
-	Robot string `placeholder:"FILE" help:"Robot file, for a robot that is not built in."`
-	JSON  bool   `name:"json" help:"Print JSON: the manifest, in the newest schema, and the metadata of each model."`
+	Dir    string `arg:"" help:"Policy directory, with its manifest.json."`
+	Robot  string `placeholder:"FILE" help:"Robot file, for a robot that is not built in."`
+	Output string `placeholder:"FILE" help:"Write to a file instead of standard output. It is written only if the policy is valid."`
+	JSON   bool   `name:"json" help:"Print JSON: the manifest, in the newest schema, and the metadata of each model."`
 }
 
 func program() cli.Program {
@@ -40,8 +43,18 @@ func (f *flags) Run(console *cli.Console) error {
 	if f.JSON {
 		write = writeJSON
 	}
-	if err := write(console.Out, p); err != nil {
-		return fmt.Errorf("writing: %w", err)
+	if f.Output == "" {
+		if err := write(console.Out, p); err != nil {
+			return fmt.Errorf("writing: %w", err)
+		}
+		return nil
+	}
+	var b bytes.Buffer
+	if err := write(&b, p); err != nil {
+		return err
+	}
+	if err := os.WriteFile(f.Output, b.Bytes(), 0o644); err != nil {
+		return fmt.Errorf("--output: %w", err)
 	}
 	return nil
 }

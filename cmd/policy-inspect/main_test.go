@@ -105,3 +105,23 @@ func TestExitCode(t *testing.T) {
 		t.Errorf("--help: exit code %d, stdout %q, stderr %q", code, stdout, stderr)
 	}
 }
+
+func TestOutput(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "policy.json")
+	stdout, stderr, code := inspect(t, "--json", "--output="+file, policytest.Policy(t))
+	if code != cli.ExitOK || stdout != "" || stderr != "" {
+		t.Fatalf("exit code %d, stdout %q, stderr %q", code, stdout, stderr)
+	}
+	want, _, _ := inspect(t, "--json", policytest.Policy(t))
+	if got, err := os.ReadFile(file); err != nil || string(got) != want {
+		t.Errorf("%s, %v, want what is printed without --output: %s", got, err, want)
+	}
+
+	file = filepath.Join(t.TempDir(), "policy.json")
+	if _, _, code := inspect(t, "--output="+file, t.TempDir()); code != cli.ExitFailed {
+		t.Errorf("exit code %d of a directory without a manifest, want %d", code, cli.ExitFailed)
+	}
+	if _, err := os.Stat(file); err == nil {
+		t.Error("there is an output for a directory without a manifest")
+	}
+}

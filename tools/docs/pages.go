@@ -32,8 +32,12 @@ var rules = []starlark.Page{
 		Label: "//tools/python:python.bzl", Path: "tools/python/python.bzl", Symbols: []string{"python_outputs"},
 	},
 	{
+		Title: "Policies", Output: "policy.md",
+		Label: "//:defs.bzl", Path: "defs.bzl", Symbols: []string{"policy"},
+	},
+	{
 		Title: "Robot images", Output: "robot_image.md",
-		Label: "//oci:robot_image.bzl", Path: "oci/robot_image.bzl", Symbols: []string{"robot_image", "push"},
+		Label: "//:defs.bzl", Path: "defs.bzl", Symbols: []string{"robot_image"},
 	},
 	{
 		Title: "ZED SDK", Output: "zed.md",

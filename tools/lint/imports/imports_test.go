@@ -16,6 +16,7 @@ var krabby = imports.Table{
 	Modules: map[string]string{
 		"krabby.dev/krabby":    ".",
 		"krabby.dev/rules_oci": "rules_oci",
+		"example.com/my_robot": "examples/my_robot",
 	},
 	Rows: []imports.Row{
 		// The lowest layer: packages that import no other layer.
@@ -157,6 +158,9 @@ var krabby = imports.Table{
 		{Packages: "third_party/makeself", Imports: []string{"internal/cli", "tools/rootfs"}, Tests: []string{"tools/layer/makeself"}},
 		{Packages: "third_party/zed", Tests: []string{"internal/testfile", "tools/layer/tree"}},
 		{Packages: "rules_oci/...", Imports: []string{"rules_oci/..."}},
+
+		// Workspaces of users, which import public packages only.
+		{Packages: "examples/...", Imports: []string{"compute/doctor", "compute/observation", "compute/onnx", "compute/policy", "hal/bus", "hal/client", "hal/message", "hal/robot", "hal/wire"}},
 	},
 	Only: map[string][]string{
 		"C":                               {"hal/bus/internal/zmq", "hal/mujoco", "compute/onnx"},
