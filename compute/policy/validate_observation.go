@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"krabby.dev/krabby/hal/robot"
 )
 
 const (
@@ -57,7 +59,7 @@ func (v validator) validateTerm(p *Policy, i int) error {
 	t, field := &p.Observation.Terms[i], fmt.Sprintf("observation.terms[%d]", i)
 	kind, ok := termTypes[t.Term]
 	if !ok {
-		return v.wrong(field+".term", quote(t.Term), fmt.Sprintf("%q, which is nearest, or another one of %s", nearest(t.Term, TermNames()), strings.Join(TermNames(), ", ")))
+		return v.wrong(field+".term", quote(t.Term), fmt.Sprintf("%q, which is nearest, or another one of %s", robot.Nearest(t.Term, TermNames()), strings.Join(TermNames(), ", ")))
 	}
 	if err := v.validateFields(p, t, field, kind.fields); err != nil {
 		return err
@@ -119,7 +121,7 @@ func (v validator) checkNames(field string, names, known []string) error {
 			return v.wrong(field, quote(name), "none: the robot has none")
 		}
 		if !slices.Contains(known, name) {
-			return v.wrong(fmt.Sprintf("%s[%d]", field, i), quote(name), fmt.Sprintf("%q, which is nearest, or another one of %q", nearest(name, known), known))
+			return v.wrong(fmt.Sprintf("%s[%d]", field, i), quote(name), fmt.Sprintf("%q, which is nearest, or another one of %q", robot.Nearest(name, known), known))
 		}
 		if slices.Contains(names[:i], name) {
 			return v.wrong(fmt.Sprintf("%s[%d]", field, i), quote(name)+" again", "each name once")
@@ -210,30 +212,4 @@ func (v validator) validateHistory() error {
 		oneOf("start", h.Start, StartRepeat, StartZeros),
 		oneOf("push", h.Push, PushBefore, PushAfter),
 	)
-}
-
-// nearest returns the known name with the smallest edit distance to name.
-func nearest(name string, known []string) string {
-	return slices.MinFunc(known, func(a, b string) int { return editDistance(name, a) - editDistance(name, b) })
-}
-
-// editDistance returns the number of bytes to insert, delete or replace to make b of a.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1) // The distances of the beginnings of b from the beginning of a so far.
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j+1]+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -21,7 +21,7 @@ const MaxFileBytes = 1 << 20
 
 // FileError is the error of an invalid robot file.
 type FileError struct {
-	// File is the path of the file.
+	// File is the path of the file; empty for a robot that is not in one.
 	File string
 	// Field is the invalid field; empty if the error concerns the whole file.
 	Field string
@@ -31,6 +31,9 @@ type FileError struct {
 
 // Error names the file, the field and the problem.
 func (e *FileError) Error() string {
+	if e.File == "" {
+		return fmt.Sprintf("%s: %s", e.Field, e.Problem)
+	}
 	if e.Field == "" {
 		return fmt.Sprintf("robot %s: %s", e.File, e.Problem)
 	}
@@ -105,6 +108,27 @@ func Load(path string) (*Robot, error) {
 		return nil, fieldErr
 	}
 	return r, nil
+}
+
+// Encode returns r as the content of a file that Load reads. The error is that of Load, without a file: a name, a limit or a gain that a
+// file cannot have.
+func (r *Robot) Encode() ([]byte, error) {
+	f := file{SchemaVersion: SchemaVersion, Name: r.Name, Feet: append([]string{}, r.Feet...), Orders: r.Orders}
+	for i, j := range r.Joints {
+		f.Joints = append(f.Joints, fileJoint{
+			Name: j.Name, LowerRad: &j.LowerRad, UpperRad: &j.UpperRad,
+			VelocityLimitRadPerSec: &j.VelocityLimitRadPerSec, EffortLimitNm: &j.EffortLimitNm,
+			DefaultRad: &r.DefaultPoseRad[i], Kp: &r.Kp[i], Kd: &r.Kd[i],
+		})
+	}
+	if _, err := f.robot(); err != nil {
+		return nil, err
+	}
+	content, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("robot %s: %w", r.Name, err)
+	}
+	return append(content, '\n'), nil
 }
 
 // parse decodes a file. Unknown fields are an error, because they may be significant.

@@ -18,19 +18,11 @@ var update = flag.Bool("update", false, "update the golden files")
 // asFile returns r as the content of a file.
 func asFile(t *testing.T, r *Robot) []byte {
 	t.Helper()
-	f := file{SchemaVersion: SchemaVersion, Name: r.Name, Feet: r.Feet, Orders: r.Orders}
-	for i, j := range r.Joints {
-		f.Joints = append(f.Joints, fileJoint{
-			Name: j.Name, LowerRad: &j.LowerRad, UpperRad: &j.UpperRad,
-			VelocityLimitRadPerSec: &j.VelocityLimitRadPerSec, EffortLimitNm: &j.EffortLimitNm,
-			DefaultRad: &r.DefaultPoseRad[i], Kp: &r.Kp[i], Kd: &r.Kd[i],
-		})
-	}
-	content, err := json.MarshalIndent(f, "", "  ")
+	content, err := r.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return append(content, '\n')
+	return content
 }
 
 func TestLoad_golden(t *testing.T) {
@@ -226,5 +218,14 @@ func TestOrder(t *testing.T) {
 	}
 	if _, err := Go2().Order("boards"); err == nil || err.Error() != `robot go2: unknown joint order "boards": expected one of sdk, type_major` {
 		t.Errorf("unknown order: error = %v", err)
+	}
+}
+
+func TestEncode_invalid(t *testing.T) {
+	r := Go2()
+	r.Kd[3] = 0
+	content, err := r.Encode()
+	if want := "joints[3].kd: found 0, expected more than 0, at most 100000"; content != nil || err == nil || err.Error() != want {
+		t.Errorf("Encode = %d bytes, %v; want no bytes and %q", len(content), err, want)
 	}
 }
