@@ -25,6 +25,12 @@ import (
 // sites are the names of the site of the inertial measurement unit in models, with the axes of the base.
 var sites = []string{"imu", "imu_in_pelvis"}
 
+// IMUSites returns the names of the site of the inertial measurement unit that models may have.
+func IMUSites() []string { return slices.Clone(sites) }
+
+// IsIMUSite reports whether a site of that name is the inertial measurement unit.
+func IsIMUSite(name string) bool { return slices.Contains(sites, name) }
+
 // sameRad is the tolerance for the limits of a joint against the model's, in rad. Robots share joint names, so limits identify the model.
 const sameRad = 1e-3
 
@@ -261,6 +267,7 @@ func (b *Backend) id(kind C.int, name string) int {
 func (b *Backend) configureActuators() {
 	m := b.model
 	damping := numbers(m.dof_damping, int(m.nv))
+	gear := numbers(m.actuator_gear, 6*int(m.nout))
 	for i, joint := range b.robot.Joints {
 		a := b.actuator[i]
 		ints(m.actuator_gaintype, int(m.nu))[a] = C.mjGAIN_FIXED
@@ -269,6 +276,8 @@ func (b *Backend) configureActuators() {
 		clear(numbers(m.actuator_biasprm, C.mjNBIAS*int(m.nu))[C.mjNBIAS*a : C.mjNBIAS*(a+1)])
 		unsafe.Slice(m.actuator_ctrllimited, int(m.nu))[a] = false
 		unsafe.Slice(m.actuator_forcelimited, int(m.nu))[a] = true
+		// Commands are positions and torques of the joint, whatever the transmission of the model.
+		gear[6*ints(m.actuator_outadr, int(m.nu))[a]] = 1
 		limit := numbers(m.actuator_forcerange, 2*int(m.nu))[2*a : 2*a+2]
 		limit[0], limit[1] = -joint.EffortLimitNm, joint.EffortLimitNm
 		// Models have viscous damping in place of kd. Here kd is part of the command; friction stays.

@@ -68,11 +68,12 @@ int krabby_open(const char* library, char* error, int size) {
 int krabby_version(void) { return p_mj_version(); }
 int krabby_header_version(void) { return mjVERSION_HEADER; }
 
-// Deletes the spec's elements of a type: all of them, or, of geoms, those that are meshes.
+// Deletes the spec's elements of a type: all of them, or, of geoms, those that are meshes or height fields.
 static void delete_all(mjSpec* s, mjtObj type) {
   for (mjsElement* e = p_mjs_firstElement(s, type); e;) {
     mjsElement* next = p_mjs_nextElement(s, e);
-    if (type != mjOBJ_GEOM || p_mjs_asGeom(e)->type == mjGEOM_MESH) p_mjs_delete(s, e);
+    mjtGeom shape = type == mjOBJ_GEOM ? p_mjs_asGeom(e)->type : mjGEOM_MESH;
+    if (shape == mjGEOM_MESH || shape == mjGEOM_HFIELD) p_mjs_delete(s, e);
     e = next;
   }
 }
@@ -174,6 +175,30 @@ mjModel* krabby_load(const char* model, const char* const* sites, int nsites, co
     // Report a state that is not finite instead of resetting it.
     m->opt.disableflags |= mjDSBL_AUTORESET;
   }
+  p_mj_deleteSpec(s);
+  return m;
+}
+
+mjModel* krabby_describe(const char* model, char* error, int size) {
+  mjSpec* s = p_mj_parseXML(model, NULL, error, size);
+  if (!s) return NULL;
+  // Files of shapes and images may be elsewhere, inertias may come from these shapes, and contact pairs may be with the floor of a scene:
+  // none of them says anything about joints.
+  delete_all(s, mjOBJ_PAIR);
+  delete_all(s, mjOBJ_GEOM);
+  delete_all(s, mjOBJ_MESH);
+  delete_all(s, mjOBJ_HFIELD);
+  delete_all(s, mjOBJ_SENSOR);
+  for (mjsElement* e = p_mjs_firstElement(s, mjOBJ_GEOM); e; e = p_mjs_nextElement(s, e)) {
+    p_mjs_setString(p_mjs_asGeom(e)->material, "");
+  }
+  delete_all(s, mjOBJ_MATERIAL);
+  delete_all(s, mjOBJ_TEXTURE);
+  s->compiler.boundmass = 1e-6;
+  s->compiler.boundinertia = 1e-9;
+  s->compiler.balanceinertia = 1;
+  mjModel* m = p_mj_compile(s, NULL);
+  if (!m) snprintf(error, size, "%s", p_mjs_getError(s));
   p_mj_deleteSpec(s);
   return m;
 }

@@ -37,6 +37,10 @@ int krabby_header_version(void);
 mjModel* krabby_load(const char* model, const char* const* sites, int nsites, const char* const* feet, int nfeet, const krabby_box* boxes,
                      int nboxes, char* error, int size);
 
+// Loads a model as it is, MJCF or URDF, without meshes, height fields, materials, textures and sensors, whose files it does not read, for
+// a look at its joints and actuators. On failure it returns NULL and writes the reason to error.
+mjModel* krabby_describe(const char* model, char* error, int size);
+
 mjData* krabby_data(const mjModel* m);
 void krabby_free(mjModel* m, mjData* d);
 int krabby_id(const mjModel* m, int type, const char* name);
