@@ -65,6 +65,7 @@ var krabby = imports.Table{
 			Imports:  []string{"hal/backend", "hal/clock", "hal/message", "hal/robot"},
 			Tests:    []string{"hal/backend/backendtest", "internal/testfile"},
 		},
+		{Packages: "hal/mujoco/importer", Imports: []string{"hal/mujoco", "hal/robot"}},
 		{
 			Packages: "hal/backends",
 			Imports:  []string{"hal/backend", "hal/mujoco", "hal/synthetic"},
