@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"krabby.dev/krabby/cmd/internal/robotflag/robotflagtest"
 	"krabby.dev/krabby/compute/policy/policytest"
 	"krabby.dev/krabby/internal/cli"
 )
@@ -35,4 +36,8 @@ func TestGameloop_noAction_fails(t *testing.T) {
 	if stdout.Len() == 0 {
 		t.Error("no report")
 	}
+}
+
+func TestGameloop_robot(t *testing.T) {
+	robotflagtest.Check(t, program, true, append(realFlags(t), "--policy="+robotflagtest.Policy(t), "--duration=1s", "--rate=10", "--hal-rate=20")...)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"krabby.dev/krabby/cmd/internal/endpoint/endpointtest"
+	"krabby.dev/krabby/cmd/internal/robotflag/robotflagtest"
 	"krabby.dev/krabby/hal/bus"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/robot"
@@ -242,4 +243,9 @@ func TestDump_interrupted(t *testing.T) {
 		t.Errorf("exit code %d, stdout %q", code, &stdout)
 	}
 	endpointtest.CheckLine(t, stderr.String(), "hal-dump", "interrupted before an observation arrived")
+}
+
+func TestDump_robot(t *testing.T) {
+	r := endpointtest.Start(t, bus.Security{})
+	robotflagtest.Check(t, program, false, "--observations="+r.Observations)
 }

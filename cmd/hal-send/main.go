@@ -36,6 +36,7 @@ type flags struct {
 	Pose     string             `placeholder:"POSE" enum:",current,default" default:"" help:"Positions of the other joints: current (the default), as measured at the start, or default, the robot's standing pose."`
 	Kp       *float64           `help:"Proportional gain of all joints, in N·m/rad; the default is the robot's."`
 	Kd       *float64           `help:"Derivative gain of all joints, in N·m·s/rad; the default is the robot's."`
+	Limits   string             `placeholder:"NAME" help:"Narrower limits of the robot's joints: built-in ones (sdk for go1: the manufacturer's), or a limits file, whose path contains . or /."`
 	Duration time.Duration      `default:"0s" help:"Duration of a stream; 0 sends one command."`
 	Rate     float64            `default:"50" placeholder:"HZ" help:"Rate of the stream: ${default} Hz."`
 	EStop    bool               `name:"e-stop" xor:"request" help:"Stop the robot at once, without --yes: its joints are damped until a reset."`
@@ -45,6 +46,7 @@ type flags struct {
 
 // Validate checks the values of flags.
 func (f *flags) Validate() error {
+	f.Endpoint.Limits = f.Limits
 	if err := f.Endpoint.Check("--commands", f.Commands); err != nil {
 		return err
 	}

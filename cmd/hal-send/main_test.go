@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"krabby.dev/krabby/cmd/internal/endpoint/endpointtest"
+	"krabby.dev/krabby/cmd/internal/robotflag/robotflagtest"
 	"krabby.dev/krabby/hal/bus"
 	"krabby.dev/krabby/hal/robot"
 	"krabby.dev/krabby/internal/cli"
@@ -166,4 +167,17 @@ func TestSend_interrupted(t *testing.T) {
 		t.Errorf("exit code %d after %v", code, time.Since(start))
 	}
 	endpointtest.CheckLine(t, stderr.String(), "hal-send", "commands: interrupted")
+}
+
+func TestSend_robot(t *testing.T) {
+	r := endpointtest.Start(t, bus.Security{})
+	robotflagtest.Check(t, program, true, append(endpoints(r, false), "--pose=default", "--yes")...)
+}
+
+func TestSend_limits(t *testing.T) {
+	endpointtest.CheckUsageErrors(t, program, map[string]string{
+		"--limits=sdk --target=FL_thigh=3":             "--target: FL_thigh_joint: found 3 rad, expected -0.663 to 2.966",
+		"--limits=sdk --robot=go2 --pose=default":      `--limits: unknown limits "sdk" of robot go2`,
+		"--limits=./nowhere.json --target=FL_thigh=-2": "--limits: robot: open ./nowhere.json: no such file or directory",
+	})
 }

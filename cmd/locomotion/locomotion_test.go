@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"krabby.dev/krabby/cmd/internal/robotflag/robotflagtest"
 	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/compute/policy/policytest"
 	"krabby.dev/krabby/compute/runner"
@@ -424,4 +425,10 @@ func TestLocomotion_signal(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestLocomotion_robot(t *testing.T) {
+	args := append(realFlags(t), "--policy="+robotflagtest.Policy(t), "--duration=200ms", "--backend=mujoco",
+		"--mujoco="+testfile.Find(t, "KRABBY_MUJOCO"), "--model="+testfile.Find(t, "KRABBY_GO1_MODEL"))
+	robotflagtest.Check(t, program, true, args...)
 }

@@ -10,12 +10,12 @@ import (
 	"fmt"
 	"io"
 
+	"krabby.dev/krabby/cmd/internal/policyflag"
 	"krabby.dev/krabby/compute/doctor"
 	"krabby.dev/krabby/compute/doctor/plot"
 	"krabby.dev/krabby/compute/onnx"
 	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/compute/rollout/npz"
-	"krabby.dev/krabby/hal/robot"
 	"krabby.dev/krabby/internal/cli"
 )
 
@@ -26,7 +26,7 @@ type flags struct {
 	Skip        int     `default:"0" placeholder:"N" help:"Skip the first N steps of the rollout."`
 	Steps       int     `default:"3000" placeholder:"N" help:"Compare at most N steps; 3000 by default."`
 	Noise       float64 `default:"0.05" placeholder:"FRACTION" help:"Accept the unexplained residual of a sensor value as noise up to this RMS, a fraction of the spread of the value; 0.05 by default."`
-	Robot       string  `placeholder:"FILE" help:"Robot file, for a robot that is not built in."`
+	Robot       string  `placeholder:"NAME" help:"Robot of the policy: a name, or a robot file, whose path contains . or /; the default is the built-in robot that the policy names."`
 	JSON        bool    `name:"json" help:"Print the report as JSON."`
 	Plot        string  `placeholder:"FILE" help:"Write a plot of the values with the largest residuals, recorded, rebuilt and corrected, to this SVG file."`
 	ONNXRuntime string  `name:"onnxruntime" env:"KRABBY_ONNXRUNTIME" placeholder:"FILE" help:"ONNX Runtime library. With it the recorded actions are compared with the output of the policy."`
@@ -80,21 +80,9 @@ func (f *flags) Run(console *cli.Console) error {
 	return nil
 }
 
-// load loads the policy, with the robot of a file if there is one.
-func (f *flags) load() (*policy.Policy, error) {
-	if f.Robot == "" {
-		return policy.Load(cli.Locate(f.Policy))
-	}
-	r, err := robot.Load(cli.Locate(f.Robot))
-	if err != nil {
-		return nil, fmt.Errorf("--robot: %w", err)
-	}
-	return policy.Load(cli.Locate(f.Policy), r)
-}
-
 // examine reads the policy and the rollout and returns the report.
 func examine(f *flags) (_ *doctor.Report, err error) {
-	p, err := f.load()
+	p, err := policyflag.Load(f.Policy, f.Robot, "")
 	if err != nil {
 		return nil, err
 	}

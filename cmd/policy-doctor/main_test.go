@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"krabby.dev/krabby/cmd/internal/robotflag/robotflagtest"
 	"krabby.dev/krabby/compute/doctor"
 	"krabby.dev/krabby/compute/observation"
 	"krabby.dev/krabby/compute/onnx"
@@ -215,4 +216,8 @@ func TestRun_help(t *testing.T) {
 			t.Errorf("no %q in the help: %q", want, stdout)
 		}
 	}
+}
+
+func TestRun_robot(t *testing.T) {
+	robotflagtest.Check(t, program, false, robotflagtest.Policy(t), record(t, unchanged))
 }

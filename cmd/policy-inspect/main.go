@@ -13,9 +13,9 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"krabby.dev/krabby/cmd/internal/policyflag"
 	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/compute/policy/graph"
-	"krabby.dev/krabby/hal/robot"
 	"krabby.dev/krabby/internal/cli"
 )
 
@@ -24,7 +24,8 @@ func main() { program().Main() }
 // flags is the command line.
 type flags struct {
 	Dir    string `arg:"" help:"Policy directory, with its manifest.json."`
-	Robot  string `placeholder:"FILE" help:"Robot file, for a robot that is not built in."`
+	Robot  string `placeholder:"NAME" help:"Robot of the policy: a name, or a robot file, whose path contains . or /; the default is the built-in robot that the policy names."`
+	Limits string `placeholder:"NAME" help:"Narrower limits of the robot's joints: built-in ones (sdk for go1: the manufacturer's), or a limits file, whose path contains . or /."`
 	Output string `placeholder:"FILE" help:"Write to a file instead of standard output. It is written only if the policy is valid."`
 	JSON   bool   `name:"json" help:"Print JSON: the manifest, in the newest schema, and the metadata of each model."`
 }
@@ -35,7 +36,7 @@ func program() cli.Program {
 
 // Run verifies the policy and prints it.
 func (f *flags) Run(console *cli.Console) error {
-	p, err := f.load()
+	p, err := policyflag.Load(f.Dir, f.Robot, f.Limits)
 	if err != nil {
 		return err
 	}
@@ -57,18 +58,6 @@ func (f *flags) Run(console *cli.Console) error {
 		return fmt.Errorf("--output: %w", err)
 	}
 	return nil
-}
-
-// load loads the policy, with the robot of a file if there is one.
-func (f *flags) load() (*policy.Policy, error) {
-	if f.Robot == "" {
-		return policy.Load(cli.Locate(f.Dir))
-	}
-	r, err := robot.Load(cli.Locate(f.Robot))
-	if err != nil {
-		return nil, fmt.Errorf("--robot: %w", err)
-	}
-	return policy.Load(cli.Locate(f.Dir), r)
 }
 
 // writeJSON writes the manifest, in the form of the newest schema, and the metadata of each model by the name of its graph.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"krabby.dev/krabby/cmd/internal/robotflag/robotflagtest"
 	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/compute/policy/policytest"
 	"krabby.dev/krabby/internal/cli"
@@ -123,5 +124,19 @@ func TestOutput(t *testing.T) {
 	}
 	if _, err := os.Stat(file); err == nil {
 		t.Error("there is an output for a directory without a manifest")
+	}
+}
+
+func TestRobot(t *testing.T) {
+	robotflagtest.Check(t, program, true, robotflagtest.Policy(t))
+	want := `--robot: found "go2", expected "go1", the robot of the policy in `
+	if _, stderr, code := inspect(t, "--robot=go2", policytest.Policy(t)); code != cli.ExitUsage || !strings.Contains(stderr, want) {
+		t.Errorf("exit code %d, stderr %q; want %q", code, stderr, want)
+	}
+	if _, stderr, code := inspect(t, "--limits=sdk", policytest.Policy(t)); code != cli.ExitUsage || !strings.Contains(stderr, "--limits: requires --robot") {
+		t.Errorf("exit code %d, stderr %q; want the missing robot", code, stderr)
+	}
+	if _, stderr, code := inspect(t, "--robot=go1", "--limits=sdk", policytest.Policy(t)); code != cli.ExitOK || stderr != "" {
+		t.Errorf("exit code %d, stderr %q; want a policy that fits into the limits", code, stderr)
 	}
 }

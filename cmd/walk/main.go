@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"krabby.dev/krabby/cmd/internal/robotflag"
 	"krabby.dev/krabby/cmd/internal/robotrun"
 	"krabby.dev/krabby/compute/inference"
 	"krabby.dev/krabby/compute/policy"
@@ -25,7 +26,6 @@ import (
 	"krabby.dev/krabby/hal/client"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/mujoco"
-	"krabby.dev/krabby/hal/robot"
 	"krabby.dev/krabby/hal/server"
 	"krabby.dev/krabby/internal/bringup"
 	"krabby.dev/krabby/internal/cli"
@@ -43,6 +43,7 @@ type flags struct {
 	Record      string            `placeholder:"FILE" help:"Record the policy's observations and actions to this .npz file, for policy-doctor; also if the walk is interrupted."`
 	Policy      string            `required:"" env:"KRABBY_POLICY" placeholder:"DIR" help:"Policy directory, or the manifest in it."`
 	Robot       string            `placeholder:"FILE" help:"Robot file, or name, of the policy's robot; the default is the built-in robot that the policy names."`
+	Limits      string            `placeholder:"NAME" help:"Narrower limits of the robot's joints: built-in ones (sdk for go1: the manufacturer's), or a limits file, whose path contains . or /."`
 	ONNXRuntime string            `required:"" name:"onnxruntime" env:"KRABBY_ONNXRUNTIME" placeholder:"FILE" help:"ONNX Runtime library."`
 }
 
@@ -81,6 +82,7 @@ type report struct {
 	Policy string `json:"policy"`
 	bringup.PolicySettings
 	Robot    string     `json:"robot"`
+	Limits   string     `json:"limits,omitempty"`
 	Backend  string     `json:"backend"`
 	Terrain  string     `json:"terrain"`
 	Seed     uint64     `json:"seed"`
@@ -134,12 +136,9 @@ func (f *flags) open() (*inference.Inference, error) {
 			return nil, err
 		}
 	}
-	var model *robot.Robot
-	if f.Robot != "" {
-		var err error
-		if model, err = robotrun.OpenRobot(f.Robot); err != nil {
-			return nil, err
-		}
+	model, err := robotflag.Open(f.Robot, f.Limits)
+	if err != nil {
+		return nil, err
 	}
 	return inference.Open(inference.Options{
 		Policy:      cli.Locate(f.Policy),
@@ -180,6 +179,7 @@ func (f *flags) write(to io.Writer, p *policy.Policy, w *walk.Walk, r *walk.Reco
 		Policy:         p.Name,
 		PolicySettings: bringup.Settings(p),
 		Robot:          r.Robot,
+		Limits:         p.Robot.LimitsName,
 		Backend:        "mujoco " + w.MuJoCoVersion(),
 		Terrain:        f.Physics.Terrain.Name,
 		Seed:           f.Physics.Seed,

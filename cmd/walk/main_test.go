@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"krabby.dev/krabby/cmd/internal/robotflag/robotflagtest"
 	"krabby.dev/krabby/compute/doctor"
 	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/compute/policy/policytest"
@@ -182,4 +183,22 @@ func TestHelp(t *testing.T) {
 	if stdout, _ := walkWith(t, cli.ExitOK, "--help"); !strings.Contains(stdout, "--terrain") {
 		t.Errorf("help = %q", stdout)
 	}
+}
+
+// The manufacturer's limits of the Go1 are narrower than those of the model with which the policy was trained.
+func TestWalk_limits(t *testing.T) {
+	stdout, _ := walkWith(t, cli.ExitOK, append(realFlags(t), "--robot=go1", "--limits=sdk", "--duration=4s")...)
+	if !strings.Contains(stdout, `"robot":"go1","limits":"sdk"`) {
+		t.Errorf("report = %s, want the limits", stdout)
+	}
+	// A model of another robot is recognised by the limits of the robot's own model.
+	_, stderr := walkWith(t, cli.ExitUsage, append(realFlags(t), "--robot=go1", "--limits=sdk", "--model="+testfile.Find(t, "KRABBY_GO2_MODEL"))...)
+	if want := `found joint "FR_hip_joint" with a range of -1.0472 to 1.0472 rad, expected -0.863 to 0.863, as go1 has`; !strings.Contains(stderr, want) {
+		t.Errorf("stderr = %q, want %q", stderr, want)
+	}
+}
+
+func TestWalk_robot(t *testing.T) {
+	args := append(realFlags(t), "--policy="+robotflagtest.Policy(t), "--model="+testfile.Find(t, "KRABBY_GO1_MODEL"), "--duration=4s")
+	robotflagtest.Check(t, program, true, args...)
 }

@@ -210,7 +210,7 @@ func (b *Backend) resolve() error {
 			b.body = int(id)
 		}
 	}
-	for _, joint := range b.robot.Joints {
+	for _, joint := range b.robot.ModelJoints() {
 		id := b.id(C.mjOBJ_JOINT, joint.Name)
 		if id < 0 {
 			return fmt.Errorf("joint %q of %s not found", joint.Name, b.robot.Name)

@@ -86,6 +86,24 @@ type fileJoint struct {
 // Units are those of the fields of [Robot] and [Joint]. Unknown fields are an error. The error is a [*FileError] for invalid
 // content, and otherwise that of reading the file.
 func Load(path string) (*Robot, error) {
+	content, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var parsed file
+	if err := parse(path, content, &parsed); err != nil {
+		return nil, err
+	}
+	r, fieldErr := parsed.robot()
+	if fieldErr != nil {
+		fieldErr.File = path
+		return nil, fieldErr
+	}
+	return r, nil
+}
+
+// readFile returns the content of a file of at most MaxFileBytes.
+func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("robot: %w", err)
@@ -98,16 +116,7 @@ func Load(path string) (*Robot, error) {
 	if len(content) > MaxFileBytes {
 		return nil, &FileError{File: path, Problem: fmt.Sprintf("larger than %d bytes", MaxFileBytes)}
 	}
-	parsed, err := parse(path, content)
-	if err != nil {
-		return nil, err
-	}
-	r, fieldErr := parsed.robot()
-	if fieldErr != nil {
-		fieldErr.File = path
-		return nil, fieldErr
-	}
-	return r, nil
+	return content, nil
 }
 
 // Encode returns r as the content of a file that Load reads. The error is that of Load, without a file: a name, a limit or a gain that a
@@ -131,27 +140,26 @@ func (r *Robot) Encode() ([]byte, error) {
 	return append(content, '\n'), nil
 }
 
-// parse decodes a file. Unknown fields are an error, because they may be significant.
-func parse(path string, content []byte) (*file, error) {
-	var f file
+// parse decodes a file into v. Unknown fields are an error, because they may be significant.
+func parse(path string, content []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(content))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&f); err != nil {
+	if err := d.Decode(v); err != nil {
 		if wrongType, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 			want := strings.TrimPrefix(wrongType.Type.String(), "*")
 			problem := fmt.Sprintf("found a JSON %s, expected a value of type %s", wrongType.Value, want)
-			return nil, &FileError{File: path, Field: wrongType.Field, Problem: problem}
+			return &FileError{File: path, Field: wrongType.Field, Problem: problem}
 		}
 		if field, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
 			problem := fmt.Sprintf("unknown field in schema version %d", SchemaVersion)
-			return nil, &FileError{File: path, Field: strings.Trim(field, `"`), Problem: problem}
+			return &FileError{File: path, Field: strings.Trim(field, `"`), Problem: problem}
 		}
-		return nil, &FileError{File: path, Problem: "invalid JSON: " + err.Error()}
+		return &FileError{File: path, Problem: "invalid JSON: " + err.Error()}
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return nil, &FileError{File: path, Problem: "trailing data after the JSON object"}
+		return &FileError{File: path, Problem: "trailing data after the JSON object"}
 	}
-	return &f, nil
+	return nil
 }
 
 var (

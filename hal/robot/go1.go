@@ -4,8 +4,9 @@ package robot
 //
 // Joints are leg-major, in the order of the MuJoCo Playground model (go1_mjx_feetonly.xml): front right, front left,
 // rear right, rear left; in each leg hip (abduction), thigh, calf. Ranges, torque limits and gains are from that model; the
-// default pose is its keyframe "home". MuJoCo Menagerie (unitree_go1/go1.xml) has the same ranges and torque limits. The velocity
-// limits are from the manufacturer (unitree_ros, go1.urdf). At the calf, a gear ratio of 1.5 divides the velocity and multiplies
+// default pose is its keyframe "home". MuJoCo Menagerie (unitree_go1/go1.xml) has the same ranges and torque limits, and so has the
+// manufacturer's URDF (unitree_ros, go1.urdf), which has the velocity limits too. The manufacturer's SDK has narrower ranges; see
+// OpenLimits. At the calf, a gear ratio of 1.5 divides the velocity and multiplies
 // the torque.
 func Go1() *Robot {
 	r := &Robot{

@@ -57,6 +57,10 @@ type Robot struct {
 	Kd []float64
 	// Orders are other orders of the joints, by name, such as those of a simulator or a motor board. Each lists every joint once.
 	Orders map[string][]string
+	// LimitsName is the name of the narrower limits that Joints have; empty for those of the model. See Narrow.
+	LimitsName string
+
+	model []Joint // With the limits of the model; nil if Joints have them.
 }
 
 // JointIndices are the positions of joints in a robot's Joints, for joints that are listed in another order: element i is the

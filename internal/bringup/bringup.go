@@ -260,6 +260,7 @@ type Report struct {
 	Policy string `json:"policy"`
 	PolicySettings
 	Robot           string  `json:"robot"`
+	Limits          string  `json:"limits,omitempty"` // Of --limits.
 	Backend         string  `json:"backend"`
 	RateRequestedHz float64 `json:"rate_requested_hz"`
 	DurationS       float64 `json:"duration_s"`

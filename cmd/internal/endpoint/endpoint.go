@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"krabby.dev/krabby/cmd/internal/robotflag"
 	"krabby.dev/krabby/hal/bus"
 	"krabby.dev/krabby/hal/client"
 	"krabby.dev/krabby/hal/clock"
@@ -34,6 +35,9 @@ type Flags struct {
 	Insecure     bool          `help:"Connect to another machine without keys."`
 	Timeout      time.Duration `default:"5s" help:"How long to wait for an observation: ${default}."`
 
+	// Limits is the value of --limits of a command that moves the robot.
+	Limits string `kong:"-"`
+
 	security bus.Security
 	robot    *robot.Robot
 }
@@ -47,8 +51,8 @@ func (f *Flags) Check(flag, endpoint string) error {
 		return fmt.Errorf("--timeout: found %v, expected more than 0s", f.Timeout)
 	}
 	var err error
-	if f.robot, err = robot.Open(f.Robot); err != nil {
-		return fmt.Errorf("--robot: %w", err)
+	if f.robot, err = robotflag.Open(f.Robot, f.Limits); err != nil {
+		return err
 	}
 	if f.V1 && f.Control != "" {
 		return errors.New("--v1: not available with --control: version 1 has no requests")

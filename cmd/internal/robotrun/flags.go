@@ -26,6 +26,7 @@ type flags struct {
 	HALRate      float64       `name:"hal-rate" default:"100" placeholder:"HZ" help:"Rate at which the robot is read and written, at least 10."`
 	Policy       string        `default:"/opt/krabby/policies/go1_joystick" env:"KRABBY_POLICY" placeholder:"DIR" help:"Policy directory, or the manifest in it."`
 	Robot        string        `default:"go1" placeholder:"NAME" help:"Name of the robot, or its file, whose path contains . or /; it must be the robot of the policy."`
+	Limits       string        `placeholder:"NAME" help:"Narrower limits of the robot's joints: built-in ones (sdk for go1: the manufacturer's), or a limits file, whose path contains . or /."`
 	Backend      string        `default:"${backend}" enum:"${backends}" help:"Robot behind the hardware abstraction layer: ${enum}."`
 	kong.Plugins               // The flags of each backend.
 	Command      Velocity      `default:"0.5,0,0" placeholder:"VX,VY,YAW" help:"Velocity command, forward and left in m/s and yaw in rad/s; write --command=-0.5,0,0 for a negative one."`

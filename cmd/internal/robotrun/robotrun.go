@@ -15,6 +15,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"krabby.dev/krabby/cmd/internal/robotflag"
 	"krabby.dev/krabby/compute/inference"
 	"krabby.dev/krabby/compute/runner"
 	"krabby.dev/krabby/hal/backend"
@@ -24,7 +25,6 @@ import (
 	"krabby.dev/krabby/hal/clock"
 	"krabby.dev/krabby/hal/message"
 	"krabby.dev/krabby/hal/metrics"
-	"krabby.dev/krabby/hal/robot"
 	"krabby.dev/krabby/hal/server"
 	"krabby.dev/krabby/internal/bringup"
 	"krabby.dev/krabby/internal/cli"
@@ -106,7 +106,7 @@ func open(ctx context.Context, f *flags, log *slog.Logger) (_ *run, err error) {
 			err = errors.Join(err, r.Close())
 		}
 	}()
-	model, err := OpenRobot(f.Robot)
+	model, err := robotflag.Open(f.Robot, f.Limits)
 	if err != nil {
 		return nil, err
 	}
@@ -125,18 +125,6 @@ func open(ctx context.Context, f *flags, log *slog.Logger) (_ *run, err error) {
 		return nil, err
 	}
 	return r, f.Deadlines.prepare() // Last, because it locks the memory that the calls above allocate.
-}
-
-// OpenRobot returns the robot that --robot names: a built-in one, or that of a file.
-func OpenRobot(name string) (*robot.Robot, error) {
-	if robot.IsFile(name) {
-		name = cli.Locate(name)
-	}
-	r, err := robot.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("--robot: %w", err)
-	}
-	return r, nil
 }
 
 // bringUp creates the backend and the system around it.
@@ -215,6 +203,7 @@ func (r *run) run(ctx context.Context) (_ *bringup.Report, err error) {
 		Policy:          p.Name,
 		PolicySettings:  bringup.Settings(p),
 		Robot:           p.Robot.Name,
+		Limits:          p.Robot.LimitsName,
 		Backend:         f.Backend,
 		RateRequestedHz: r.rateHz,
 		DurationS:       duration.Seconds(),

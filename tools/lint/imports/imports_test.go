@@ -28,7 +28,7 @@ var krabby = imports.Table{
 		{Packages: "hal/robot"},
 		{Packages: "hal/clock"},
 		{Packages: "hal/realtime"},
-		{Packages: "hal/message", Imports: []string{"hal/robot"}},
+		{Packages: "hal/message", Imports: []string{"hal/robot", "internal/cli"}},
 		{Packages: "hal/wire", Imports: []string{"hal/message", "hal/robot"}},
 		{Packages: "hal/wire/v1", Imports: []string{"hal/message", "hal/robot"}},
 		{Packages: "hal/safety", Imports: []string{"hal/message", "hal/robot"}},
@@ -133,10 +133,11 @@ var krabby = imports.Table{
 		{
 			Packages: "cmd/internal/endpoint/...",
 			Imports: []string{
-				"cmd/internal/endpoint/...", "hal/backend", "hal/backend/backendtest", "hal/bus", "hal/client", "hal/clock", "hal/message", "hal/robot",
+				"cmd/internal/endpoint/...", "cmd/internal/robotflag", "hal/backend", "hal/backend/backendtest", "hal/bus", "hal/client", "hal/clock", "hal/message", "hal/robot",
 				"hal/server", "hal/synthetic", "hal/wire", "hal/wire/v1", "internal/cli",
 			},
 		},
+		{Packages: "cmd/internal/robotflag", Imports: []string{"hal/robot", "internal/cli"}},
 		{Packages: "cmd/...", Imports: []string{"cmd/internal/...", "compute/...", "gameloop/...", "hal/...", "internal/..."}},
 
 		// Tools for builds, checks and releases. The robot's software does not import them.
