@@ -72,6 +72,10 @@ func WithV1(out MultipartPublisher, in MultipartReceiver, height, width int) Opt
 	return func(s *Server) { s.v1 = newV1Link(out, in, height, width) }
 }
 
+// WithV1Gains sets the gains of commands of version 1, which state none, one value per joint; the default is the robot's gains. With a
+// policy they are the policy's, which the gate allows.
+func WithV1Gains(kp, kd []float64) Option { return func(s *Server) { s.v1Kp, s.v1Kd = kp, kd } }
+
 // WithClock sets the clock that stamps observations and judges commands; the default is the machine's monotonic clock. Clients
 // must use the same one.
 func WithClock(c clock.Source) Option { return func(s *Server) { s.clock = c } }
@@ -87,16 +91,17 @@ func WithLogger(log *slog.Logger) Option { return func(s *Server) { s.log = log 
 
 // Server is the loop around one backend.
 type Server struct {
-	robot     *robot.Robot
-	backend   *backend.Lifecycle
-	links     []link
-	v1        *v1Link   // Nil without clients of version 1.
-	control   Responder // Nil without a control link.
-	clock     clock.Source
-	safety    safety.Config
-	sessionID uint64
-	rateHz    float64
-	log       *slog.Logger
+	robot      *robot.Robot
+	backend    *backend.Lifecycle
+	links      []link
+	v1         *v1Link   // Nil without clients of version 1.
+	v1Kp, v1Kd []float64 // Gains of their commands.
+	control    Responder // Nil without a control link.
+	clock      clock.Source
+	safety     safety.Config
+	sessionID  uint64
+	rateHz     float64
+	log        *slog.Logger
 
 	meterStep, meterCommandAge func(time.Duration)
 
@@ -120,6 +125,8 @@ func New(r *robot.Robot, b *backend.Lifecycle, out Publisher, in Receiver, opts 
 		robot:     r,
 		backend:   b,
 		links:     []link{{out, in}},
+		v1Kp:      r.Kp,
+		v1Kd:      r.Kd,
 		clock:     clock.New(),
 		safety:    safety.Defaults(r),
 		sessionID: newSessionID(),
@@ -139,6 +146,9 @@ func New(r *robot.Robot, b *backend.Lifecycle, out Publisher, in Receiver, opts 
 	s.warnings = newWarnings(s.log)
 	if !(s.rateHz > 0 && s.rateHz <= 10_000) {
 		return nil, fmt.Errorf("server: rate of %v Hz: expected more than 0 and at most 10000", s.rateHz)
+	}
+	if kp, kd, n := len(s.v1Kp), len(s.v1Kd), len(r.Joints); kp != n || kd != n {
+		return nil, fmt.Errorf("server: gains of version 1: found %d and %d values, expected %d of each", kp, kd, n)
 	}
 	s.safety.SessionID = s.sessionID
 	var err error

@@ -100,6 +100,8 @@ func (s *Server) receiveV1() {
 			continue
 		}
 		l.command.ToMessage(s.incoming, s.robot)
+		copy(s.incoming.Kp, s.v1Kp)
+		copy(s.incoming.Kd, s.v1Kd)
 		l.commands++
 		s.incoming.Sequence, s.incoming.SessionID, s.incoming.ObservationSequence = l.commands, s.sessionID, made.sequence
 		s.incoming.MonotonicNs, s.incoming.ExpiresNs = made.monotonicNs, math.MaxInt64

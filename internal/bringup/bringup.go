@@ -115,7 +115,7 @@ func (s *System) newServer() (err error) {
 	options := []server.Option{server.WithRate(c.HALRateHz), server.WithClock(c.Clock)}
 	if c.Policy != nil {
 		kp, kd := c.Policy.RobotGains()
-		options = append(options, server.WithSafety(safety.DefaultsFor(c.Robot, kp, kd)))
+		options = append(options, server.WithSafety(safety.DefaultsFor(c.Robot, kp, kd)), server.WithV1Gains(kp, kd))
 	}
 	if c.Links != nil {
 		links, err := c.Links(s.bus)
