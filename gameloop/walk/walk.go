@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/compute/runner"
 	"krabby.dev/krabby/hal/backend"
 	"krabby.dev/krabby/hal/clock"
@@ -66,6 +67,10 @@ type Walk struct {
 func New(ctx context.Context, c Config) (*Walk, error) {
 	if _, err := bringup.StepsPerAction(c.HALRateHz, c.Policy.ControlRateHz); err != nil && !c.RealTime {
 		return nil, fmt.Errorf("walk: %w", err)
+	}
+	readsHeights := slices.ContainsFunc(c.Policy.Observation.Terms, func(t policy.Term) bool { return t.Term == policy.TermHeightScan })
+	if terrain := c.Physics.Terrain.Name; readsHeights && terrain != "" && terrain != mujoco.Flat().Name {
+		return nil, fmt.Errorf("--terrain: found %s, expected %s: the policy reads a height scan, which no sensor measures: it is that of flat ground", terrain, mujoco.Flat().Name)
 	}
 	w := &Walk{config: c, simulated: &clock.Simulated{}, record: newRecord(c)}
 	var source clock.Source = w.simulated

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"krabby.dev/krabby/compute/inference"
+	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/compute/policy/policytest"
 	"krabby.dev/krabby/compute/runner"
 	"krabby.dev/krabby/gameloop/walk"
@@ -253,7 +254,11 @@ func TestRun_invalidConfig(t *testing.T) {
 		"slow server":           {func(c *walk.Config) { c.HALRateHz = 25 }, "found 25 Hz"},
 		"no physics library":    {func(c *walk.Config) { c.Physics.Library = "/nope.so" }, "MuJoCo library: stat /nope.so: no such file"},
 		"no model":              {func(c *walk.Config) { c.Physics.Model = "/nope.xml" }, "/nope.xml"},
-		"no duration":           {func(c *walk.Config) { c.Duration = 0 }, "no reading of the robot"},
+		"height scan on steps": {func(c *walk.Config) {
+			terrain(mujoco.Steps(0.05))(c)
+			c.Policy.Observation.Terms = append(c.Policy.Observation.Terms, policy.Term{Term: policy.TermHeightScan, Size: 1, Ground: &policy.Ground{HeightM: 0.3}})
+		}, "--terrain: found steps:0.05, expected flat: the policy reads a height scan"},
+		"no duration": {func(c *walk.Config) { c.Duration = 0 }, "no reading of the robot"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := config(t, forward)
