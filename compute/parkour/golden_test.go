@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -244,5 +245,23 @@ func TestReferencePolicies_noAllocations(t *testing.T) {
 				t.Errorf("%v allocations a step, want 0", n)
 			}
 		})
+	}
+}
+
+// The manifest of the exporter states the observation of the kind "parkour", which earlier versions of the manifest name.
+func TestExport_observation(t *testing.T) {
+	want, ranges, known := policy.KindObservation("parkour")
+	if !known {
+		t.Fatal("no kind parkour")
+	}
+	for _, name := range []string{"teacher", "student"} {
+		p := policytest.Load(t, filepath.Join(policytest.Parkour(t), name))
+		if !reflect.DeepEqual(p.Observation, want) || !reflect.DeepEqual(p.CommandRanges, ranges) {
+			t.Errorf("%s: observation %+v with commands %+v, want %+v with %+v", name, p.Observation, p.CommandRanges, want, ranges)
+		}
+		kp, kd := p.RobotGains()
+		if !slices.Equal(kp, p.Robot.Kp) || !slices.Equal(kd, p.Robot.Kd) {
+			t.Errorf("%s: kp %v, kd %v; want the robot's", name, kp, kd)
+		}
 	}
 }

@@ -91,7 +91,7 @@ func TestProgram_invalidPolicyOptions(t *testing.T) {
 	}{
 		"yaw command":       {teacher, []string{"--command=0.5,0,1"}, "--command: yaw_rate_rad_per_sec: found 1, expected 0"},
 		"another robot":     {teacher, []string{"--robot=go1"}, `--robot: found "go1", expected "go2"`},
-		"another kind":      {otherKind(t), nil, `observation.kind: found "dance", expected "go1_joystick" or "parkour"`},
+		"another provider":  {otherProvider(t), nil, `observation.provider: found "dance", expected "parkour"`},
 		"no such directory": {teacher, []string{"--record=/nope/run.npz"}, "--record: rollout: /nope/run.npz: no such file or directory"},
 		"a provider":        {teacher, []string{"--providers=cuda,cpu"}, "provider cuda: not available in"},
 		"unknown providers": {teacher, []string{"--providers=npu"}, `found provider "npu"`},
@@ -110,20 +110,17 @@ func TestProgram_allowCPU(t *testing.T) {
 	}
 }
 
-// otherKind writes a policy with an unknown kind of observation.
-func otherKind(t *testing.T) string {
+// otherProvider writes a policy whose slots another package provides.
+func otherProvider(t *testing.T) string {
 	t.Helper()
-	source, err := os.ReadFile(filepath.Join(policytest.Parkour(t), "teacher", policy.ManifestFile))
-	if err != nil {
-		t.Fatal(err)
+	p := policytest.Load(t, filepath.Join(policytest.Parkour(t), "teacher"))
+	p.SchemaVersion, p.Observation.Provider = policy.SchemaVersion, "dance"
+	files := map[string][]byte{}
+	for name, g := range p.Graphs {
+		files[g.File] = p.Models[name]
 	}
-	var m map[string]any
-	if err := json.Unmarshal(source, &m); err != nil {
-		t.Fatal(err)
-	}
-	m["observation"].(map[string]any)["kind"] = "dance"
 	dir := t.TempDir()
-	if err := policytest.Write(dir, m, nil); err != nil {
+	if err := policytest.Write(dir, p.Manifest, files); err != nil {
 		t.Fatal(err)
 	}
 	return dir

@@ -210,9 +210,28 @@ LEGS = ("FL", "FR", "RL", "RR")
 JOINT_ORDER = [f"{leg}_{kind}_joint" for kind in ("hip", "thigh", "calf") for leg in LEGS]
 DEFAULT_POSE_RAD = [0.1, -0.1, 0.1, -0.1, 0.8, 0.8, 1.0, 1.0, -1.5, -1.5, -1.5, -1.5]
 
+# The terms of an observation, in order: PROP values of the proprioception, which the history has, and SCAN + EXPLICIT + LATENT that it
+# has not. Scaled values are clipped to +-100, so that a clip is 100 divided by the scale.
+TERMS = [
+    {"term": "base_ang_vel", "clip": 400, "scale": 0.25},
+    {"term": "roll_pitch", "clip": 100},
+    {"term": "constant", "size": 1},
+    {"term": "slot", "name": "goal_yaw", "size": 2, "zero_in_history": True},
+    {"term": "constant", "size": 2},
+    {"term": "velocity_command", "axes": ["vx"], "deadband": 0.2, "clip": 100},
+    {"term": "slot", "name": "ground", "size": 2},
+    {"term": "joint_pos_rel", "clip": 100},
+    {"term": "joint_vel", "clip": 2000, "scale": 0.05},
+    {"term": "last_action", "clip": 100},
+    {"term": "foot_contact", "feet": list(LEGS), "offset": -0.5},
+    {"term": "slot", "name": "scan", "size": SCAN, "history_steps": 0},
+    {"term": "slot", "name": "privileged_state", "size": EXPLICIT, "history_steps": 0},
+    {"term": "slot", "name": "privileged_parameter", "size": LATENT, "history_steps": 0},
+]
+
 
 def write_policy(directory, name, graphs, provenance):
-    """Writes a policy directory: models and manifest.json of schema version 2.
+    """Writes a policy directory: models and manifest.json of schema version 3.
 
     graphs is a dictionary from "policy", "estimator" and, for a student, "depth_encoder" to what the function of that
     network returns. provenance is a dictionary with the keys source, path and license.
@@ -232,15 +251,21 @@ def write_policy(directory, name, graphs, provenance):
         if graph == "depth_encoder":
             declared[graph] |= {"states": [{"input": "memory_in", "output": "memory_out"}], "every_steps": 5}
     (directory / "manifest.json").write_text(json.dumps({
-        "schema_version": 2,
+        "schema_version": 3,
         "name": name,
         "robot": "go2",
         "files": files,
         "joint_order": JOINT_ORDER,
         "default_pose_rad": DEFAULT_POSE_RAD,
-        "action_scale": 0.25,
-        "action_clip": 4.8,
-        "observation": {"kind": "parkour", "version": 1, "size": OBSERVATION},
+        "gains": {"kp": 40, "kd": 1},
+        "action": {"clip": 4.8, "scale": 0.25},
+        "observation": {
+            "size": OBSERVATION,
+            "terms": TERMS,
+            "history": {"steps": HISTORY, "layout": "step", "order": "oldest_first", "start": "repeat", "push": "after"},
+            "provider": "parkour",
+        },
+        "command_ranges": {"vy_mps": [0, 0], "yaw_rate_rad_per_sec": [0, 0]},
         "control_rate_hz": 50,
         "graphs": declared,
         "provenance": provenance,
