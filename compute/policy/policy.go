@@ -86,7 +86,7 @@ func Load(dir string, robots ...*robot.Robot) (*Policy, error) {
 	manifestPath := filepath.Join(dir, ManifestFile)
 	content, err := readFile(manifestPath, maxManifestBytes)
 	if err != nil {
-		return nil, err
+		return nil, withoutManifest(dir, err)
 	}
 	m, err := parse(manifestPath, content)
 	if err != nil {
@@ -139,7 +139,7 @@ func parseModel(path string, content []byte, g Graph) (*graph.Metadata, error) {
 		return nil, &Error{File: path, Err: fmt.Errorf("invalid ONNX model: %w", err)}
 	}
 	if len(metadata.ExternalData) > 0 {
-		return nil, &Error{File: path, Field: "external data", Found: fmt.Sprintf("weights in %q", metadata.ExternalData), Expected: "all weights in the model file"}
+		return nil, &Error{File: path, Field: "external data", Found: fmt.Sprintf("weights in %q", metadata.ExternalData), Expected: "all weights in the model file; policy-import joins them"}
 	}
 	for _, side := range []struct {
 		field    string
@@ -222,6 +222,18 @@ func readFile(path string, maxBytes int64) ([]byte, error) {
 }
 
 // readError returns an *Error for err, which an operation on the file at path returned.
+// withoutManifest returns err, which reading the manifest gave, with what to do about an export that is no policy yet.
+func withoutManifest(dir string, err error) error {
+	if info, statErr := os.Stat(dir); statErr == nil && info.Mode().IsRegular() {
+		return &Error{File: dir, Found: "a file", Expected: "a policy directory, which policy-import makes"}
+	}
+	exports, globErr := filepath.Glob(filepath.Join(dir, "*.onnx"))
+	if missing, ok := errors.AsType[*Error](err); ok && len(exports) > 0 && globErr == nil && errors.Is(err, fs.ErrNotExist) {
+		return &Error{File: missing.File, Err: fmt.Errorf("%w; policy-import makes a policy of %s", missing.Err, filepath.Base(exports[0]))}
+	}
+	return err
+}
+
 func readError(path string, err error) error {
 	if pathError, ok := errors.AsType[*fs.PathError](err); ok {
 		err = pathError.Err // Error.File has the path.

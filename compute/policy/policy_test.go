@@ -190,8 +190,8 @@ func TestLoad_modelMismatch(t *testing.T) {
 		"input type":        {encode(action, double), "model inputs: found [obs double[1 48]], expected [obs float[1 48]]"},
 		"output":            {encode(obs, obs), "model outputs: found [obs float[1 48]], expected [continuous_actions float[1 12]]"},
 		"additional input":  {encode(action, obs, state), "model inputs: found [obs float[1 48] state float[1 4]], expected [obs float[1 48]]"},
-		"data elsewhere":    {external("../../etc/passwd"), `external data: found weights in ["../../etc/passwd"], expected all weights in the model file`},
-		"data in directory": {external("w.bin"), `external data: found weights in ["w.bin"], expected all weights in the model file`},
+		"data elsewhere":    {external("../../etc/passwd"), `external data: found weights in ["../../etc/passwd"], expected all weights in the model file; policy-import joins them`},
+		"data in directory": {external("w.bin"), `external data: found weights in ["w.bin"], expected all weights in the model file; policy-import joins them`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := writeV1(t, test.model, nil)
@@ -226,7 +226,7 @@ func TestLoad_wrongFile(t *testing.T) {
 		is     error
 	}{
 		{"no directory", remove("."), policy.ManifestFile, "no such file or directory", fs.ErrNotExist},
-		{"no manifest", remove(policy.ManifestFile), policy.ManifestFile, "no such file or directory", fs.ErrNotExist},
+		{"no manifest", remove(policy.ManifestFile), policy.ManifestFile, "no such file or directory; policy-import makes a policy of policy.onnx", fs.ErrNotExist},
 		{"no model", remove(policy.ModelFile), policy.ModelFile, "no such file or directory", fs.ErrNotExist},
 		{"empty manifest", replace(policy.ManifestFile, nil), policy.ManifestFile, "found 0 bytes, expected 1 to 1048576 bytes", nil},
 		{"large manifest", replace(policy.ManifestFile, make([]byte, maxManifestBytes+1)), policy.ManifestFile, "found 1048577 bytes, expected 1 to 1048576 bytes", nil},
@@ -274,4 +274,11 @@ func TestLoad_robotOfFile(t *testing.T) {
 	dir = writeV3(t, nil)
 	_, err = policy.Load(dir, narrow)
 	checkError(t, err, "policy: "+filepath.Join(dir, policy.ManifestFile)+": default_pose_rad[0]: found 0.1, expected -0.863 to 0.05, the range of FR_hip_joint")
+}
+
+func TestLoad_modelInsteadOfDirectory(t *testing.T) {
+	model := filepath.Join(policytest.Policy(t), policy.ModelFile)
+	if _, err := policy.Load(model); err == nil || !strings.HasSuffix(err.Error(), "policy.onnx: found a file, expected a policy directory, which policy-import makes") {
+		t.Errorf("Load = %v, want what to do", err)
+	}
 }
