@@ -1,5 +1,5 @@
 // Package observation builds the observation of a policy from its manifest: terms with clip, scale and offset, and a history
-// of steps. docs/policies.md defines the terms.
+// of steps. docs/manifest.md defines the terms.
 //
 // It must never import inference engines, transport, servers, clients or the packages that provide slots.
 package observation

@@ -13,7 +13,7 @@
 // A teacher gets the scan from a [Scanner] and the yaw angles from [Guidance]. A student, a policy with the graph
 // "depth_encoder", gets both from a depth image: the first 32 outputs of the encoder are the policy's input "scan_latent",
 // the last two times 1.5 are the yaw angles. The proprioception in the encoder's own input has zeros for the yaw angles.
-// docs/policies.md specifies the graphs and the depth image.
+// docs/parkour.md specifies the graphs and the depth image.
 //
 // It must never import inference engines, transport, servers or clients: it reaches models through an interface.
 package parkour

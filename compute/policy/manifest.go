@@ -10,7 +10,7 @@ const SchemaVersion = 3
 const PolicyGraph = "policy"
 
 // Manifest describes a policy: its robot, its files and how its inputs and outputs are used. The JSON format is specified
-// in docs/policies.md.
+// in docs/manifest.md.
 type Manifest struct {
 	// SchemaVersion is 1 to SchemaVersion.
 	SchemaVersion int `json:"schema_version"`

@@ -31,7 +31,7 @@ func (o *Observation) String() string {
 	return text
 }
 
-// The names of terms. docs/policies.md defines their values.
+// The names of terms. docs/manifest.md defines their values.
 const (
 	TermBaseLinVel       = "base_lin_vel"
 	TermBaseAngVel       = "base_ang_vel"

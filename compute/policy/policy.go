@@ -1,6 +1,6 @@
 // Package policy loads and verifies trained policies. A policy is a directory with one or more ONNX models and a manifest,
 // manifest.json: it names the robot that the policy drives, defines the units and the order of inputs and outputs, and has
-// the SHA-256 of each file. docs/policies.md specifies the format. Loading a policy executes nothing in the directory.
+// the SHA-256 of each file. docs/manifest.md specifies the format. Loading a policy executes nothing in the directory.
 //
 // It must never import inference engines, observation builders or transport.
 package policy

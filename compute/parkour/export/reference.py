@@ -12,7 +12,7 @@ OUT gets the policy directories teacher and student, and golden:
     student.f32   the same, and the latent of the scan [32]
 
 The .f32 files are little-endian float32 in C order. The expected values are computed here in numpy, in double precision, from
-the specification of the observation and of the networks (docs/policies.md). They share only the weights with the ONNX models,
+the specification of the observation and of the networks (docs/parkour.md). They share only the weights with the ONNX models,
 so the Go code is tested against an independent implementation. Needs the packages numpy and onnx.
 """
 
