@@ -81,6 +81,11 @@ var krabby = imports.Table{
 			Imports:  []string{"compute/policy/graph", "hal/robot"},
 			Tests:    []string{"compute/policy/graph/graphtest", "compute/policy/policytest"},
 		},
+		{
+			Packages: "compute/policy/importer",
+			Imports:  []string{"compute/policy", "compute/policy/graph", "hal/robot"},
+			Tests:    []string{"compute/onnx", "compute/onnx/onnxtest", "compute/policy/graph/graphtest", "compute/policy/policytest"},
+		},
 		{Packages: "compute/policy/policytest", Imports: []string{"compute/policy", "hal/robot", "internal/testfile"}},
 		{
 			Packages: "compute/onnx",
