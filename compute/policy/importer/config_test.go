@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"krabby.dev/krabby/compute/policy"
+	"krabby.dev/krabby/compute/policy/graph/graphtest"
 	"krabby.dev/krabby/compute/policy/importer"
 	"krabby.dev/krabby/hal/robot"
 )
@@ -366,4 +367,43 @@ func TestImport_leggedGym(t *testing.T) {
 	checkError(t, o, `--joints[1]: found "FL_hip_joint" again, expected each joint once`)
 	o.Joints = []string{"breadth_first"}
 	checkError(t, o, `--joints: found "breadth_first", expected names of joints, or an order of go2: sdk, type_major, robot`)
+}
+
+func TestImport_hold(t *testing.T) {
+	legs := robot.Go2().JointNames()[:6]
+	path := model(t, -1, nil)
+	content := strings.NewReplacer("num_obs: 48", "num_obs: 27", "num_actions: 12", "num_actions: 6",
+		"kps: "+repeat("20.0", 12), "kps: "+repeat("20.0", 6), "kds: "+repeat("0.5", 12), "kds: "+repeat("0.5", 6),
+		", 0.1, 1.0, -1.5, -0.1, 1.0, -1.5]", "]").Replace(leggedGymYAML)
+	o := importer.Options{
+		Model: path, Robot: robot.Go2(), Joints: legs, Configs: []string{write(t, t.TempDir(), "go2.yaml", content)}, Source: "a test", Name: "walk",
+	}
+	checkError(t, o, "positions of the joints RL_hip_joint, RL_thigh_joint, RL_calf_joint, RR_hip_joint, RR_thigh_joint, RR_calf_joint of go2, which the policy does not move: give --hold")
+	o.Model = write(t, t.TempDir(), "policy.onnx", string(graphtest.Model{
+		Inputs: []graphtest.Tensor{{Name: "obs", Shape: []int64{1, 27}}}, Outputs: []graphtest.Tensor{{Name: "actions", Shape: []int64{1, 6}}},
+	}.Bytes()))
+	o.Hold = []string{"default"}
+	p, _ := imported(t, o)
+	if want := map[string]float64{"RL_hip_joint": 0.1, "RL_thigh_joint": 1, "RL_calf_joint": -1.5, "RR_hip_joint": -0.1, "RR_thigh_joint": 1, "RR_calf_joint": -1.5}; !reflect.DeepEqual(p.HeldJointsRad, want) {
+		t.Errorf("held joints = %v, want %v", p.HeldJointsRad, want)
+	}
+	o.Hold = []string{".*_hip_joint=0", ".*_thigh_joint=0.9", ".*_calf_joint=-1.6"}
+	if p, _ := imported(t, o); p.HeldJointsRad["RR_thigh_joint"] != 0.9 {
+		t.Errorf("held joints = %v", p.HeldJointsRad)
+	}
+	o.Hold = []string{"FL_.*=0", "R.*=0"}
+	checkError(t, o, `--hold: found the pattern "FL_.*", expected a joint that it matches`)
+}
+
+func TestImport_rlSarWithoutJoints(t *testing.T) {
+	dir := t.TempDir()
+	base := rlSarBase[:strings.Index(rlSarBase, "  joint_names")]
+	o := importer.Options{Model: model(t, 45, nil), Source: "a test", Configs: []string{write(t, dir, "base.yaml", base), write(t, dir, "config.yaml", rlSarConfig)}}
+	if _, err := importer.Import(o); err == nil || err.Error() != "not stated by the files: joint order of the policy: give --joints" {
+		t.Errorf("error = %v, want only the joints to be missing", err)
+	}
+	o.Robot, o.Joints = robot.Go2(), []string{"sdk"}
+	if p, _ := imported(t, o); !slices.Equal(p.JointOrder, robot.Go2().Orders["sdk"]) || p.Action.Scale.At(0) != 0.125 {
+		t.Errorf("joints = %q, scale %v", p.JointOrder, p.Action.Scale)
+	}
 }

@@ -262,6 +262,8 @@ func (d *draft) flagIMU() error {
 
 // checkMissing returns a *MissingError where something is neither in the files nor in the options.
 func (d *draft) checkMissing() error {
+	// Files with numbers of joints may state these; only with the joints they are read.
+	later := d.joints() == 0 && len(d.docs) > 0
 	for _, f := range []struct {
 		stated      bool
 		field, flag string
@@ -269,11 +271,11 @@ func (d *draft) checkMissing() error {
 		{d.r != nil, "robot", "--robot (a built-in name or a robot file)"},
 		{d.joints() > 0, "joint order of the policy", "--joints"},
 		{len(d.m.DefaultPoseRad) > 0 || d.joints() == 0, "default pose", "--default-pose"},
-		{len(d.m.Gains.Kp) > 0, "proportional gains of the training", "--kp"},
-		{len(d.m.Gains.Kd) > 0, "derivative gains of the training", "--kd"},
-		{len(d.m.Action.Scale) > 0, "action scale", "--action-scale"},
+		{later || len(d.m.Gains.Kp) > 0, "proportional gains of the training", "--kp"},
+		{later || len(d.m.Gains.Kd) > 0, "derivative gains of the training", "--kd"},
+		{later || len(d.m.Action.Scale) > 0, "action scale", "--action-scale"},
 		{d.m.ControlRateHz > 0, "control rate", "--rate"},
-		{len(d.m.Observation.Terms) > 0, "observation", "--observation"},
+		{later || len(d.m.Observation.Terms) > 0, "observation", "--observation"},
 
 		{d.network == nil || d.o.Activation != "", "activation of the network", "--activation (rsl_rl's default is elu), or agent.yaml by --config"},
 		{d.m.Provenance.Source != "", "source of the policy", "--source"},
