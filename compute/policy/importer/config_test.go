@@ -1,6 +1,8 @@
 package importer_test
 
 import (
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -406,4 +408,32 @@ func TestImport_rlSarWithoutJoints(t *testing.T) {
 	if p, _ := imported(t, o); !slices.Equal(p.JointOrder, robot.Go2().Orders["sdk"]) || p.Action.Scale.At(0) != 0.125 {
 		t.Errorf("joints = %q, scale %v", p.JointOrder, p.Action.Scale)
 	}
+}
+
+// FuzzConfig imports each file as each source: it must fail with an error, or make a policy that loads.
+func FuzzConfig(f *testing.F) {
+	for _, content := range []string{deployYAML, envYAML, leggedGymYAML, rlSarBase, rlSarConfig, leappYAML, "a: &a [*a]\n", "kps: &a {b: *a}\nkds: 1\ndefault_angles: 1\n"} {
+		f.Add(content)
+	}
+	path := filepath.Join(f.TempDir(), "policy.onnx")
+	if err := os.WriteFile(path, graphtest.Model{
+		Inputs: []graphtest.Tensor{{Name: "obs", Shape: []int64{1, -1}}}, Outputs: []graphtest.Tensor{{Name: "actions", Shape: []int64{1, 12}}},
+	}.Bytes(), 0o644); err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, content string) {
+		config := write(t, t.TempDir(), "config.yaml", content)
+		for _, format := range importer.Formats() {
+			result, err := importer.Import(importer.Options{
+				Model: path, Configs: []string{config}, Format: format, Robot: robot.Go2(), Joints: []string{"type_major"}, DefaultPose: []string{"robot"}, Kp: []string{"20"}, Kd: []string{"1"},
+				RateHz: 50, ActionScale: []string{"0.25"}, Source: "a test", Name: "walk",
+			})
+			if err != nil {
+				continue
+			}
+			if err := result.Write(filepath.Join(t.TempDir(), "policy")); err != nil && result.Manifest.Observation.Size == 0 {
+				t.Errorf("%s: observation without values: %v", format, err)
+			}
+		}
+	})
 }

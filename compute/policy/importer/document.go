@@ -139,7 +139,7 @@ func (v value) use() value {
 	return v
 }
 
-// get returns the value of a key. A missing key and null are not found; null is used by it.
+// get returns the value of a key. A missing key and null are not found; null is used by it. What is not found is null, at its place.
 func (v value) get(key string) (value, bool) {
 	v = v.resolve()
 	if v.node.Kind == yaml.MappingNode {
@@ -155,7 +155,7 @@ func (v value) get(key string) (value, bool) {
 			return child, true
 		}
 	}
-	return value{}, false
+	return value{v.doc, join(v.path, key), &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null"}}, false
 }
 
 // find returns the value at a path of keys.
@@ -163,7 +163,7 @@ func (v value) find(keys ...string) (value, bool) {
 	for _, key := range keys {
 		var ok bool
 		if v, ok = v.get(key); !ok {
-			return value{}, false
+			return v, false
 		}
 	}
 	return v, true

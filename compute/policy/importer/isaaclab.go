@@ -69,8 +69,8 @@ func (i *isaacLab) joint() error {
 	if v, ok := i.top.find("actions"); ok && len(v.entries()) == 1 {
 		action := v.entries()[0].value
 		names, hasNames := action.get("joint_names")
-		preserve, _ := action.get("preserve_order")
-		if preserve.node != nil && hasNames && names.isSequence() {
+		preserve, hasPreserve := action.get("preserve_order")
+		if hasPreserve && hasNames && names.isSequence() {
 			if kept, err := preserve.truth(); err != nil || kept {
 				all, err := names.texts()
 				if err != nil {

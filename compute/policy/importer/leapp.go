@@ -95,12 +95,10 @@ func (l *leapp) rate() error {
 // description returns the description of an input or output.
 func (l *leapp) description(side, name string) (value, error) {
 	all, _ := l.model.get(side)
-	if all.node != nil {
-		for _, e := range all.elements() {
-			if v, ok := e.get("name"); ok && v.resolve().node.Value == name {
-				v.use()
-				return e, nil
-			}
+	for _, e := range all.elements() {
+		if v, ok := e.get("name"); ok && v.resolve().node.Value == name {
+			v.use()
+			return e, nil
 		}
 	}
 	return value{}, l.model.wrong("no "+side+" entry "+quote(name), "a description of each tensor of the pipeline")
