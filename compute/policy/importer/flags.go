@@ -228,7 +228,7 @@ func (d *draft) flagHold() error {
 	case len(names) == 0:
 		return nil
 	case len(d.o.Hold) == 0:
-		d.ask(fmt.Sprintf("positions of the joints %s of %s, which the policy does not move", strings.Join(names, ", "), d.r.Name), "--hold (default: the robot's pose)")
+		d.ask(fmt.Sprintf("positions of the joints %s of %s, which the policy does not move", strings.Join(names, ", "), d.r.Name), "--hold, or --hold default for the pose of the robot here")
 		return nil
 	case d.o.Hold[0] != "default":
 		var err error
