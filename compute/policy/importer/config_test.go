@@ -397,6 +397,16 @@ func TestImport_hold(t *testing.T) {
 	checkError(t, o, `--hold: found the pattern "FL_.*", expected a joint that it matches`)
 }
 
+func TestImport_rlSarReplacedKey(t *testing.T) {
+	dir := t.TempDir()
+	p, result := imported(t, importer.Options{Model: model(t, 45, nil), Source: "a test", Configs: []string{
+		write(t, dir, "base.yaml", rlSarBase+"  rl_kp: "+repeat("80", 12)+"\n"), write(t, dir, "config.yaml", rlSarConfig),
+	}})
+	if want := "base.yaml: go2.rl_kp, which config.yaml go2/robot_lab.rl_kp replaces"; p.Gains.Kp[0] != 20 || !slices.Contains(result.Unused, want) {
+		t.Errorf("kp = %v, unused = %q, want 20 and %s", p.Gains.Kp, result.Unused, want)
+	}
+}
+
 func TestImport_rlSarWithoutJoints(t *testing.T) {
 	dir := t.TempDir()
 	base := rlSarBase[:strings.Index(rlSarBase, "  joint_names")]

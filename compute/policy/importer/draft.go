@@ -30,6 +30,7 @@ type draft struct {
 	usedProperties []string
 	usedTerms      map[string]bool // Of o.Terms.
 	missing        []string
+	unused         []string // Keys that a later file replaces.
 	notes          []Note
 }
 

@@ -155,7 +155,7 @@ func Import(o Options) (*Result, error) {
 	if err := d.finish(); err != nil {
 		return nil, err
 	}
-	result := &Result{Manifest: d.m, Model: d.model, Robot: d.r, Notes: d.notes, Format: f.name}
+	result := &Result{Manifest: d.m, Model: d.model, Robot: d.r, Notes: d.notes, Unused: d.unused, Format: f.name}
 	if d.agent != nil {
 		d.docs = append(d.docs, d.agent)
 	}

@@ -3,6 +3,7 @@ package importer
 import (
 	"fmt"
 	"math"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -65,6 +66,9 @@ func b2i(b bool) int {
 func (s rlSar) get(key string) (v value, ok bool) {
 	for _, part := range s.parts {
 		if found, has := part.get(key); has {
+			if ok {
+				s.unused = append(s.unused, fmt.Sprintf("%s: %s, which %s replaces", filepath.Base(v.doc.file), v.path, from(found)))
+			}
 			v, ok = found, true
 			found.use()
 		}
