@@ -36,8 +36,8 @@
 #define ZMQ_HAVE_TCP_KEEPINTVL
 #define ZMQ_HAVE_UIO
 
-// CURVE, with libzmq's copy of TweetNaCl.
+// CURVE, with libsodium.
 #define ZMQ_HAVE_CURVE
-#define ZMQ_USE_TWEETNACL
+#define ZMQ_USE_LIBSODIUM
 
 #endif

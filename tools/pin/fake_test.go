@@ -106,7 +106,7 @@ func fakeGo(args []string) int {
 	return 1
 }
 
-// fakePython plays pip's configuration, from the file pip-config, and an interpreter as far as uv asks it about itself.
+// fakePython plays pip's configuration, from the file pip-config, the program that downloads crates, and an interpreter as far as uv asks it about itself.
 func fakePython(args []string) int {
 	switch {
 	case slices.Equal(args, []string{"-m", "pip", "config", "list"}):
@@ -114,6 +114,15 @@ func fakePython(args []string) int {
 			return failing("/usr/bin/python3: No module named pip")
 		}
 		fmt.Print(answer("pip-config"))
+		return 0
+	case len(args) == 4 && strings.HasSuffix(args[0], crateProgram):
+		content := answer(args[1] + "-" + args[2])
+		if content == "" {
+			return failing("%s %s: HTTP Error 404: Not Found", args[1], args[2])
+		}
+		if err := os.WriteFile(args[3], []byte(content), 0o600); err != nil {
+			return failing("%v", err)
+		}
 		return 0
 	case slices.ContainsFunc(args, func(a string) bool { return strings.Contains(a, "get_interpreter_info") }):
 		fmt.Print(interpreterInfo)

@@ -22,6 +22,7 @@ type flags struct {
 
 	Archive archiveCmd `cmd:"" help:"Pin vendors' archives in third_party/zed/lock.json."`
 	Base    baseCmd    `cmd:"" help:"Pin NVIDIA's base images in third_party/nvidia/lock.json and MODULE.bazel."`
+	Crate   crateCmd   `cmd:"" help:"Pin sources in crates in third_party/cargo/lock.json."`
 	Deb     debCmd     `cmd:"" help:"Pin Debian packages in third_party/debian/lock.json."`
 	Wheel   wheelCmd   `cmd:"" help:"Pin Python wheels in third_party/python/lock.json."`
 	Wheels  wheelsCmd  `cmd:"" help:"Pin all wheels of the Python environments in images, as third_party/python/requirements.json defines them."`
@@ -38,7 +39,7 @@ func main() { pin().Main() }
 func pin() cli.Program {
 	return cli.Program{
 		Name:        "pin",
-		Description: "Writes the lock files of third-party archives. Mirrors come from the configuration of this machine's apt, pip, uv and go; DEBIAN_MIRROR sets the Debian mirror.",
+		Description: "Writes the lock files of third-party archives. Mirrors come from the configuration of this machine's apt, cargo, pip, uv and go; DEBIAN_MIRROR sets the Debian mirror.",
 		Flags:       &flags{},
 		Vars:        map[string]string{"default_python": defaultPython, "dist": distDirectory},
 	}

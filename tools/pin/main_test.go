@@ -159,7 +159,7 @@ func TestUsage(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	out, _ := newMachine(t).pin(0, "--help")
-	for _, want := range []string{"archive ", "base ", "deb ", "wheel ", "wheels ", "go <version>"} {
+	for _, want := range []string{"archive ", "base ", "crate ", "deb ", "wheel ", "wheels ", "go <version>"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("--help has no command %q:\n%s", want, out)
 		}

@@ -161,6 +161,7 @@ var krabby = imports.Table{
 			},
 		},
 		{Packages: "oci/testdata/edit"},
+		{Packages: "third_party/cargo"},
 		{Packages: "oci/...", Imports: []string{"oci/...", "tools/..."}},
 		{Packages: "third_party/makeself", Imports: []string{"internal/cli", "tools/rootfs"}, Tests: []string{"tools/layer/makeself"}},
 		{Packages: "third_party/zed", Tests: []string{"internal/testfile", "tools/layer/tree"}},
