@@ -5,11 +5,11 @@
 //	inproc://NAME    within a process: frames stay in memory that both sides share, and ZeroMQ carries a reference
 //	tcp://HOST:PORT  between processes and machines: one ZeroMQ message of one part, sent with ZMQ_CONFLATE
 //
-// Over inproc, a frame that was written into the memory of [Publisher.Acquire] is not copied, and nothing is allocated once the slots
-// are as large as the frames. Over TCP, a goroutine receives each frame at once and keeps the newest of each peer, and the buffers of
-// the operating system are small, so that old frames do not queue up. Readers do not set ZMQ_CONFLATE: it does not support multipart
-// messages, which any peer may send. A peer that is silent for some seconds is disconnected, and a client connects again. On both
-// transports no send blocks, and linger is 0, so that closing is quick in any state.
+// A frame that was written into the memory of [Publisher.Acquire] is not copied, and nothing is allocated once there is memory as large as
+// the frames: over inproc readers share it, over TCP ZeroMQ sends from it. Over TCP, a goroutine receives each frame at once and keeps the
+// newest of each peer, and the buffers of the operating system are small, so that old frames do not queue up. Readers do not set
+// ZMQ_CONFLATE: it does not support multipart messages, which any peer may send. A peer that is silent for some seconds is disconnected,
+// and a client connects again. On both transports no send blocks, and linger is 0, so that closing is quick in any state.
 //
 // [MultipartPublisher] and the other multipart sockets, over TCP only, are for peers of the predecessor. They are queues of one
 // message, because ZeroMQ cannot conflate multipart messages: a message in a full queue is old, and a new one is dropped.
@@ -43,8 +43,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pebbe/zmq4"
+
 	"krabby.dev/krabby/hal/bus/internal/ring"
-	"krabby.dev/krabby/hal/bus/internal/zmq"
 )
 
 var (
@@ -109,7 +110,7 @@ func newSettings(endpoint string, binds bool, opts []Option) (*settings, error) 
 
 // Context owns the sockets that can reach each other by inproc endpoints. It is safe for concurrent use.
 type Context struct {
-	zmq    zmq.Context
+	zmq    *zmq4.Context
 	inproc *inprocTransport
 	tcp    *tcpTransport
 
@@ -126,7 +127,7 @@ type contextSocket interface {
 
 // NewContext returns a context without sockets. It must be closed.
 func NewContext() (*Context, error) {
-	z, err := zmq.NewContext()
+	z, err := zmq4.NewContext()
 	if err != nil {
 		return nil, fmt.Errorf("bus: creating a ZeroMQ context: %w", err)
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"krabby.dev/krabby/hal/bus/internal/zmq"
+	"github.com/pebbe/zmq4"
 )
 
 func parts(texts ...string) [][]byte {
@@ -50,7 +50,7 @@ func TestSplitRequest(t *testing.T) {
 
 func TestZAPReply(t *testing.T) {
 	keys, other := newKeys(t), newKeys(t)
-	raw := func(k Keys) string { b, _ := zmq.DecodeKey(k.Public); return string(b[:]) }
+	raw := func(k Keys) string { b, _ := decodeKey(k.Public); return string(b[:]) }
 	h := &zapHandler{allowed: map[string]map[[32]byte]bool{}}
 	mine, others := h.admit([]string{keys.Public}), h.admit([]string{other.Public})
 	revoked := h.admit([]string{keys.Public})
@@ -90,28 +90,29 @@ func newKeys(t *testing.T) Keys {
 
 func TestMonitorCounter(t *testing.T) {
 	for _, tt := range []struct {
-		event zmq.Event
+		kind  zmq4.Event
+		value int
 		want  Connections
 	}{
-		{zmq.Event{Kind: zmq.Accepted}, Connections{Opened: 1}},
-		{zmq.Event{Kind: zmq.Connected}, Connections{Opened: 1}},
-		{zmq.Event{Kind: zmq.Disconnected}, Connections{Closed: 1}},
-		{zmq.Event{Kind: zmq.ConnectRetried}, Connections{}},
-		{zmq.Event{Kind: zmq.AuthFailed, Value: 400}, Connections{Key: 1}},
-		{zmq.Event{Kind: zmq.HandshakeFailed}, Connections{Protocol: 1}},
-		{zmq.Event{Kind: zmq.ProtocolFailed, Value: zmq.MessageSize}, Connections{Oversize: 1}},
-		{zmq.Event{Kind: zmq.ProtocolFailed, Value: zmq.Cryptographic}, Connections{Key: 1}},
-		{zmq.Event{Kind: zmq.ProtocolFailed, Value: zmq.KeyExchange}, Connections{Key: 1}},
-		{zmq.Event{Kind: zmq.ProtocolFailed, Value: zmq.MechanismMismatch}, Connections{Key: 1}},
-		{zmq.Event{Kind: zmq.ProtocolFailed, Value: 1}, Connections{Protocol: 1}},
-		{zmq.Event{}, Connections{}},
+		{zmq4.EVENT_ACCEPTED, 0, Connections{Opened: 1}},
+		{zmq4.EVENT_CONNECTED, 0, Connections{Opened: 1}},
+		{zmq4.EVENT_DISCONNECTED, 0, Connections{Closed: 1}},
+		{zmq4.EVENT_CONNECT_RETRIED, 0, Connections{}},
+		{zmq4.EVENT_HANDSHAKE_FAILED_AUTH, 400, Connections{Key: 1}},
+		{zmq4.EVENT_HANDSHAKE_FAILED_NO_DETAIL, 0, Connections{Protocol: 1}},
+		{zmq4.EVENT_HANDSHAKE_FAILED_PROTOCOL, messageSize, Connections{Oversize: 1}},
+		{zmq4.EVENT_HANDSHAKE_FAILED_PROTOCOL, cryptographic, Connections{Key: 1}},
+		{zmq4.EVENT_HANDSHAKE_FAILED_PROTOCOL, keyExchange, Connections{Key: 1}},
+		{zmq4.EVENT_HANDSHAKE_FAILED_PROTOCOL, mechanismMismatch, Connections{Key: 1}},
+		{zmq4.EVENT_HANDSHAKE_FAILED_PROTOCOL, 1, Connections{Protocol: 1}},
+		{0, 0, Connections{}},
 	} {
 		m := &monitor{}
-		if n := m.counter(tt.event); n != nil {
+		if n := m.counter(tt.kind, tt.value); n != nil {
 			n.Add(1)
 		}
 		if got := m.connections(); got != tt.want {
-			t.Errorf("%+v counts %+v, want %+v", tt.event, got, tt.want)
+			t.Errorf("%v with %#x counts %+v, want %+v", tt.kind, tt.value, got, tt.want)
 		}
 	}
 }

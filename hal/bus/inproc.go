@@ -8,20 +8,21 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pebbe/zmq4"
+
 	"krabby.dev/krabby/hal/bus/internal/ring"
-	"krabby.dev/krabby/hal/bus/internal/zmq"
 )
 
 // inprocTransport connects the sockets of one context. Frames are in rings that both sides share; the ZeroMQ message is a reference
 // that only wakes the reader.
 type inprocTransport struct {
-	zmq zmq.Context
+	zmq *zmq4.Context
 
 	mu        sync.Mutex
 	endpoints map[string]*inprocEndpoint // They stay after they were bound once.
 }
 
-func newInprocTransport(z zmq.Context) *inprocTransport {
+func newInprocTransport(z *zmq4.Context) *inprocTransport {
 	return &inprocTransport{zmq: z, endpoints: map[string]*inprocEndpoint{}}
 }
 
@@ -36,7 +37,7 @@ type (
 
 // inprocEndpoint is what the sockets of an endpoint share.
 type inprocEndpoint struct {
-	kind zmq.Kind // Of the socket that binds.
+	kind zmq4.Type // Of the socket that binds.
 	// generation is odd while the endpoint is bound, and grows by one with each bind and close.
 	generation atomic.Uint64
 	// ring has the frames of a publisher.
@@ -48,10 +49,10 @@ type inprocEndpoint struct {
 func isBound(generation uint64) bool { return generation%2 == 1 }
 
 // inprocPeers maps the sockets that connect to those that bind.
-var inprocPeers = map[zmq.Kind]zmq.Kind{zmq.Sub: zmq.Pub, zmq.Push: zmq.Pull, zmq.Dealer: zmq.Router}
+var inprocPeers = map[zmq4.Type]zmq4.Type{zmq4.SUB: zmq4.PUB, zmq4.PUSH: zmq4.PULL, zmq4.DEALER: zmq4.ROUTER}
 
 // endpointFor returns the endpoint to bind or connect to. The caller holds the lock.
-func (t *inprocTransport) endpointFor(kind zmq.Kind, binds bool, name string) (*inprocEndpoint, error) {
+func (t *inprocTransport) endpointFor(kind zmq4.Type, binds bool, name string) (*inprocEndpoint, error) {
 	e, known := t.endpoints[name]
 	bound := known && isBound(e.generation.Load())
 	switch {
@@ -72,27 +73,27 @@ func (t *inprocTransport) endpointFor(kind zmq.Kind, binds bool, name string) (*
 // inprocSocket is the part that all sockets of the transport have in common.
 type inprocSocket struct {
 	transport *inprocTransport
-	kind      zmq.Kind
+	kind      zmq4.Type
 	binds     bool
 	name      string
-	options   []zmq.Option
+	options   []zmqOption
 
 	shared     *inprocEndpoint
 	generation uint64 // Of shared, when the socket was bound or connected to it.
-	zmq        *zmq.Socket
-	reference  zmq.Message // Scratch.
+	zmq        *zmqSocket
+	reference  zmq4.Msg // Scratch.
 	closing    atomic.Bool
 }
 
 // open returns a socket of an endpoint. share is called before other sockets can use the endpoint.
-func (t *inprocTransport) open(kind zmq.Kind, binds bool, name string, share func(*inprocEndpoint), options ...zmq.Option) (*inprocSocket, error) {
+func (t *inprocTransport) open(kind zmq4.Type, binds bool, name string, share func(*inprocEndpoint), options ...zmqOption) (*inprocSocket, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e, err := t.endpointFor(kind, binds, name)
 	if err != nil {
 		return nil, err
 	}
-	s := &inprocSocket{transport: t, kind: kind, binds: binds, name: name, options: append(options, zmq.Linger(0)), shared: e}
+	s := &inprocSocket{transport: t, kind: kind, binds: binds, name: name, options: append(options, noLinger), shared: e}
 	if err := s.attach(); err != nil {
 		return nil, err
 	}
@@ -107,7 +108,7 @@ func (t *inprocTransport) open(kind zmq.Kind, binds bool, name string, share fun
 
 // attach creates the ZeroMQ socket. The caller holds the transport's lock.
 func (s *inprocSocket) attach() error {
-	z, err := s.transport.zmq.Socket(s.kind)
+	z, err := newZMQSocket(s.transport.zmq, s.kind)
 	if err != nil {
 		return err
 	}
@@ -116,7 +117,7 @@ func (s *inprocSocket) attach() error {
 		attach = z.Bind
 	}
 	// Options take effect for later calls of Bind and Connect only.
-	if err = z.Set(s.options...); err == nil {
+	if err = z.set(s.options...); err == nil {
 		err = attach(s.name)
 	}
 	if err != nil {
@@ -178,12 +179,12 @@ func (s *inprocSocket) wait(ctx context.Context) error {
 			return nil
 		}
 	}
-	if err := s.zmq.Poll(most); err != nil {
+	if err := s.zmq.poll(most); err != nil {
 		return fmt.Errorf("bus: waiting for a frame: %w", err)
 	}
 	for {
 		// libzmq keeps a reference in the message itself, so there is no memory to free.
-		if err := s.zmq.Receive(&s.reference); err == zmq.ErrAgain {
+		if err := s.zmq.receive(&s.reference); err == errAgain {
 			return nil
 		} else if err != nil {
 			return receiveError(err)

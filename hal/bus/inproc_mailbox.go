@@ -5,8 +5,9 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/pebbe/zmq4"
+
 	"krabby.dev/krabby/hal/bus/internal/ring"
-	"krabby.dev/krabby/hal/bus/internal/zmq"
 )
 
 // acquireMemory returns a slot with memory of at least the given size, or nil if readers pin all slots.
@@ -22,7 +23,7 @@ func acquireMemory(r *inprocRing, bytes int) *inprocSlot {
 func (s *inprocSocket) commit(r *inprocRing, slot *inprocSlot, bytes int, word *[8]byte) error {
 	r.Commit(slot, slot.Value.bytes[:bytes:bytes])
 	binary.LittleEndian.PutUint64(word[:], slot.Number)
-	return sendError(s.zmq.Send(word[:], false))
+	return sendError(s.zmq.send(word[:], false))
 }
 
 type inprocPublisher struct {
@@ -36,7 +37,7 @@ type inprocPublisher struct {
 func (t *inprocTransport) newPublisher(endpoint string, o *settings) (publisher, error) {
 	p := &inprocPublisher{ring: ring.New[inprocMemory](o.readers+spareSlots, nil)}
 	var err error
-	p.inprocSocket, err = t.open(zmq.Pub, true, endpoint, func(e *inprocEndpoint) { e.ring.Store(p.ring) }, zmq.Conflate())
+	p.inprocSocket, err = t.open(zmq4.PUB, true, endpoint, func(e *inprocEndpoint) { e.ring.Store(p.ring) }, conflate)
 	return p, err
 }
 
@@ -64,7 +65,7 @@ func (p *inprocPublisher) publish(frame []byte) error {
 	slot := p.slot
 	p.slot = nil
 	// So that the first frame after a subscriber connected wakes it.
-	p.zmq.ProcessEvents()
+	p.zmq.processEvents()
 	return p.commit(p.ring, slot, len(frame), &p.word)
 }
 
@@ -79,10 +80,10 @@ type inprocSubscriber struct {
 func (t *inprocTransport) newSubscriber(endpoint string, _ *settings) (subscriber, error) {
 	s := &inprocSubscriber{}
 	var err error
-	s.inprocSocket, err = t.open(zmq.Sub, false, endpoint, func(e *inprocEndpoint) {
+	s.inprocSocket, err = t.open(zmq4.SUB, false, endpoint, func(e *inprocEndpoint) {
 		s.ring = e.ring.Load()
 		s.last = s.ring.Last()
-	}, zmq.Conflate(), zmq.Subscribe(""))
+	}, conflate, subscribe(""))
 	return s, err
 }
 
@@ -108,7 +109,7 @@ type inprocSender struct {
 func (t *inprocTransport) newSender(endpoint string, _ *settings) (sender, error) {
 	s := &inprocSender{queue: newSenderQueue[inprocMemory](nil)}
 	var err error
-	s.inprocSocket, err = t.open(zmq.Push, false, endpoint, func(e *inprocEndpoint) { e.queues.add(s.queue) }, zmq.Conflate(), zmq.Immediate())
+	s.inprocSocket, err = t.open(zmq4.PUSH, false, endpoint, func(e *inprocEndpoint) { e.queues.add(s.queue) }, conflate, immediate)
 	return s, err
 }
 
@@ -142,7 +143,7 @@ type inprocReceiver struct {
 }
 
 func (t *inprocTransport) newReceiver(endpoint string, _ *settings) (receiver, error) {
-	s, err := t.open(zmq.Pull, true, endpoint, func(*inprocEndpoint) {}, zmq.Conflate())
+	s, err := t.open(zmq4.PULL, true, endpoint, func(*inprocEndpoint) {}, conflate)
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"krabby.dev/krabby/hal/bus/internal/zmq"
+	"github.com/pebbe/zmq4"
 )
 
 // inprocMessages is a messageSocket.
@@ -13,8 +13,8 @@ type inprocMessages struct {
 	buffer multipartBuffer
 }
 
-func (t *inprocTransport) newMessages(kind zmq.Kind, binds bool, endpoint string, options ...zmq.Option) (messageSocket, error) {
-	s, err := t.open(kind, binds, endpoint, func(*inprocEndpoint) {}, append(options, zmq.SendQueue(requestQueue), zmq.ReceiveQueue(requestQueue))...)
+func (t *inprocTransport) newMessages(kind zmq4.Type, binds bool, endpoint string, options ...zmqOption) (messageSocket, error) {
+	s, err := t.open(kind, binds, endpoint, func(*inprocEndpoint) {}, append(options, queueSize(requestQueue))...)
 	if err != nil {
 		return nil, err
 	}
@@ -22,11 +22,11 @@ func (t *inprocTransport) newMessages(kind zmq.Kind, binds bool, endpoint string
 }
 
 func (t *inprocTransport) newRequester(endpoint string, _ *settings) (messageSocket, error) {
-	return t.newMessages(zmq.Dealer, false, endpoint, zmq.Immediate())
+	return t.newMessages(zmq4.DEALER, false, endpoint, immediate)
 }
 
 func (t *inprocTransport) newResponder(endpoint string, _ *settings) (messageSocket, error) {
-	return t.newMessages(zmq.Router, true, endpoint)
+	return t.newMessages(zmq4.ROUTER, true, endpoint)
 }
 
 func (s *inprocMessages) reach() error {

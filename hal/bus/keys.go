@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"os"
 
-	"krabby.dev/krabby/hal/bus/internal/zmq"
+	"github.com/pebbe/zmq4"
 )
 
 // Keys are a pair of keys for CURVE, ZeroMQ's authenticated encryption. Two peers that know each other's public key exchange frames that
@@ -19,12 +19,15 @@ type Keys struct {
 
 // NewKeys returns a new pair.
 func NewKeys() (Keys, error) {
-	public, secret, err := zmq.NewKeyPair()
+	public, secret, err := zmq4.NewCurveKeypair()
 	if err != nil {
 		return Keys{}, fmt.Errorf("bus: creating keys: %w", err)
 	}
 	return Keys{public, secret}, nil
 }
+
+// keyCharacters is the length of a key in Z85.
+const keyCharacters = 40
 
 // publicSuffix follows the name of the secret key's file in the name of the public key's.
 const publicSuffix = ".pub"
@@ -61,7 +64,7 @@ func LoadKeys(path string) (Keys, error) {
 	if err != nil {
 		return Keys{}, err
 	}
-	public, err := zmq.PublicKey(secret)
+	public, err := zmq4.AuthCurvePublic(secret)
 	if err != nil {
 		return Keys{}, fmt.Errorf("bus: secret key %s: %w", path, err)
 	}
@@ -86,8 +89,19 @@ func readKey(path string) (string, error) {
 		return "", fmt.Errorf("bus: reading a key: %w", err)
 	}
 	key := string(bytes.TrimSuffix(b, []byte("\n")))
-	if _, ok := zmq.DecodeKey(key); !ok {
+	if _, ok := decodeKey(key); !ok {
 		return "", fmt.Errorf("bus: key %s: found %d bytes that are not a key, expected 40 characters of Z85", path, len(b))
 	}
 	return key, nil
+}
+
+// decodeKey returns the 32 bytes of a key in Z85. ok is false if it is not one.
+func decodeKey(z85 string) (raw [32]byte, ok bool) {
+	if len(z85) != keyCharacters {
+		return raw, false
+	}
+	decoded := zmq4.Z85decode(z85)
+	copy(raw[:], decoded)
+	// Z85decode does not report characters that Z85 does not have.
+	return raw, len(decoded) == len(raw) && zmq4.Z85encode(decoded) == z85
 }

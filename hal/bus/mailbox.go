@@ -15,8 +15,8 @@ func (c *Context) NewPublisher(endpoint string, opts ...Option) (*Publisher, err
 }
 
 // Acquire returns memory for the next frame, of length 0 and at least the given capacity, aligned to 64 bytes. It is the caller's
-// until Publish; over inproc, a frame that was written into it is published without a copy. The error is [ErrPinned] if subscribers
-// hold every slot. It does not block.
+// until Publish, which publishes a frame that was written into it without a copy; read it afterwards only through a subscriber. The
+// error is [ErrPinned] if subscribers hold every slot. It does not block.
 func (p *Publisher) Acquire(bytes int) ([]byte, error) {
 	if err := p.acquire(); err != nil {
 		return nil, err

@@ -6,14 +6,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"krabby.dev/krabby/hal/bus/internal/zmq"
+	"github.com/pebbe/zmq4"
 )
 
 // monitor is a goroutine that receives the events of a socket's connections from libzmq. It counts them, and it detects that libzmq has
 // given up: libzmq does not connect again after the peer broke the protocol, sent too large a frame or rejected the key. But a later
 // server at the endpoint may be a good one.
 type monitor struct {
-	pair     *zmq.Socket
+	pair     *zmqSocket
 	connects bool // The socket connects.
 	ended    atomic.Bool
 	done     chan struct{}
@@ -26,17 +26,29 @@ type monitor struct {
 // lostAfter is how long after the end of a connection libzmq must have begun to connect again; it does so at once.
 const lostAfter = maxReconnectInterval
 
+// monitorEvents are those that a monitor receives.
+const monitorEvents = zmq4.EVENT_ACCEPTED | zmq4.EVENT_CONNECTED | zmq4.EVENT_CONNECT_RETRIED | zmq4.EVENT_DISCONNECTED | zmq4.EVENT_MONITOR_STOPPED |
+	zmq4.EVENT_HANDSHAKE_FAILED_AUTH | zmq4.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq4.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+
+// Violations of the protocol, from zmq.h (ZMQ_PROTOCOL_ERROR_ZMTP_...); zmq4 has no names for them.
+const (
+	keyExchange       = 0x10000003
+	cryptographic     = 0x11000001
+	mechanismMismatch = 0x11000002
+	messageSize       = 0x1000f001 // Only the libzmq of this repository reports it.
+)
+
 // startMonitor monitors s, which is not bound or connected yet. number is unique in the context.
-func startMonitor(c zmq.Context, s *zmq.Socket, number int, connects bool) (*monitor, error) {
+func startMonitor(c *zmq4.Context, s *zmqSocket, number int, connects bool) (*monitor, error) {
 	endpoint := fmt.Sprintf("%sbus.monitor.%d", inprocScheme, number)
-	if err := s.Monitor(endpoint); err != nil {
+	if err := s.Monitor(endpoint, monitorEvents); err != nil {
 		return nil, fmt.Errorf("monitoring connections: %w", err)
 	}
-	pair, err := c.Socket(zmq.Pair)
+	pair, err := newZMQSocket(c, zmq4.PAIR)
 	if err != nil {
 		return nil, fmt.Errorf("monitoring connections: %w", err)
 	}
-	if err := errors.Join(pair.Set(zmq.Linger(0)), pair.Connect(endpoint)); err != nil {
+	if err := errors.Join(pair.set(noLinger), pair.Connect(endpoint)); err != nil {
 		return nil, errors.Join(fmt.Errorf("monitoring connections: %w", err), pair.Close())
 	}
 	m := &monitor{pair: pair, connects: connects, done: make(chan struct{})}
@@ -47,29 +59,28 @@ func startMonitor(c zmq.Context, s *zmq.Socket, number int, connects bool) (*mon
 // run receives events at once: libzmq's own thread waits for it.
 func (m *monitor) run() {
 	defer close(m.done)
-	var scratch zmq.Message
-	defer scratch.Close()
 	var endedAt time.Time // Zero unless a connection ended and libzmq has not begun to connect again.
 	for !m.ended.Load() {
-		if m.pair.Poll(pollInterval) != nil {
+		ready, err := m.pair.poller.Wait(pollInterval)
+		if err != nil {
 			return
 		}
-		for {
-			e, err := m.pair.ReceiveEvent(&scratch)
+		for ready > 0 { // RecvEvent allocates even if there is no event.
+			event, _, value, err := m.pair.RecvEvent(zmq4.DONTWAIT)
 			if err != nil {
 				break
 			}
-			switch e.Kind {
-			case zmq.MonitorStopped:
+			switch event {
+			case zmq4.EVENT_MONITOR_STOPPED:
 				return
-			case zmq.Disconnected:
+			case zmq4.EVENT_DISCONNECTED:
 				if m.connects {
 					endedAt = time.Now()
 				}
-			case zmq.ConnectRetried, zmq.Connected:
+			case zmq4.EVENT_CONNECT_RETRIED, zmq4.EVENT_CONNECTED:
 				endedAt = time.Time{}
 			}
-			if n := m.counter(e); n != nil {
+			if n := m.counter(event, value); n != nil {
 				n.Add(1)
 			}
 		}
@@ -80,24 +91,24 @@ func (m *monitor) run() {
 	}
 }
 
-// counter returns the counter of an event, or nil.
-func (m *monitor) counter(e zmq.Event) *atomic.Uint64 {
-	switch e.Kind {
-	case zmq.Accepted, zmq.Connected:
+// counter returns the counter of an event, or nil. value is the violation of a failed protocol.
+func (m *monitor) counter(event zmq4.Event, value int) *atomic.Uint64 {
+	switch event {
+	case zmq4.EVENT_ACCEPTED, zmq4.EVENT_CONNECTED:
 		return &m.opened
-	case zmq.Disconnected:
+	case zmq4.EVENT_DISCONNECTED:
 		return &m.closed
-	case zmq.AuthFailed:
+	case zmq4.EVENT_HANDSHAKE_FAILED_AUTH:
 		return &m.key
-	case zmq.ProtocolFailed:
-		switch e.Value {
-		case zmq.MessageSize:
+	case zmq4.EVENT_HANDSHAKE_FAILED_PROTOCOL: // During the handshake or later.
+		switch value {
+		case messageSize:
 			return &m.oversize
-		case zmq.Cryptographic, zmq.KeyExchange, zmq.MechanismMismatch:
+		case cryptographic, keyExchange, mechanismMismatch:
 			return &m.key
 		}
 		return &m.protocol
-	case zmq.HandshakeFailed:
+	case zmq4.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
 		return &m.protocol
 	}
 	return nil
@@ -108,8 +119,8 @@ func (m *monitor) connections() Connections {
 }
 
 // close ends the monitor of s, which must not be closed yet.
-func (m *monitor) close(s *zmq.Socket) error {
-	if err := s.Unmonitor(); err != nil {
+func (m *monitor) close(s *zmqSocket) error {
+	if err := s.Monitor("", 0); err != nil {
 		return fmt.Errorf("ending the monitor of connections: %w", err)
 	}
 	m.ended.Store(true) // libzmq sends MonitorStopped, but sometimes it gets lost.

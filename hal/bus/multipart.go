@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"krabby.dev/krabby/hal/bus/internal/zmq"
+	"github.com/pebbe/zmq4"
 )
 
 const (
@@ -16,11 +16,11 @@ const (
 )
 
 // sendMultipart sends a message, without blocking.
-func sendMultipart(z *zmq.Socket, parts [][]byte) error {
+func sendMultipart(z *zmqSocket, parts [][]byte) error {
 	// So that a peer that has just connected, or has read, gets the message.
-	z.ProcessEvents()
+	z.processEvents()
 	for i, part := range parts {
-		if err := sendError(z.Send(part, i < len(parts)-1)); err != nil {
+		if err := sendError(z.send(part, i < len(parts)-1)); err != nil {
 			return err
 		}
 	}
@@ -29,17 +29,17 @@ func sendMultipart(z *zmq.Socket, parts [][]byte) error {
 
 // multipartBuffer has the parts of a received message.
 type multipartBuffer struct {
-	messages [MaxParts]zmq.Message
+	messages [MaxParts]zmq4.Msg
 	parts    [MaxParts][]byte
 }
 
 // receive returns at most MaxParts parts of the next message, or ErrEmpty, without blocking.
-func (b *multipartBuffer) receive(z *zmq.Socket) ([][]byte, error) {
+func (b *multipartBuffer) receive(z *zmqSocket) ([][]byte, error) {
 	n := 0
 	for {
 		at := min(n, MaxParts-1) // Further parts replace the last one.
 		// The parts of a message arrive together, so only the first one may be missing.
-		if err := receiveError(z.Receive(&b.messages[at])); err != nil {
+		if err := receiveError(z.receive(&b.messages[at])); err != nil {
 			if n > 0 {
 				err = fmt.Errorf("bus: receiving part %d: %w", n, err)
 			}
@@ -47,7 +47,7 @@ func (b *multipartBuffer) receive(z *zmq.Socket) ([][]byte, error) {
 		}
 		b.parts[at] = b.messages[at].Bytes()
 		n++
-		if !z.More() {
+		if !b.messages[at].More() {
 			return b.parts[:min(n, MaxParts)], nil
 		}
 	}
@@ -60,12 +60,12 @@ func (b *multipartBuffer) free() {
 }
 
 // openMultipart opens a socket for multipart messages over TCP: the predecessor's peers are other processes.
-func openMultipart(c *Context, kind zmq.Kind, binds bool, endpoint string, opts []Option, options ...zmq.Option) (*socket[messageSocket], error) {
+func openMultipart(c *Context, kind zmq4.Type, binds bool, endpoint string, opts []Option, options ...zmqOption) (*socket[messageSocket], error) {
 	if strings.HasPrefix(endpoint, inprocScheme) {
 		return nil, fmt.Errorf("bus: found endpoint %q for multipart messages, expected tcp://HOST:PORT", endpoint)
 	}
 	return open(c, binds, endpoint, opts, func(_ transport, endpoint string, o *settings) (messageSocket, error) {
-		return c.tcp.newMessages(kind, binds, endpoint, o, append(options, zmq.SendQueue(multipartQueue), zmq.ReceiveQueue(multipartQueue))...)
+		return c.tcp.newMessages(kind, binds, endpoint, o, append(options, queueSize(multipartQueue))...)
 	})
 }
 
@@ -74,7 +74,7 @@ type MultipartPublisher struct{ multipartWriter }
 
 // NewMultipartPublisher returns a publisher that is bound to endpoint.
 func (c *Context) NewMultipartPublisher(endpoint string, opts ...Option) (*MultipartPublisher, error) {
-	s, err := openMultipart(c, zmq.Pub, true, endpoint, opts)
+	s, err := openMultipart(c, zmq4.PUB, true, endpoint, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ type MultipartSender struct{ multipartWriter }
 
 // NewMultipartSender returns a sender that is connected to the receiver at endpoint.
 func (c *Context) NewMultipartSender(endpoint string, opts ...Option) (*MultipartSender, error) {
-	s, err := openMultipart(c, zmq.Push, false, endpoint, opts, zmq.Immediate())
+	s, err := openMultipart(c, zmq4.PUSH, false, endpoint, opts, immediate)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ type MultipartSubscriber struct{ multipartReader }
 // NewMultipartSubscriber returns a subscriber that is connected to the publisher at endpoint. It receives messages whose first part
 // begins with topic.
 func (c *Context) NewMultipartSubscriber(endpoint, topic string, opts ...Option) (*MultipartSubscriber, error) {
-	s, err := openMultipart(c, zmq.Sub, false, endpoint, opts, zmq.Subscribe(topic))
+	s, err := openMultipart(c, zmq4.SUB, false, endpoint, opts, subscribe(topic))
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ type MultipartReceiver struct{ multipartReader }
 
 // NewMultipartReceiver returns a receiver that is bound to endpoint.
 func (c *Context) NewMultipartReceiver(endpoint string, opts ...Option) (*MultipartReceiver, error) {
-	s, err := openMultipart(c, zmq.Pull, true, endpoint, opts)
+	s, err := openMultipart(c, zmq4.PULL, true, endpoint, opts)
 	if err != nil {
 		return nil, err
 	}

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
-
-	"krabby.dev/krabby/hal/bus/internal/zmq"
 )
 
 // waitLimit returns how long a wait may take: most, or less if the deadline of ctx is near. The error is that of ctx, or ErrClosed.
@@ -24,12 +22,12 @@ func waitLimit(ctx context.Context, closing *atomic.Bool, most time.Duration) (t
 }
 
 // waitMessage waits until there may be a message, and takes none.
-func waitMessage(ctx context.Context, closing *atomic.Bool, z *zmq.Socket, most time.Duration) error {
+func waitMessage(ctx context.Context, closing *atomic.Bool, z *zmqSocket, most time.Duration) error {
 	most, err := waitLimit(ctx, closing, most)
 	if err != nil {
 		return err
 	}
-	if err := z.Poll(most); err != nil {
+	if err := z.poll(most); err != nil {
 		return fmt.Errorf("bus: waiting for a message: %w", err)
 	}
 	return nil
@@ -40,7 +38,7 @@ func receiveError(err error) error {
 	switch err {
 	case nil:
 		return nil
-	case zmq.ErrAgain:
+	case errAgain:
 		return ErrEmpty
 	}
 	return fmt.Errorf("bus: receiving: %w", err)
@@ -51,7 +49,7 @@ func sendError(err error) error {
 	switch err {
 	case nil:
 		return nil
-	case zmq.ErrAgain:
+	case errAgain:
 		return ErrNoPeer
 	}
 	return fmt.Errorf("bus: sending: %w", err)

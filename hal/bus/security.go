@@ -6,8 +6,6 @@ import (
 	"net"
 	"slices"
 	"strings"
-
-	"krabby.dev/krabby/hal/bus/internal/zmq"
 )
 
 // Security is how a TCP endpoint is secured. It does not apply to inproc.
@@ -65,7 +63,7 @@ func (s *Security) checkKeys(binds bool) error {
 		keys = append(keys, s.ServerKey)
 	}
 	for _, key := range keys {
-		if _, ok := zmq.DecodeKey(key); !ok {
+		if _, ok := decodeKey(key); !ok {
 			return fmt.Errorf("found an invalid key of %d characters, expected 40 of Z85", len(key))
 		}
 	}
@@ -78,13 +76,15 @@ func isLoopback(host string) bool {
 }
 
 // options returns the socket options for the keys.
-func (s *Security) options(binds bool) []zmq.Option {
+func (s *Security) options(binds bool) []zmqOption {
 	if !s.hasKeys() {
 		return nil
 	}
-	keys := []zmq.Option{zmq.CurvePublicKey(s.Keys.Public), zmq.CurveSecretKey(s.Keys.Secret)}
-	if binds {
-		return append(keys, zmq.CurveServer())
-	}
-	return append(keys, zmq.CurveServerKey(s.ServerKey))
+	return []zmqOption{func(z *zmqSocket) error {
+		peer := func() error { return z.SetCurveServerkey(s.ServerKey) }
+		if binds {
+			peer = func() error { return z.SetCurveServer(1) }
+		}
+		return errors.Join(z.SetCurvePublickey(s.Keys.Public), z.SetCurveSecretkey(s.Keys.Secret), peer())
+	}}
 }

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"krabby.dev/krabby/hal/bus/internal/zmq"
+	"github.com/pebbe/zmq4"
 )
 
 const (
@@ -27,14 +27,14 @@ const (
 
 // tcpTransport connects processes and machines.
 type tcpTransport struct {
-	zmq zmq.Context
+	zmq *zmq4.Context
 
 	mu       sync.Mutex  // Guards the rest.
 	zap      *zapHandler // Nil before the first endpoint with keys.
 	monitors int         // The number of monitors so far.
 }
 
-func newTCPTransport(z zmq.Context) *tcpTransport { return &tcpTransport{zmq: z} }
+func newTCPTransport(z *zmq4.Context) *tcpTransport { return &tcpTransport{zmq: z} }
 
 // close ends the ZAP handler, after all sockets were closed.
 func (t *tcpTransport) close() error {
@@ -62,7 +62,7 @@ func (t *tcpTransport) admit(keys []string) (*zapDomain, error) {
 
 // tcpSocket is the part that all sockets of the transport have in common.
 type tcpSocket struct {
-	zmq     *zmq.Socket
+	zmq     *zmqSocket
 	monitor *monitor
 	domain  *zapDomain // Nil if the socket connects, or has no keys.
 	binds   bool
@@ -71,17 +71,17 @@ type tcpSocket struct {
 }
 
 // open returns a socket that is bound or connected to endpoint.
-func (t *tcpTransport) open(kind zmq.Kind, binds bool, endpoint string, o *settings, options ...zmq.Option) (_ *tcpSocket, err error) {
+func (t *tcpTransport) open(kind zmq4.Type, binds bool, endpoint string, o *settings, options ...zmqOption) (_ *tcpSocket, err error) {
 	s := &tcpSocket{binds: binds, address: endpoint}
 	options = append(options, o.security.options(binds)...)
-	options = append(options, tcpOptions(kind, o)...)
+	options = append(options, noLinger, tcpOptions(kind, o))
 	if o.security.hasKeys() && binds {
 		if s.domain, err = t.admit(o.security.AuthorizedKeys); err != nil {
 			return nil, err
 		}
-		options = append(options, zmq.ZAPDomain(s.domain.name))
+		options = append(options, func(z *zmqSocket) error { return z.SetZapDomain(s.domain.name) })
 	}
-	if s.zmq, err = t.zmq.Socket(kind); err != nil {
+	if s.zmq, err = newZMQSocket(t.zmq, kind); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	if err := s.attach(t, options); err != nil {
@@ -90,27 +90,29 @@ func (t *tcpTransport) open(kind zmq.Kind, binds bool, endpoint string, o *setti
 	return s, nil
 }
 
-// tcpOptions returns the options that do not depend on the direction.
-func tcpOptions(kind zmq.Kind, o *settings) []zmq.Option {
+// tcpOptions sets the options that do not depend on the direction.
+func tcpOptions(kind zmq4.Type, o *settings) zmqOption {
 	most := o.maxFrameBytes
-	if kind == zmq.Pub || kind == zmq.Push {
+	if kind == zmq4.PUB || kind == zmq4.PUSH {
 		most = maxSubscriptionBytes
 	}
 	if o.security.hasKeys() {
 		most += curveOverheadBytes
 	}
-	return []zmq.Option{
-		zmq.Linger(0), zmq.MaxMessage(most), zmq.SendBuffer(tcpBufferBytes), zmq.ReceiveBuffer(tcpBufferBytes), zmq.HandshakeTimeout(handshakeTimeout),
-		zmq.ReconnectInterval(reconnectInterval), zmq.MaxReconnectInterval(maxReconnectInterval),
-		zmq.HeartbeatInterval(heartbeatInterval), zmq.HeartbeatTimeout(deadAfter),
-		// There are no heartbeats while earlier bytes wait, but the system knows that they are not acknowledged.
-		zmq.MaxRetransmit(deadAfter),
+	return func(s *zmqSocket) error {
+		return errors.Join(
+			s.SetMaxmsgsize(int64(most)), s.SetSndbuf(tcpBufferBytes), s.SetRcvbuf(tcpBufferBytes), s.SetHandshakeIvl(handshakeTimeout),
+			s.SetReconnectIvl(reconnectInterval), s.SetReconnectIvlMax(maxReconnectInterval),
+			s.SetHeartbeatIvl(heartbeatInterval), s.SetHeartbeatTimeout(deadAfter),
+			// There are no heartbeats while earlier bytes wait, but the system knows that they are not acknowledged.
+			s.SetTcpMaxrt(deadAfter),
+		)
 	}
 }
 
 // attach starts the monitor, and binds or connects.
-func (s *tcpSocket) attach(t *tcpTransport, options []zmq.Option) (err error) {
-	if err := s.zmq.Set(options...); err != nil {
+func (s *tcpSocket) attach(t *tcpTransport, options []zmqOption) (err error) {
+	if err := s.zmq.set(options...); err != nil {
 		return err
 	}
 	t.mu.Lock()
@@ -126,7 +128,7 @@ func (s *tcpSocket) attach(t *tcpTransport, options []zmq.Option) (err error) {
 	if err := s.zmq.Bind(s.address); err != nil {
 		return err
 	}
-	s.address, err = s.zmq.LastEndpoint()
+	s.address, err = s.zmq.GetLastEndpoint()
 	return err
 }
 

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"krabby.dev/krabby/hal/bus/internal/zmq"
+	"github.com/pebbe/zmq4"
 )
 
 // tcpMessages is a messageSocket.
@@ -13,7 +13,7 @@ type tcpMessages struct {
 	buffer multipartBuffer
 }
 
-func (t *tcpTransport) newMessages(kind zmq.Kind, binds bool, endpoint string, o *settings, options ...zmq.Option) (messageSocket, error) {
+func (t *tcpTransport) newMessages(kind zmq4.Type, binds bool, endpoint string, o *settings, options ...zmqOption) (messageSocket, error) {
 	s, err := t.open(kind, binds, endpoint, o, options...)
 	if err != nil {
 		return nil, err
@@ -22,11 +22,11 @@ func (t *tcpTransport) newMessages(kind zmq.Kind, binds bool, endpoint string, o
 }
 
 func (t *tcpTransport) newRequester(endpoint string, o *settings) (messageSocket, error) {
-	return t.newMessages(zmq.Dealer, false, endpoint, o, zmq.SendQueue(requestQueue), zmq.ReceiveQueue(requestQueue), zmq.Immediate())
+	return t.newMessages(zmq4.DEALER, false, endpoint, o, queueSize(requestQueue), immediate)
 }
 
 func (t *tcpTransport) newResponder(endpoint string, o *settings) (messageSocket, error) {
-	return t.newMessages(zmq.Router, true, endpoint, o, zmq.SendQueue(requestQueue), zmq.ReceiveQueue(requestQueue))
+	return t.newMessages(zmq4.ROUTER, true, endpoint, o, queueSize(requestQueue))
 }
 
 // reach returns nil: libzmq connects again by itself, and sendMessage returns ErrNoPeer until then.

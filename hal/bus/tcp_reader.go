@@ -7,8 +7,9 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/pebbe/zmq4"
+
 	"krabby.dev/krabby/hal/bus/internal/ring"
-	"krabby.dev/krabby/hal/bus/internal/zmq"
 )
 
 // receiveQueue is how many messages may wait for the goroutine of a tcpReader, which receives them as they come.
@@ -16,7 +17,7 @@ const receiveQueue = 4
 
 // tcpMessage is a received message: a frame, or a multipart message of which only the first part is here.
 type tcpMessage struct {
-	message   zmq.Message
+	message   zmq4.Msg
 	multipart bool
 }
 
@@ -48,8 +49,8 @@ type tcpReader struct {
 }
 
 // newReader returns a reader; start starts its goroutine.
-func (t *tcpTransport) newReader(kind zmq.Kind, binds bool, endpoint string, o *settings, options ...zmq.Option) (*tcpReader, error) {
-	s, err := t.open(kind, binds, endpoint, o, append(options, zmq.ReceiveQueue(receiveQueue))...)
+func (t *tcpTransport) newReader(kind zmq4.Type, binds bool, endpoint string, o *settings, options ...zmqOption) (*tcpReader, error) {
+	s, err := t.open(kind, binds, endpoint, o, append(options, queueSize(receiveQueue))...)
 	if err != nil {
 		return nil, err
 	}
@@ -65,17 +66,17 @@ func (r *tcpReader) start(ringOf func(connection int) *tcpRing, free func()) {
 
 func (r *tcpReader) run() {
 	defer close(r.done)
-	var m zmq.Message
+	var m zmq4.Msg
 	defer m.Close()
 	for !r.closing.Load() {
 		r.reconnect()
-		err := r.zmq.Poll(pollInterval)
+		err := r.zmq.poll(pollInterval)
 		for err == nil && !r.closing.Load() {
-			if err = r.zmq.Receive(&m); err == nil {
-				r.store(&m, r.ringOf(m.Connection()))
+			if err = r.zmq.receive(&m); err == nil {
+				r.store(&m, r.ringOf(m.Srcfd()))
 			}
 		}
-		if err != nil && err != zmq.ErrAgain {
+		if err != nil && err != errAgain {
 			failure := fmt.Errorf("bus: receiving: %w", err) // Not &err, which would make each err escape to the heap.
 			r.failure.Store(&failure)
 			r.notify()
@@ -85,9 +86,9 @@ func (r *tcpReader) run() {
 }
 
 // store makes m the newest frame of a ring. It drops the other parts of a multipart message, and a frame that was sent again.
-func (r *tcpReader) store(m *zmq.Message, to *tcpRing) {
-	multipart := r.zmq.More()
-	for more := multipart; more && r.zmq.Receive(m) == nil; more = r.zmq.More() {
+func (r *tcpReader) store(m *zmq4.Msg, to *tcpRing) {
+	multipart := m.More()
+	for more := multipart; more && r.zmq.receive(m) == nil; more = m.More() {
 	}
 	if newest := to.Newest(); !multipart && newest != nil && !newest.Value.multipart && bytes.Equal(newest.Frame, m.Bytes()) {
 		return
@@ -141,7 +142,7 @@ type tcpSubscriber struct {
 }
 
 func (t *tcpTransport) newSubscriber(endpoint string, o *settings) (subscriber, error) {
-	r, err := t.newReader(zmq.Sub, false, endpoint, o, zmq.Subscribe(""))
+	r, err := t.newReader(zmq4.SUB, false, endpoint, o, subscribe(""))
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +171,7 @@ type tcpReceiver struct {
 }
 
 func (t *tcpTransport) newReceiver(endpoint string, o *settings) (receiver, error) {
-	r, err := t.newReader(zmq.Pull, true, endpoint, o)
+	r, err := t.newReader(zmq4.PULL, true, endpoint, o)
 	if err != nil {
 		return nil, err
 	}

@@ -1,11 +1,13 @@
 package bus
 
 import (
+	"fmt"
+	"slices"
 	"sync"
 	"time"
+	"unsafe"
 
-	"krabby.dev/krabby/hal/bus/internal/ring"
-	"krabby.dev/krabby/hal/bus/internal/zmq"
+	"github.com/pebbe/zmq4"
 )
 
 // resendAfter is longer than the period of a stream of 20 Hz, of which nothing is sent twice.
@@ -18,14 +20,16 @@ type tcpWriter struct {
 	*tcpSocket
 	timer *time.Timer
 
-	mu      sync.Mutex // Guards the rest, and the use of zmq.
-	closed  bool
-	last    zmq.Message
-	scratch zmq.Message
+	mu       sync.Mutex // Guards the rest, and the use of zmq.
+	closed   bool
+	buffers  []*zmq4.Buffer
+	outgrown []*zmq4.Buffer // Replaced by larger ones since the last frame.
+	last     zmq4.Msg
+	scratch  zmq4.Msg
 }
 
-func (t *tcpTransport) newWriter(kind zmq.Kind, binds bool, endpoint string, o *settings, options ...zmq.Option) (*tcpWriter, error) {
-	s, err := t.open(kind, binds, endpoint, o, append(options, zmq.Conflate())...)
+func (t *tcpTransport) newWriter(kind zmq4.Type, binds bool, endpoint string, o *settings, options ...zmqOption) (*tcpWriter, error) {
+	s, err := t.open(kind, binds, endpoint, o, append(options, conflate)...)
 	if err != nil {
 		return nil, err
 	}
@@ -35,15 +39,40 @@ func (t *tcpTransport) newWriter(kind zmq.Kind, binds bool, endpoint string, o *
 	return w, nil
 }
 
-func (w *tcpWriter) send(frame []byte) error {
+// acquire returns a buffer of at least the given size, which no message uses. One buffer has the last frame, and each reader that has not
+// received its frame completely uses at most one more.
+func (w *tcpWriter) acquire(bytes int) (*zmq4.Buffer, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	at := slices.IndexFunc(w.buffers, func(b *zmq4.Buffer) bool { return !b.InUse() })
+	if at >= 0 && len(w.buffers[at].Bytes()) >= bytes {
+		return w.buffers[at], nil
+	}
+	b, err := zmq4.NewBuffer(bytes)
+	if err != nil {
+		return nil, fmt.Errorf("bus: memory for a frame of %d bytes: %w", bytes, err)
+	}
+	if at < 0 {
+		w.buffers = append(w.buffers, b)
+	} else {
+		// The caller may still write to it, so the garbage collector frees it after the next frame.
+		w.outgrown = append(w.outgrown, w.buffers[at])
+		w.buffers[at] = b
+	}
+	return b, nil
+}
+
+// publish sends the first bytes of a buffer, which stays in use until a newer frame was sent.
+func (w *tcpWriter) publish(b *zmq4.Buffer, bytes int) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.reconnect()
-	err := w.last.Fill(frame)
+	w.outgrown = nil
+	err := w.last.SetBuffer(b, bytes)
 	if err == nil {
 		// So that the first frame after a subscriber connected reaches it.
-		w.zmq.ProcessEvents()
-		err = w.zmq.SendMessage(&w.last, &w.scratch)
+		w.zmq.processEvents()
+		err = w.zmq.sendShared(&w.last, &w.scratch)
 	}
 	if err == nil {
 		w.timer.Reset(resendAfter)
@@ -51,12 +80,22 @@ func (w *tcpWriter) send(frame []byte) error {
 	return sendError(err)
 }
 
+// send sends a copy of a frame.
+func (w *tcpWriter) send(frame []byte) error {
+	b, err := w.acquire(len(frame))
+	if err != nil {
+		return err
+	}
+	copy(b.Bytes(), frame)
+	return w.publish(b, len(frame))
+}
+
 // resend sends the last frame again. An error has no effect: the frame was sent before.
 func (w *tcpWriter) resend() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.closed {
-		_ = w.zmq.SendMessage(&w.last, &w.scratch)
+		_ = w.zmq.sendShared(&w.last, &w.scratch)
 	}
 }
 
@@ -67,16 +106,19 @@ func (w *tcpWriter) close() error {
 	w.closed = true
 	w.last.Close()
 	w.scratch.Close()
+	for _, b := range w.buffers {
+		b.Close() // libzmq frees the memory once it has let go of it.
+	}
 	return w.tcpSocket.close()
 }
 
 type tcpPublisher struct {
 	*tcpWriter
-	memory []byte
+	next *zmq4.Buffer // Of the last acquire; nil after publish.
 }
 
 func (t *tcpTransport) newPublisher(endpoint string, o *settings) (publisher, error) {
-	w, err := t.newWriter(zmq.Pub, true, endpoint, o)
+	w, err := t.newWriter(zmq4.PUB, true, endpoint, o)
 	if err != nil {
 		return nil, err
 	}
@@ -84,17 +126,38 @@ func (t *tcpTransport) newPublisher(endpoint string, o *settings) (publisher, er
 }
 
 func (p *tcpPublisher) acquire(bytes int) ([]byte, error) {
-	p.memory = ring.Grow(p.memory, bytes)
-	return p.memory[:0], nil
+	if p.next == nil || len(p.next.Bytes()) < bytes {
+		b, err := p.tcpWriter.acquire(bytes)
+		if err != nil {
+			return nil, err
+		}
+		p.next = b
+	}
+	return p.next.Bytes()[:0], nil
 }
 
-func (p *tcpPublisher) publish(frame []byte) error { return p.send(frame) }
+func (p *tcpPublisher) publish(frame []byte) error {
+	b := p.next
+	p.next = nil
+	if b == nil || len(frame) == 0 || unsafe.SliceData(frame) != unsafe.SliceData(b.Bytes()) {
+		return p.send(frame)
+	}
+	return p.tcpWriter.publish(b, len(frame))
+}
+
+func (p *tcpPublisher) close() error {
+	p.mu.Lock()
+	// Another goroutine may still write a frame to it, so the garbage collector frees it.
+	p.buffers = slices.DeleteFunc(p.buffers, func(b *zmq4.Buffer) bool { return b == p.next })
+	p.mu.Unlock()
+	return p.tcpWriter.close()
+}
 
 // dropped returns 0: readers of other processes hold no slots.
 func (*tcpPublisher) dropped() uint64 { return 0 }
 
 func (t *tcpTransport) newSender(endpoint string, o *settings) (sender, error) {
-	w, err := t.newWriter(zmq.Push, false, endpoint, o, zmq.Immediate())
+	w, err := t.newWriter(zmq4.PUSH, false, endpoint, o, immediate)
 	if err != nil {
 		return nil, err
 	}

@@ -5,13 +5,13 @@ import (
 	"strconv"
 	"sync"
 
-	"krabby.dev/krabby/hal/bus/internal/zmq"
+	"github.com/pebbe/zmq4"
 )
 
 // zapHandler answers libzmq's authentication requests (ZeroMQ's ZAP, version 1.0). Without it, every peer that knows a server's public
 // key could connect.
 type zapHandler struct {
-	socket *zmq.Socket
+	socket *zmqSocket
 	stop   chan struct{}
 	done   chan struct{}
 
@@ -26,12 +26,12 @@ type zapDomain struct {
 	name    string
 }
 
-func startZAPHandler(c zmq.Context) (*zapHandler, error) {
-	s, err := c.Socket(zmq.Rep)
+func startZAPHandler(c *zmq4.Context) (*zapHandler, error) {
+	s, err := newZMQSocket(c, zmq4.REP)
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(s.Set(zmq.Linger(0)), s.Bind("inproc://zeromq.zap.01")); err != nil {
+	if err := errors.Join(s.set(noLinger), s.Bind("inproc://zeromq.zap.01")); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	h := &zapHandler{socket: s, stop: make(chan struct{}), done: make(chan struct{}), allowed: map[string]map[[32]byte]bool{}}
@@ -43,7 +43,7 @@ func startZAPHandler(c zmq.Context) (*zapHandler, error) {
 func (h *zapHandler) admit(keys []string) *zapDomain {
 	allowed := map[[32]byte]bool{}
 	for _, key := range keys {
-		if raw, ok := zmq.DecodeKey(key); ok {
+		if raw, ok := decodeKey(key); ok {
 			allowed[raw] = true
 		}
 	}
@@ -71,7 +71,7 @@ func (h *zapHandler) run() {
 			return
 		default:
 		}
-		if h.socket.Poll(pollInterval) != nil {
+		if h.socket.poll(pollInterval) != nil {
 			return
 		}
 		request, err := buffer.receive(h.socket)

@@ -32,11 +32,10 @@ var krabby = imports.Table{
 		{Packages: "hal/wire", Imports: []string{"hal/message", "hal/robot"}},
 		{Packages: "hal/wire/v1", Imports: []string{"hal/message", "hal/robot"}},
 		{Packages: "hal/safety", Imports: []string{"hal/message", "hal/robot"}},
-		{Packages: "hal/bus/internal/zmq"},
 		{Packages: "hal/bus/internal/ring"},
 		{
 			Packages: "hal/bus",
-			Imports:  []string{"hal/bus/internal/ring", "hal/bus/internal/zmq"},
+			Imports:  []string{"hal/bus/internal/ring"},
 			Tests:    []string{"hal/bus/bustest"},
 		},
 		{Packages: "hal/bus/bustest", Imports: []string{"hal/bus"}},
@@ -161,8 +160,8 @@ var krabby = imports.Table{
 			},
 		},
 		{Packages: "oci/testdata/edit"},
-		{Packages: "third_party/cargo"},
 		{Packages: "oci/...", Imports: []string{"oci/...", "tools/..."}},
+		{Packages: "third_party/cargo"},
 		{Packages: "third_party/makeself", Imports: []string{"internal/cli", "tools/rootfs"}, Tests: []string{"tools/layer/makeself"}},
 		{Packages: "third_party/zed", Tests: []string{"internal/testfile", "tools/layer/tree"}},
 		{Packages: "rules_oci/...", Imports: []string{"rules_oci/..."}},
@@ -171,7 +170,8 @@ var krabby = imports.Table{
 		{Packages: "examples/...", Imports: []string{"compute/doctor", "compute/observation", "compute/onnx", "compute/policy", "hal/bus", "hal/client", "hal/message", "hal/robot", "hal/wire"}},
 	},
 	Only: map[string][]string{
-		"C":                               {"hal/bus/internal/zmq", "hal/mujoco", "compute/onnx"},
+		"C":                               {"hal/mujoco", "compute/onnx"},
+		"github.com/pebbe/zmq4":           {"hal/bus"}, // It is cgo.
 		"github.com/yalue/onnxruntime_go": {"compute/onnx"},
 		"codeberg.org/sbinet/npyio/npy":   {"compute/rollout/npz"}, // It imports gonum and a reader of pickles.
 	},
