@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"github.com/pebbe/zmq4"
+
+	"krabby.dev/krabby/hal/bus/internal/ring"
 )
 
 // resendAfter is longer than the period of a stream of 20 Hz, of which nothing is sent twice.
@@ -20,12 +22,11 @@ type tcpWriter struct {
 	*tcpSocket
 	timer *time.Timer
 
-	mu       sync.Mutex // Guards the rest, and the use of zmq.
-	closed   bool
-	buffers  []*zmq4.Buffer
-	outgrown []*zmq4.Buffer // Replaced by larger ones since the last frame.
-	last     zmq4.Msg
-	scratch  zmq4.Msg
+	mu      sync.Mutex // Guards the rest, and the use of zmq.
+	closed  bool
+	buffers []*zmq4.Buffer
+	last    zmq4.Msg
+	scratch zmq4.Msg
 }
 
 func (t *tcpTransport) newWriter(kind zmq4.Type, binds bool, endpoint string, o *settings, options ...zmqOption) (*tcpWriter, error) {
@@ -48,15 +49,13 @@ func (w *tcpWriter) acquire(bytes int) (*zmq4.Buffer, error) {
 	if at >= 0 && len(w.buffers[at].Bytes()) >= bytes {
 		return w.buffers[at], nil
 	}
-	b, err := zmq4.NewBuffer(bytes)
+	b, err := zmq4.NewBuffer(ring.Grow(nil, max(bytes, 1)))
 	if err != nil {
 		return nil, fmt.Errorf("bus: memory for a frame of %d bytes: %w", bytes, err)
 	}
 	if at < 0 {
 		w.buffers = append(w.buffers, b)
 	} else {
-		// The caller may still write to it, so the garbage collector frees it after the next frame.
-		w.outgrown = append(w.outgrown, w.buffers[at])
 		w.buffers[at] = b
 	}
 	return b, nil
@@ -67,7 +66,6 @@ func (w *tcpWriter) publish(b *zmq4.Buffer, bytes int) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.reconnect()
-	w.outgrown = nil
 	err := w.last.SetBuffer(b, bytes)
 	if err == nil {
 		// So that the first frame after a subscriber connected reaches it.
@@ -106,9 +104,6 @@ func (w *tcpWriter) close() error {
 	w.closed = true
 	w.last.Close()
 	w.scratch.Close()
-	for _, b := range w.buffers {
-		b.Close() // libzmq frees the memory once it has let go of it.
-	}
 	return w.tcpSocket.close()
 }
 
@@ -143,14 +138,6 @@ func (p *tcpPublisher) publish(frame []byte) error {
 		return p.send(frame)
 	}
 	return p.tcpWriter.publish(b, len(frame))
-}
-
-func (p *tcpPublisher) close() error {
-	p.mu.Lock()
-	// Another goroutine may still write a frame to it, so the garbage collector frees it.
-	p.buffers = slices.DeleteFunc(p.buffers, func(b *zmq4.Buffer) bool { return b == p.next })
-	p.mu.Unlock()
-	return p.tcpWriter.close()
 }
 
 // dropped returns 0: readers of other processes hold no slots.

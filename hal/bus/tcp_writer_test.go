@@ -77,8 +77,7 @@ func TestPublish_tcp_slowReader_frameIntact(t *testing.T) {
 	}
 }
 
-// TestAcquire_tcp_memoryValid writes to memory that is larger than the C library's threshold for memory that it returns to the system:
-// after that, a write ends the test.
+// TestAcquire_tcp_memoryValid writes to memory of Acquire after the publisher has replaced and closed it.
 func TestAcquire_tcp_memoryValid(t *testing.T) {
 	c := bustest.NewContext(t)
 	p := bustest.Must[*bus.Publisher](t)(c.NewPublisher("tcp://127.0.0.1:0"))
