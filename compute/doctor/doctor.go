@@ -68,15 +68,13 @@ func Examine(p *policy.Policy, r *rollout.Rollout, opts Options) (*Report, error
 	if err != nil {
 		return nil, err
 	}
-	c := newComparison(b, columnsOf(rebuilt), opts.Noise)
-	findings, corrected, err := c.search(columnsOf(rebuilt))
+	report, aligned, err := diagnose(b, rebuilt, opts.Noise)
 	if err != nil {
 		return nil, err
 	}
-	report := c.report(columnsOf(rebuilt), corrected, findings)
 	report.Skipped = opts.Skip
 	if opts.Model != nil {
-		if report.Action, err = compareActions(opts.Model, p, r, rebuilt); err != nil {
+		if report.Action, err = compareActions(opts.Model, p, r, aligned); err != nil {
 			return nil, err
 		}
 		if !report.Action.Agrees {
@@ -84,4 +82,47 @@ func Examine(p *policy.Policy, r *rollout.Rollout, opts Options) (*Report, error
 		}
 	}
 	return report, nil
+}
+
+// diagnose searches the differences between the recorded observations and those that b rebuilt. It also returns the rebuilt
+// observations with the slots where the recorded observation has them.
+func diagnose(b *rebuilder, rebuilt rollout.Array, noise float64) (*Report, rollout.Array, error) {
+	own := columnsOf(rebuilt)
+	c := newComparison(b, own, noise)
+	findings := []Finding{}
+	if finding := c.wrongRate(); finding != nil {
+		findings = append(findings, *finding)
+	}
+	before := c.newEvidence(own)
+	if !before.differsAtAll() {
+		findings = append(findings, c.wrongGains()...)
+		return c.report(own, own, func(i int) afterwards { return c.afterwards(own, i) }, findings), rebuilt, nil
+	}
+	// The recorded values in the order of the policy's layout, and what is rebuilt from them.
+	inOrder, aligned := c, own
+	alignment := c.align(own)
+	if alignment != nil {
+		r := *b.rollout
+		r.Observation.Values = alignment.permuted(r.Observation.Values, r.Observation.Columns)
+		moved := *b
+		moved.rollout = &r
+		again, err := moved.rebuild(nil)
+		if err != nil {
+			return nil, rollout.Array{}, err
+		}
+		rebuilt, aligned = again, columnsOf(again)
+		inOrder = newComparison(&moved, aligned, noise)
+		alignment.measure(before, inOrder.newEvidence(aligned))
+		findings = append(findings, alignment.findings...)
+	}
+	found, corrected, err := inOrder.search(aligned)
+	if err != nil {
+		return nil, rollout.Array{}, err
+	}
+	findings = append(append(findings, found...), c.wrongGains()...)
+	after := func(i int) afterwards { return inOrder.afterwards(corrected, i) }
+	if alignment != nil {
+		return c.report(own, alignment.restored(corrected), after, findings), rebuilt, nil
+	}
+	return c.report(own, corrected, after, findings), rebuilt, nil
 }

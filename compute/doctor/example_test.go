@@ -96,6 +96,7 @@ func ExampleExamine_ambiguous() {
 	// quaternion_order
 	// quaternion_order
 	// sign_flipped
+	// frame
 	// offset
 	// gravity is stationary: true
 }

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"math"
+	"slices"
 
 	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/hal/message"
@@ -53,8 +54,10 @@ func hypotheses() [][]hypothesis {
 			overall(delay),
 			overall(rate),
 			overall(quaternion),
+			overall(turned),
 			overall(frame),
 			overall(sensorUnit),
+			overall(scaledJointOrder),
 		},
 		{
 			overall(historyLayout),
@@ -91,8 +94,17 @@ type correction struct {
 	// change returns the corrected values of all elements that the correction changes. If it changes none of the history, the
 	// history follows from the current step.
 	change func() changes
+	// second is another mistake in the same quantity, a finding of its own; nil if there is none.
+	second *second
 	// shifted is true if rows get the values of other steps.
 	shifted bool
+}
+
+// second is the second of two mistakes in one quantity: a factor.
+type second struct {
+	factor       float64
+	kind         Kind
+	summary, fix string
 }
 
 // complexity is how much a correction supposes. Of two that fit as well, the simpler one is the explanation.
@@ -134,16 +146,18 @@ func (e *evidence) differs(quantities ...policy.Quantity) bool {
 	return false
 }
 
+// differsAtAll reports whether any group differs by more than rounding.
+func (e *evidence) differsAtAll() bool {
+	return slices.ContainsFunc(e.before, func(s score) bool { return !s.exact })
+}
+
 // mapped returns the changes of g by f, which gets the position in the group and a rebuilt value.
 func (e *evidence) mapped(g group, f func(i int, value float64) float64) func() changes {
 	return func() changes {
 		out := changes{}
 		for i, element := range g.elements {
-			values := make([]float32, len(e.rebuilt[element]))
-			for t, v := range e.rebuilt[element] {
-				values[t] = float32(f(i, float64(v)))
-			}
-			out[element] = values
+			rebuilt := e.rebuilt[element]
+			out[element] = func(t int) float32 { return float32(f(i, float64(rebuilt[t]))) }
 		}
 		return out
 	}
@@ -155,14 +169,13 @@ func (e *evidence) shifted(groups []group, from func(t int) int) func() changes 
 		out := changes{}
 		for _, g := range groups {
 			for _, element := range g.elements {
-				values := make([]float32, len(e.rebuilt[element]))
-				for t := range values {
-					values[t] = unknownValue
-					if at := from(t); at >= 0 && at < len(values) {
-						values[t] = e.rebuilt[element][at]
+				rebuilt := e.rebuilt[element]
+				out[element] = func(t int) float32 {
+					if at := from(t); at >= 0 && at < len(rebuilt) {
+						return rebuilt[at]
 					}
+					return unknownValue
 				}
-				out[element] = values
 			}
 		}
 		return out
@@ -175,7 +188,7 @@ func (e *evidence) fromSensors(x correction, change func(*message.Observation), 
 	if !e.differs(quantities...) {
 		return nil, nil
 	}
-	built, err := e.rebuild(change)
+	built, err := e.rebuildOnce(string(x.kind)+" "+x.variant, change)
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +197,7 @@ func (e *evidence) fromSensors(x correction, change func(*message.Observation), 
 		for _, q := range quantities {
 			if g := e.group(q); g != nil {
 				for _, element := range g.elements {
-					out[element] = built.Column(element)
+					out[element] = func(t int) float32 { return built.Values[t*built.Columns+element] }
 				}
 			}
 		}

@@ -15,7 +15,7 @@ func defaultPose(e *evidence) ([]correction, error) {
 		return nil, nil
 	}
 	g := e.group(policy.JointPosition)
-	pose := e.policy.DefaultPoseRad
+	pose := e.poseOf(*g)
 	fromZero, fromPose := 0.0, 0.0 // How far the logged positions are from 0 and from the pose, in sum.
 	for i, element := range g.elements {
 		for _, v := range e.rebuilt[element] {

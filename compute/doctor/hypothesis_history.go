@@ -63,21 +63,24 @@ func (c *comparison) historyOf(current columns, shifted bool, age func(steps int
 		}
 		for _, i := range g.elements {
 			e := c.elements[i]
-			values := make([]float32, len(current[i]))
-			for t := range values {
-				if e.Source < 0 {
-					break
-				}
-				start, from := c.episodeStart[t], t-age(e.Term.AgeSteps)
+			if e.Source < 0 {
+				out[i] = func(int) float32 { return 0 }
+				continue
+			}
+			steps, source := age(e.Term.AgeSteps), current[e.Source]
+			out[i] = func(t int) float32 {
+				start, from := c.episodeStart[t], t-steps
 				switch {
 				case shifted && t < max(start, 0)+2*e.Term.AgeSteps+2,
 					start < 0 && from < 0:
-					values[t] = unknownValue
-				default:
-					values[t] = current[e.Source][max(from, start)] // The first step of an episode fills the history with itself.
+					return unknownValue
+				case from >= max(start, 0):
+					return source[from]
+				case c.startsWithZeros:
+					return 0
 				}
+				return source[start] // The first step of an episode fills the history with itself.
 			}
-			out[i] = values
 		}
 	}
 	return out

@@ -14,6 +14,7 @@ const Offset Kind = "offset"
 // offset supposes that a constant is added to each element of a quantity, other than the default pose.
 func offset(e *evidence, g group) []correction {
 	offsets := make([]float64, len(g.elements))
+	pose := e.poseOf(g)
 	largest, isPose := 0.0, g.quantity == policy.JointPosition
 	var words []string
 	for i, element := range g.elements {
@@ -22,7 +23,7 @@ func offset(e *evidence, g group) []correction {
 		if math.Abs(offsets[i]) > equal {
 			words = append(words, fmt.Sprintf("%s %+.3g", e.elements[element].Component, offsets[i]))
 		}
-		isPose = isPose && math.Abs(math.Abs(offsets[i])-math.Abs(e.policy.DefaultPoseRad[i])) <= e.noise*e.spread[element]
+		isPose = isPose && math.Abs(math.Abs(offsets[i])-math.Abs(pose[i])) <= e.noise*e.spread[element]
 	}
 	if largest <= equal || isPose {
 		return nil

@@ -39,11 +39,8 @@ func permutation(e *evidence, g group) []correction {
 		change: func() changes {
 			out := changes{}
 			for i, element := range g.elements {
-				from, to := e.rebuilt[g.elements[source[i]]], make([]float32, len(e.rebuilt[element]))
-				for t := range from {
-					to[t] = float32(signs[i]) * from[t]
-				}
-				out[element] = to
+				from, sign := e.rebuilt[g.elements[source[i]]], float32(signs[i])
+				out[element] = func(t int) float32 { return sign * from[t] }
 			}
 			return out
 		},
@@ -58,8 +55,8 @@ func (e *evidence) closest(g group) (source []int, signs []float64, ok bool) {
 		for j, other := range g.elements {
 			for _, s := range []float64{1, -1} {
 				sum := 0.0
-				for t, v := range e.recorded[element] {
-					if d := float64(v) - s*float64(e.rebuilt[other][t]); !math.IsNaN(d) {
+				for _, t := range e.sample {
+					if d := float64(e.recorded[element][t]) - s*float64(e.rebuilt[other][t]); !math.IsNaN(d) {
 						sum += d * d
 					}
 				}

@@ -42,7 +42,7 @@ func quaternion(e *evidence) ([]correction, error) {
 		{QuaternionOrder, "observation, inverse", wxyzToXYZW + inverse, fixUse + fixInverse, func(q [4]float64) [4]float64 { return conjugate(wFirst(q)) }},
 	} {
 		x := correction{kind: h.kind, variant: h.variant, complexity: noParameters, summary: h.summary, fix: h.fix}
-		corrections, err := e.fromSensors(x, func(o *message.Observation) { o.IMU.Orientation = h.change(o.IMU.Orientation) }, policy.Gravity, policy.RollPitch)
+		corrections, err := e.fromSensors(x, func(o *message.Observation) { o.IMU.Orientation = h.change(o.IMU.Orientation) }, policy.Gravity, policy.RollPitch, policy.Orientation)
 		if err != nil {
 			return nil, err
 		}

@@ -16,7 +16,7 @@ const SignFlipped Kind = "sign_flipped"
 func sign(e *evidence, g group) []correction {
 	all := e.flippedSigns(g, make([]float64, len(g.elements)), "")
 	if g.quantity == policy.JointPosition {
-		all = append(all, e.flippedSigns(g, e.policy.DefaultPoseRad, ", before the default pose is subtracted")...)
+		all = append(all, e.flippedSigns(g, e.poseOf(g), ", before the default pose is subtracted")...)
 	}
 	return all
 }

@@ -32,7 +32,7 @@ func unit(e *evidence, g group) []correction {
 		all = append(all, x)
 	}
 	if g.quantity == policy.JointPosition {
-		pose := e.policy.DefaultPoseRad
+		pose := e.poseOf(g)
 		all = append(all, correction{
 			kind: Degrees, variant: "before the default pose", complexity: noParameters,
 			summary: "the recorded observation has joint positions in degrees, minus the default pose in radians",

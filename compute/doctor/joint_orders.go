@@ -18,10 +18,20 @@ type order struct {
 // legs in any order, and those of the robot's description; each also inverted. Of more than four legs it only exchanges left
 // and right, front and rear, or both.
 func (c *comparison) jointOrders() []order {
+	if c.orders == nil {
+		c.orders = c.namedOrders()
+	}
+	return c.orders
+}
+
+func (c *comparison) namedOrders() []order {
 	names := c.policy.JointNames()
 	var all []order
 	for _, o := range legOrdered(names) {
 		all = add(all, names, o)
+	}
+	if len(all) == 0 {
+		all = add(all, names, namedOrder{LegsSwapped, "left and right swapped", sidesSwapped(names)})
 	}
 	known := c.policy.Robot.Orders
 	for _, name := range slices.Sorted(maps.Keys(known)) {
@@ -103,6 +113,16 @@ func legOrdered(names []string) []namedOrder {
 		all = append(all, namedOrder{JointOrder, otherName, other})
 	}
 	return all
+}
+
+// sidesSwapped returns the names with left and right exchanged, as humanoids have them: left_NAME or Left_NAME.
+func sidesSwapped(names []string) []string {
+	exchange := strings.NewReplacer("left_", "right_", "right_", "left_", "Left_", "Right_", "Right_", "Left_")
+	swapped := make([]string, len(names))
+	for i, name := range names {
+		swapped[i] = exchange.Replace(name)
+	}
+	return swapped
 }
 
 func isIdentity(source []int) bool {

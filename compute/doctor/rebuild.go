@@ -26,6 +26,7 @@ type rebuilder struct {
 	// jointColumns are the columns of the robot's joints in the rollout's joint arrays, footColumns those of its feet in contacts.
 	jointColumns, footColumns []int
 	unknown                   map[policy.Quantity]string // Why quantities cannot be compared.
+	startsWithZeros           bool                       // The history is 0 at the start of an episode.
 	missingSteps              bool                       // Steps are missing between those of the rollout.
 	// episodeStart is by step: the step in which its episode began, -1 if that was before the rollout.
 	episodeStart []int
@@ -49,6 +50,7 @@ func newRebuilder(p *policy.Policy, r *rollout.Rollout) (*rebuilder, error) {
 			return nil, fmt.Errorf("%s: found %d values per step, expected %d for the policy %s", array.name, array.found, array.expected, p.Name)
 		}
 	}
+	b.startsWithZeros = p.Observation.History != nil && p.Observation.History.Start == policy.StartZeros
 	start := -1
 	for t := range r.Steps() {
 		if r.StartsEpisode(t) {

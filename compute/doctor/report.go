@@ -28,10 +28,12 @@ type Kind string
 
 // Report is the result of Examine.
 type Report struct {
-	Policy      string  `json:"policy"`
-	Robot       string  `json:"robot"`
-	Observation string  `json:"observation"`
-	Verdict     Verdict `json:"verdict"`
+	Policy      string `json:"policy"`
+	Robot       string `json:"robot"`
+	Observation string `json:"observation"`
+	// PolicyGains are those that the policy was trained with.
+	PolicyGains policy.Gains `json:"policy_gains"`
+	Verdict     Verdict      `json:"verdict"`
 	// Steps is the number of steps that were compared, after Skipped steps.
 	Steps   int `json:"steps"`
 	Skipped int `json:"skipped"`
@@ -119,28 +121,29 @@ func (r *Report) Series(e Element) Series {
 	return s
 }
 
-// report returns the report about the observations: rebuilt as built from the sensors, corrected with all findings.
-func (c *comparison) report(rebuilt, corrected columns, findings []Finding) *Report {
+// report returns the report about the observations: rebuilt as built from the sensors, corrected with all findings. After are
+// the residuals with all findings, by element.
+func (c *comparison) report(rebuilt, corrected columns, after func(element int) afterwards, findings []Finding) *Report {
 	p := c.policy
 	r := &Report{
 		Policy: p.Name, Robot: p.Robot.Name, Observation: p.Observation.String(),
-		Steps: c.rollout.Steps(), RateHz: c.rateHz, PolicyRateHz: p.ControlRateHz,
+		PolicyGains: p.Gains, Steps: c.rollout.Steps(), RateHz: c.rateHz, PolicyRateHz: p.ControlRateHz,
 		Findings: findings, Unexplained: []string{}, NotChecked: c.notChecked(), Stationary: []string{},
 		timeS: c.rollout.TimeS, recorded: c.recorded, rebuilt: rebuilt, corrected: corrected,
 	}
 	exact, white := true, true
 	unexplained := map[string]bool{}
 	for i, e := range c.elements {
-		before, after := c.residual(rebuilt, i), c.residual(corrected, i)
+		before, left := c.residual(rebuilt, i), after(i)
 		if before.n == 0 || e.Term.Quantity == policy.External && e.Term.AgeSteps == 0 {
 			continue
 		}
 		exact = exact && before.max <= c.tolerance[i]
-		element := c.element(i, before, after)
+		element := c.element(i, before, left.residual)
 		r.Elements = append(r.Elements, element)
-		if after.n > 0 && !c.agrees(after, i) {
+		if left.n > 0 && !left.agrees {
 			unexplained[element.Quantity] = true
-			white = white && measured[e.Term.Quantity] && c.white(corrected, i)
+			white = white && measured[e.Term.Quantity] && left.white
 		}
 	}
 	slices.SortStableFunc(r.Elements, func(a, b Element) int {
@@ -170,6 +173,18 @@ func (c *comparison) report(rebuilt, corrected columns, findings []Finding) *Rep
 		r.Verdict = Correct
 	}
 	return r
+}
+
+// afterwards is what the findings leave of an element.
+type afterwards struct {
+	residual
+	agrees, white bool
+}
+
+// afterwards returns what corrected values leave of an element.
+func (c *comparison) afterwards(corrected columns, element int) afterwards {
+	r := c.residual(corrected, element)
+	return afterwards{r, c.agrees(r, element), r.n > 0 && c.white(corrected, element)}
 }
 
 // element returns the report about one element, of which before and after are the residuals.

@@ -6,10 +6,14 @@ import (
 
 	"krabby.dev/krabby/compute/policy"
 	"krabby.dev/krabby/compute/rollout"
+	"krabby.dev/krabby/hal/message"
 )
 
 // equal is the largest difference between values that count as equal.
 const equal = 1e-4
+
+// sampleSteps is the number of steps on which corrections are tried first.
+const sampleSteps = 500
 
 // historyName is the name of the group of all elements of earlier steps.
 const historyName = "history"
@@ -18,8 +22,15 @@ const historyName = "history"
 // that cannot be known; they are not compared.
 type columns [][]float32
 
-// changes holds new values of some elements over all steps, by the index of the element.
-type changes map[int][]float32
+// column returns the value of an element in step t.
+type column func(t int) float32
+
+// changes holds new values of some elements, by the index of the element. They are computed when they are needed: most
+// corrections are dismissed after a sample of the steps.
+type changes map[int]column
+
+// held returns the column of values.
+func held(values []float32) column { return func(t int) float32 { return values[t] } }
 
 // columnsOf returns the columns of a.
 func columnsOf(a rollout.Array) columns {
@@ -33,7 +44,11 @@ func columnsOf(a rollout.Array) columns {
 // with returns c with the changes x. It shares the other columns with c.
 func (c columns) with(x changes) columns {
 	out := slices.Clone(c)
-	for i, values := range x {
+	for i, value := range x {
+		values := make([]float32, len(c[i]))
+		for t := range values {
+			values[t] = value(t)
+		}
 		out[i] = values
 	}
 	return out
@@ -71,11 +86,17 @@ type comparison struct {
 	// tolerance, spread and motion are by element: the largest difference that is rounding, the spread as in Element, and the
 	// standard deviation of the rebuilt value.
 	tolerance, spread, motion []float64
+	// sample are steps on which corrections are tried first.
+	sample []int
+	// rebuilds are the observations rebuilt from changed sensors, by the change: the rounds of a search use the same ones.
+	rebuilds map[string]rollout.Array
+	orders   []order // See jointOrders.
 }
 
 // newComparison returns the comparison of observations of b with the recorded one.
 func newComparison(b *rebuilder, rebuilt columns, noise float64) *comparison {
-	c := &comparison{rebuilder: b, recorded: columnsOf(b.rollout.Observation), noise: noise}
+	c := &comparison{rebuilder: b, recorded: columnsOf(b.rollout.Observation), noise: noise, rebuilds: map[string]rollout.Array{}}
+	c.sample = spread(b.rollout.Steps(), sampleSteps)
 	history := group{name: historyName}
 	for i, e := range b.elements {
 		q := e.Term.Quantity
@@ -108,6 +129,18 @@ func newComparison(b *rebuilder, rebuilt columns, noise float64) *comparison {
 		c.motion = append(c.motion, motion)
 	}
 	return c
+}
+
+// rebuildOnce rebuilds the observations from changed sensors, unless a change of that name has been rebuilt before.
+func (c *comparison) rebuildOnce(name string, change func(*message.Observation)) (rollout.Array, error) {
+	if built, ok := c.rebuilds[name]; ok {
+		return built, nil
+	}
+	built, err := c.rebuild(change)
+	if err == nil {
+		c.rebuilds[name] = built
+	}
+	return built, err
 }
 
 // group returns the group of a quantity, nil if the quantity is not compared.
@@ -209,10 +242,15 @@ type score struct {
 
 // score returns the score of a group.
 func (c *comparison) score(values columns, g group) score {
+	return c.scoreOf(g, func(element int) residual { return c.residual(values, element) })
+}
+
+// scoreOf returns the score of a group with the given residuals of its elements.
+func (c *comparison) scoreOf(g group, of func(element int) residual) score {
 	s := score{exact: true, agrees: true}
 	n := 0.0
 	for _, i := range g.elements {
-		r := c.residual(values, i)
+		r := of(i)
 		if r.n == 0 {
 			continue
 		}

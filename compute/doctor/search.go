@@ -15,30 +15,28 @@ const (
 	sameResidual = 1.1
 )
 
-// search explains the differences between the recorded and the rebuilt values. It returns the findings, at most one a round,
+// search explains the differences between the recorded and the rebuilt values. It returns the findings, those of each round,
 // and the rebuilt values with the corrections of all of them.
 func (c *comparison) search(rebuilt columns) ([]Finding, columns, error) {
-	findings := []Finding{}
-	if finding := c.wrongRate(); finding != nil {
-		findings = append(findings, *finding)
-	}
+	var findings []Finding
 	for range maxFindings {
-		finding, corrected, err := c.round(rebuilt)
+		found, corrected, err := c.round(rebuilt)
 		if err != nil {
 			return nil, nil, err
 		}
-		if finding == nil {
+		if found == nil {
 			break
 		}
-		findings, rebuilt = append(findings, *finding), corrected
+		findings, rebuilt = append(findings, found...), corrected
 	}
 	return findings, rebuilt, nil
 }
 
-// round finds the correction that explains most of the difference, and applies it. Without one the finding is nil.
-func (c *comparison) round(rebuilt columns) (*Finding, columns, error) {
+// round finds the correction that explains most of the difference, and applies it. Without one there are no findings; a
+// correction of two mistakes has two.
+func (c *comparison) round(rebuilt columns) ([]Finding, columns, error) {
 	e := c.newEvidence(rebuilt)
-	if !slices.ContainsFunc(e.before, func(s score) bool { return !s.exact }) {
+	if !e.differsAtAll() {
 		return nil, nil, nil
 	}
 	for _, list := range hypotheses() {
@@ -56,7 +54,13 @@ func (c *comparison) round(rebuilt columns) (*Finding, columns, error) {
 		}
 		if len(trials) > 0 {
 			fitting := rank(trials)
-			return e.finding(fitting), e.apply(fitting[0]), nil
+			findings := []Finding{*e.finding(fitting)}
+			if s := fitting[0].second; s != nil {
+				also := e.explanation(fitting[0])
+				also.Kind, also.Summary, also.Fix = s.kind, s.summary, s.fix
+				findings = append(findings, Finding{Explanation: also})
+			}
+			return findings, e.apply(fitting[0]), nil
 		}
 	}
 	return nil, nil, nil
@@ -74,7 +78,11 @@ type trial struct {
 // try tests a correction. It returns nil if the correction does not explain half of the groups that it changes and that need
 // an explanation, or if it makes a group worse.
 func (e *evidence) try(x correction) *trial {
-	t := &trial{correction: x, changes: x.change(), explained: make([]bool, len(e.groups)), scores: slices.Clone(e.before)}
+	made := x.change()
+	if !e.isPromising(x, made) {
+		return nil
+	}
+	t := &trial{correction: x, changes: made, explained: make([]bool, len(e.groups)), scores: slices.Clone(e.before)}
 	corrected := e.rebuilt.with(t.changes)
 	needed, explained := 0, 0
 	for i, g := range e.groups {
@@ -104,6 +112,56 @@ func (e *evidence) try(x correction) *trial {
 		return nil
 	}
 	return t
+}
+
+// isPromising reports whether a sample of the steps leaves it open that try accepts a correction. It spares computing the values
+// of all steps for the many corrections that are far off.
+func (e *evidence) isPromising(x correction, made changes) bool {
+	const margin = 2
+	if 2*len(e.sample) > e.rollout.Steps() {
+		return true
+	}
+	promising := false
+	for i, g := range e.groups {
+		if !made.touch(g) {
+			continue
+		}
+		different := 0
+		before := e.scoreOf(g, func(element int) (r residual) {
+			tolerance := e.tolerance[element]
+			for _, t := range e.sample {
+				d := float64(e.recorded[element][t]) - float64(e.rebuilt[element][t])
+				r.add(d)
+				if math.Abs(d) > tolerance {
+					different++
+				}
+			}
+			return r
+		})
+		after := e.scoreOf(g, func(element int) (r residual) {
+			value := made[element]
+			if value == nil {
+				value = held(e.rebuilt[element])
+			}
+			for _, t := range e.sample {
+				r.add(float64(e.recorded[element][t]) - float64(value(t)))
+			}
+			return r
+		})
+		switch {
+		case !before.exact && different < 20:
+			return true // Too few to tell.
+		case e.before[i].exact && !after.exact:
+			return false
+		case after.meanSquare > margin*sameResidual*before.meanSquare && !after.exact:
+			return false
+		case e.before[i].exact || after.exact && before.exact:
+			promising = promising || !e.before[i].exact
+		case after.exact || after.meanSquare <= margin*explainedResidual && after.meanSquare <= margin*explainedResidual*before.meanSquare:
+			promising = true
+		}
+	}
+	return promising
 }
 
 // touch reports whether x changes an element of g.

@@ -54,7 +54,7 @@ func (e *evidence) swapCorrection(inHistory bool) correction {
 			swapped := slices.Clone(e.rebuilt[first : first+4])
 			swap(swapped)
 			for i, values := range swapped {
-				out[first+i] = values
+				out[first+i] = held(values)
 			}
 		}
 		return out
@@ -94,11 +94,11 @@ func TestSearch_historyFollowsCurrentStep(t *testing.T) {
 
 func TestSearch_partOfQuantity(t *testing.T) {
 	e := swappedTerms(false)
-	one := correction{kind: "one", change: func() changes { return changes{0: e.recorded[0]} }}
+	one := correction{kind: "one", change: func() changes { return changes{0: held(e.recorded[0])} }}
 	if trial := e.try(one); trial != nil {
 		t.Errorf("a correction of one of two elements explains %v, want it dismissed", trial.explained)
 	}
-	both := correction{kind: "both", change: func() changes { return changes{0: e.recorded[0], 1: e.recorded[1]} }}
+	both := correction{kind: "both", change: func() changes { return changes{0: held(e.recorded[0]), 1: held(e.recorded[1])} }}
 	if trial := e.try(both); trial == nil || !slices.Equal(trial.explained, []bool{true, false, false}) {
 		t.Errorf("a correction of both elements = %+v, want it to explain the first quantity", trial)
 	}

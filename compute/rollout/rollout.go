@@ -12,6 +12,7 @@
 //	action                         [T, A]      the policy's output for that observation, neither clipped nor scaled
 //	time_s or time_ns              [T]         time of the sensor values; increasing
 //	base_velocity_m_per_s          [T, 3]      optional: linear, of the base, in the base frame
+//	joint_effort_n_m               [T, J]      optional: torque of each joint
 //	linear_acceleration_m_per_s2   [T, 3]      optional: specific force in the base frame, +9.81 on z at rest
 //	contacts                       [T, F]      optional: nonzero if a foot touches the ground
 //	foot_names                     [F]         optional: the foot of each column of contacts; by default the robot's order
@@ -69,6 +70,7 @@ type Rollout struct {
 	Orientation              Array // w, x, y, z
 	AngularVelocityRadPerSec Array
 	LinearAccelerationMps2   Array
+	EffortNm                 Array
 	BaseVelocityMps          Array
 	Contacts                 Array
 	Command                  Array
@@ -151,6 +153,7 @@ func (r *Rollout) Fields() []Field {
 		{"action", &r.Action, 0, true, true},
 		{"base_velocity_m_per_s", &r.BaseVelocityMps, 3, false, true},
 		{"linear_acceleration_m_per_s2", &r.LinearAccelerationMps2, 3, false, false},
+		{"joint_effort_n_m", &r.EffortNm, joints, false, false},
 		{"contacts", &r.Contacts, len(r.FootNames), false, false},
 	}
 }
