@@ -214,7 +214,7 @@ func (a *aligner) cheapest(places func(term, offset int) []int) ([]int, float64)
 			if offset == natural[term] {
 				return 0
 			}
-			return 0.02 * float64(a.terms[term].width) // It fits everywhere.
+			return 0.05 // It fits everywhere.
 		}
 		key := [2]int{term, offset}
 		v, ok := known[key]

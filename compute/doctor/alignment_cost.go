@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"math"
+	"slices"
 
 	"krabby.dev/krabby/compute/policy"
 )
@@ -78,6 +79,9 @@ func (a *aligner) cost(term int, places []int) float64 {
 		}
 		try(fit(nil, f, 0))
 	}
+	if t.width == 3 && slices.Contains(vectorQuantities, t.quantity) {
+		best = min(best, a.turnedCost(t, places)+0.01)
+	}
 	if t.quantity == policy.JointPosition {
 		try(fit(nil, 1, 1))
 		try(fit(nil, 1, -1))
@@ -92,6 +96,33 @@ func (a *aligner) cost(term int, places []int) float64 {
 		}
 	}
 	return best
+}
+
+// turnedCost returns the cost of a vector that may be turned.
+func (a *aligner) turnedCost(t alignedTerm, places []int) float64 {
+	var sums [3][3]float64
+	var square, variance, n float64
+	for i, element := range t.current {
+		for j, place := range places {
+			sums[i][j] = a.momentsOf(place, element).xy
+		}
+		m := a.momentsOf(places[i], element)
+		floor := 2 * a.noise * minSpread[t.quantity] * math.Abs(a.elements[element].Term.Scale)
+		square, variance, n = square+m.xx+m.yy, variance+a.variance[places[i]]+floor*floor, m.n
+	}
+	if n == 0 {
+		return 0
+	}
+	q := closestRotation(sums)
+	for i := range 3 {
+		unit := [3]float64{}
+		unit[i] = 1
+		for j, v := range rotate(q, unit, false) {
+			square -= 2 * v * sums[i][j]
+		}
+	}
+	square = max(square, 0) / n
+	return square / (square + variance)
 }
 
 // inconsistency returns from 0 to 1 how badly the recorded history repeats the recorded values of the steps before, whatever
