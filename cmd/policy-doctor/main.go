@@ -25,6 +25,7 @@ type flags struct {
 	Rollout     string  `arg:"" help:"Recorded rollout, an .npz file as docs/doctor.md describes it."`
 	Skip        int     `default:"0" placeholder:"N" help:"Skip the first N steps of the rollout."`
 	Steps       int     `default:"3000" placeholder:"N" help:"Compare at most N steps; 3000 by default."`
+	Environment int     `default:"-1" placeholder:"N" help:"Environment to take from arrays of several, counted from 0: [T, N, J]."`
 	Noise       float64 `default:"0.05" placeholder:"FRACTION" help:"Accept the unexplained residual of a sensor value as noise up to this RMS, a fraction of the spread of the value; 0.05 by default."`
 	Robot       string  `placeholder:"NAME" help:"Robot of the policy: a name, or a robot file, whose path contains . or /; the default is the built-in robot that the policy names."`
 	JSON        bool    `name:"json" help:"Print the report as JSON."`
@@ -36,6 +37,9 @@ type flags struct {
 func (f *flags) Validate() error {
 	if f.Skip < 0 {
 		return fmt.Errorf("--skip: found %d, expected 0 or more", f.Skip)
+	}
+	if f.Environment < -1 {
+		return fmt.Errorf("--environment: found %d, expected 0 or more", f.Environment)
 	}
 	if f.Steps < doctor.MinSteps {
 		return fmt.Errorf("--steps: found %d, expected %d or more", f.Steps, doctor.MinSteps)
@@ -87,7 +91,7 @@ func examine(f *flags) (_ *doctor.Report, err error) {
 		return nil, err
 	}
 	path := cli.Locate(f.Rollout)
-	r, err := npz.Read(path)
+	r, err := npz.ReadEnvironment(path, npz.Options{Environment: f.Environment})
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,7 @@ func writeText(w io.Writer, r *doctor.Report) error {
 	}
 	fmt.Fprintf(t, "%s\n\n", verdict(r))
 	fmt.Fprintf(t, "policy\t%s (%s), observation %s\n", r.Policy, r.Robot, r.Observation)
+	fmt.Fprintf(t, "gains\tkp %v N·m/rad, kd %v N·m·s/rad\n", r.PolicyGains.Kp, r.PolicyGains.Kd)
 	fmt.Fprintf(t, "rollout\t%d steps at %.4g Hz, after %d skipped; the policy's rate is %v Hz\n", r.Steps, r.RateHz, r.Skipped, r.PolicyRateHz)
 	fmt.Fprintf(t, "values\t%d of %d agree\n", len(r.Elements)-different, len(r.Elements))
 	if r.Action != nil {
@@ -90,7 +91,7 @@ func writeFinding(w io.Writer, f doctor.Finding) {
 			indent = "      "
 		}
 		fmt.Fprintf(w, "%s: %s\n%sfix: %s\n", x.Kind, x.Summary, indent, x.Fix)
-		if !slices.Equal(x.Quantities, []string{"time"}) {
+		if len(x.Quantities) != 1 || x.Quantities[0] != "time" && x.Quantities[0] != "gains" {
 			fmt.Fprintf(w, "%sresidual of %s: %s of the spread before, %s after\n", indent, strings.Join(x.Quantities, ", "),
 				percent(x.ResidualBefore), percent(x.ResidualAfter))
 		}

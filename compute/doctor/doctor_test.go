@@ -211,3 +211,23 @@ func TestExamine_mismatchedRollout(t *testing.T) {
 		}
 	}
 }
+
+// Training loops reset the last action at the start of an episode, or do not.
+func TestExamine_secondEpisode(t *testing.T) {
+	p := joystickPolicy()
+	for name, resets := range map[string]bool{"last action reset": true, "last action kept": false} {
+		r := record(t, p, motion{sway: 1})
+		r.EpisodeStart = make([]bool, r.Steps())
+		r.EpisodeStart[0], r.EpisodeStart[100] = true, true
+		if resets {
+			clear(r.Observation.Row(100)[33:45])
+		}
+		if report := examine(t, p, r, doctor.Options{}); report.Verdict != doctor.Correct {
+			t.Errorf("%s: %s", name, describe(report))
+		}
+		r.Observation.Row(100)[40] = 7
+		if report := examine(t, p, r, doctor.Options{}); report.Verdict != doctor.Differs {
+			t.Errorf("%s, wrong: %s", name, describe(report))
+		}
+	}
+}

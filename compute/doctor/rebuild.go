@@ -27,6 +27,7 @@ type rebuilder struct {
 	jointColumns, footColumns []int
 	unknown                   map[policy.Quantity]string // Why quantities cannot be compared.
 	startsWithZeros           bool                       // The history is 0 at the start of an episode.
+	keepsAction               bool                       // The last action is not 0 at the start of a later episode.
 	missingSteps              bool                       // Steps are missing between those of the rollout.
 	// episodeStart is by step: the step in which its episode began, -1 if that was before the rollout.
 	episodeStart []int
@@ -61,7 +62,32 @@ func newRebuilder(p *policy.Policy, r *rollout.Rollout) (*rebuilder, error) {
 	if b.missingSteps = b.rateHz < p.ControlRateHz/1.5; b.missingSteps {
 		b.unknown[policy.LastAction], b.unknown[policy.GaitPhase] = missingStepsReason, missingStepsReason
 	}
+	b.keepsAction = b.findsKeptAction()
 	return b, b.findColumns()
+}
+
+// findsKeptAction reports whether the first steps of later episodes have the last action of the episode before. Most training
+// loops reset it, some do not; both are right.
+func (b *rebuilder) findsKeptAction() bool {
+	r, names := b.rollout, b.policy.JointNames()
+	kept := false
+	for t := 1; t < r.Steps(); t++ {
+		if !r.StartsEpisode(t) {
+			continue
+		}
+		for i, e := range b.elements {
+			joint := slices.Index(names, e.Component)
+			if e.Term.Quantity != policy.LastAction || e.Term.AgeSteps > 0 || joint < 0 {
+				continue
+			}
+			found, last := float64(r.Observation.Row(t)[i]), e.Term.Scale*float64(r.Action.Row(t - 1)[joint])
+			if math.Abs(found-last) > equal+8*r.Rounding*math.Abs(last) {
+				return false
+			}
+			kept = kept || math.Abs(last) > equal
+		}
+	}
+	return kept
 }
 
 // findColumns finds the robot's joints and feet in the arrays of the rollout, by name.
@@ -128,7 +154,7 @@ func (b *rebuilder) rebuild(change func(*message.Observation)) (rollout.Array, e
 			change(o)
 		}
 		clear(lastAction)
-		if t > 0 && start != t {
+		if t > 0 && (start != t || b.keepsAction) {
 			copy(lastAction, r.Action.Row(t-1))
 		}
 		played.recorded = r.Observation.Row(t)

@@ -10,7 +10,7 @@
 //	command                        [T, 3]      forward and left in m/s, yaw rate in rad/s
 //	observation                    [T, N]      the policy's first input, as training or deployment computed it
 //	action                         [T, A]      the policy's output for that observation, neither clipped nor scaled
-//	time_s or time_ns              [T]         time of the sensor values; increasing
+//	time_s or time_ns              [T]         time of the sensor values; increasing, but may start again in the first step of an episode
 //	base_velocity_m_per_s          [T, 3]      optional: linear, of the base, in the base frame
 //	joint_effort_n_m               [T, J]      optional: torque of each joint
 //	linear_acceleration_m_per_s2   [T, 3]      optional: specific force in the base frame, +9.81 on z at rest
@@ -20,7 +20,8 @@
 //
 // Row t of observation is built from row t of the other arrays and from row t-1 of action. Frames follow REP-103: x forward, y
 // left, z up. Numbers are float16, float32, float64, integers or booleans, in C or in Fortran order. Arrays with other names
-// are ignored. All numbers but the times are kept as float32, which is finer than any sensor.
+// are ignored; some names of Isaac Lab and mjlab are read as well. [T, 1, J] is read as [T, J], and of [T, N, J] one environment
+// is taken, see package npz. All numbers but the times are kept as float32, which is finer than any sensor.
 //
 // It must not import inference engines or transport, nor packages that depend on a policy or a kind of observation.
 package rollout

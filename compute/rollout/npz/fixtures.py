@@ -6,6 +6,15 @@ import sys
 import numpy as np
 
 STEPS, JOINTS, FEET, VALUES = 5, 3, 2, 7
+ISAAC_LAB = {
+    "joint_position_rad": "joint_pos",
+    "joint_velocity_rad_per_s": "joint_vel",
+    "orientation_wxyz": "root_quat_w",
+    "angular_velocity_rad_per_s": "root_ang_vel_b",
+    "command": "commands",
+    "observation": "obs",
+    "action": "actions",
+}
 
 
 def arrays(dtype):
@@ -36,6 +45,22 @@ def main(out):
     np.savez(os.path.join(out, "big_endian.npz"), **arrays(np.dtype(">f4")))
     fortran = {name: np.asfortranarray(a) for name, a in arrays(np.float32).items()}
     np.savez(os.path.join(out, "fortran.npz"), **fortran)
+    # As training loops write them: a dimension for environments, also of the times, and Isaac Lab's names.
+    single = {name: a[:, None] if name != "joint_names" else a for name, a in arrays(np.float32).items()}
+    np.savez(os.path.join(out, "one_environment.npz"), **single)
+    several = {name: np.stack([a * 0 + 1, a], 1) if name != "joint_names" else a for name, a in arrays(np.float32).items()}
+    several["time_s"] = arrays(np.float32)["time_s"]
+    np.savez(os.path.join(out, "two_environments.npz"), **several)
+    np.savez(os.path.join(out, "two_environments_fortran.npz"), **{name: np.asfortranarray(a) for name, a in several.items()})
+    isaac = arrays(np.float32)
+    for name, other in ISAAC_LAB.items():
+        isaac[other] = isaac.pop(name)
+    np.savez(os.path.join(out, "isaac_lab.npz"), **isaac)
+    restarted = arrays(np.float32)
+    restarted["time_s"][3:] -= restarted["time_s"][3]
+    np.savez(os.path.join(out, "restarted.npz"), **restarted)
+    restarted["episode_start"] = np.array([1, 0, 0, 1, 0], np.uint8)
+    np.savez(os.path.join(out, "episodes.npz"), **restarted)
     optional = arrays(np.float32)
     optional["joint_names"] = np.array([b"hip", b"thigh", b"calf"])
     optional["time_ns"] = (1_700_000_000_000_000_000 + (optional.pop("time_s") * 1e9).astype(np.int64))

@@ -27,8 +27,21 @@ const (
 	maxNames       = 4096
 )
 
-// Read reads a rollout and checks it with [rollout.Rollout.Check]. The error is a *rollout.Error.
-func Read(path string) (_ *rollout.Rollout, err error) {
+// Options configures Read.
+type Options struct {
+	// Environment is the environment to read from arrays of several, as training loops record them: [T, N, J]; counted from 0.
+	// A negative one is none: then such arrays are an error.
+	Environment int
+}
+
+// Read reads a rollout of one environment; see ReadEnvironment.
+func Read(path string) (*rollout.Rollout, error) { return ReadEnvironment(path, Options{-1}) }
+
+// ReadEnvironment reads a rollout and checks it with [rollout.Rollout.Check]. The error is a *rollout.Error.
+//
+// Beside the names of package rollout it reads those of Isaac Lab and mjlab. Dimensions of 1 between the first and the last are
+// dropped. Times may start again in the first step of an episode: then they go on from the step before.
+func ReadEnvironment(path string, opts Options) (_ *rollout.Rollout, err error) {
 	info, err := os.Stat(path) // Stat first, because opening a pipe would block.
 	switch {
 	case err != nil:
@@ -41,7 +54,7 @@ func Read(path string) (_ *rollout.Rollout, err error) {
 		return nil, &rollout.Error{File: path, Problem: "not a zip archive as numpy.savez writes it: " + err.Error(), Err: err}
 	}
 	defer z.Close()
-	f := &file{path: path, entries: map[string]*zip.File{}, left: MaxBytes}
+	f := &file{path: path, entries: map[string]*zip.File{}, left: MaxBytes, environment: opts.Environment}
 	for _, entry := range z.File {
 		f.entries[strings.TrimSuffix(entry.Name, ".npy")] = entry
 	}
@@ -57,6 +70,8 @@ type file struct {
 	path    string
 	entries map[string]*zip.File // By the name of the array.
 	left    int64                // Bytes that may still be unpacked.
+
+	environment int
 }
 
 // wrong returns the error for a wrong value of an array.
@@ -82,6 +97,9 @@ func (f *file) rollout() (_ *rollout.Rollout, err error) {
 	if r.FootNames, err = f.names("foot_names", false); err != nil {
 		return nil, err
 	}
+	if err := f.episodes(r); err != nil {
+		return nil, err
+	}
 	if err := f.time(r); err != nil {
 		return nil, err
 	}
@@ -105,16 +123,19 @@ func (f *file) rollout() (_ *rollout.Rollout, err error) {
 			r.Rounding = max(r.Rounding, a.rounding)
 		}
 	}
-	starts, err := f.array("episode_start", 1, false)
-	if err != nil {
-		return nil, err
-	}
-	if starts != nil {
-		for _, v := range starts.values {
-			r.EpisodeStart = append(r.EpisodeStart, v != 0)
-		}
-	}
 	return r, nil
+}
+
+// episodes reads the starts of episodes into r.
+func (f *file) episodes(r *rollout.Rollout) error {
+	starts, err := f.array("episode_start", 1, false)
+	if starts == nil || err != nil {
+		return err
+	}
+	for _, v := range starts.values {
+		r.EpisodeStart = append(r.EpisodeStart, v != 0)
+	}
+	return nil
 }
 
 // time reads the times, in s or in ns, into r.
@@ -129,8 +150,24 @@ func (f *file) time(r *rollout.Rollout) error {
 	if err != nil {
 		return err
 	}
-	for _, v := range a.values {
-		r.TimeS = append(r.TimeS, (v-a.values[0])*unit) // A float64 of seconds since 1970 has no digit left for ns.
+	from := 0.0
+	if len(a.values) > 0 {
+		from = a.values[0]
+	}
+	for t, v := range a.values {
+		if t > 0 && v <= a.values[t-1] {
+			if t >= len(r.EpisodeStart) || !r.EpisodeStart[t] {
+				return f.wrong(fmt.Sprintf("%s[%d]", name, t), fmt.Sprint(v),
+					fmt.Sprintf("a time after that of the step before, %v, or an array episode_start that is nonzero in this step", a.values[t-1]))
+			}
+			// A new episode, one period after the step before.
+			period := 1e-9 / unit
+			if t > 1 {
+				period = a.values[t-1] - a.values[t-2]
+			}
+			from = v - (a.values[t-1] - from) - max(period, 1e-9/unit)
+		}
+		r.TimeS = append(r.TimeS, (v-from)*unit) // A float64 of seconds since 1970 has no digit left for ns.
 	}
 	return nil
 }
@@ -142,14 +179,28 @@ type array struct {
 	rounding float64
 }
 
-// array reads an array with a number of dimensions; it returns nil for an optional array that is not in the file.
+// array reads an array with a number of dimensions; it returns nil for an optional array that is not in the file. Of an array
+// with one more dimension it takes the environment.
 func (f *file) array(name string, dimensions int, required bool) (*array, error) {
+	name, err := f.nameOf(name)
+	if err != nil {
+		return nil, err
+	}
+	a, err := f.numbers(name, dimensions, required)
+	if a == nil || err != nil {
+		return nil, err
+	}
+	return f.choose(name, a, dimensions)
+}
+
+// numbers reads an array with a number of dimensions or one more.
+func (f *file) numbers(name string, dimensions int, required bool) (*array, error) {
 	header, body, err := f.open(name, required)
 	if header == nil || err != nil {
 		return nil, err
 	}
-	if len(header.Descr.Shape) != dimensions {
-		return nil, f.wrong(name, fmt.Sprintf("shape %v", header.Descr.Shape), fmt.Sprintf("%d dimensions", dimensions))
+	if n := len(header.Descr.Shape); n != dimensions && n != dimensions+1 {
+		return nil, f.wrong(name, fmt.Sprintf("shape %v", header.Descr.Shape), fmt.Sprintf("%d dimensions, or %d with one for environments", dimensions, dimensions+1))
 	}
 	a := &array{shape: header.Descr.Shape}
 	kind := elementType(header)
@@ -159,9 +210,9 @@ func (f *file) array(name string, dimensions int, required bool) (*array, error)
 		a.values, err = values[float16.Num](body, func(v float16.Num) float64 { return float64(v.Float32()) })
 	case "f4":
 		a.rounding = 1.0 / (1 << 24)
-		a.values, err = numbers[float32](body)
+		a.values, err = convert[float32](body)
 	case "f8":
-		a.values, err = numbers[float64](body)
+		a.values, err = convert[float64](body)
 	case "b1":
 		a.values, err = values[bool](body, func(v bool) float64 {
 			if v {
@@ -170,29 +221,29 @@ func (f *file) array(name string, dimensions int, required bool) (*array, error)
 			return 0
 		})
 	case "i1":
-		a.values, err = numbers[int8](body)
+		a.values, err = convert[int8](body)
 	case "i2":
-		a.values, err = numbers[int16](body)
+		a.values, err = convert[int16](body)
 	case "i4":
-		a.values, err = numbers[int32](body)
+		a.values, err = convert[int32](body)
 	case "i8":
-		a.values, err = numbers[int64](body)
+		a.values, err = convert[int64](body)
 	case "u1":
-		a.values, err = numbers[uint8](body)
+		a.values, err = convert[uint8](body)
 	case "u2":
-		a.values, err = numbers[uint16](body)
+		a.values, err = convert[uint16](body)
 	case "u4":
-		a.values, err = numbers[uint32](body)
+		a.values, err = convert[uint32](body)
 	case "u8":
-		a.values, err = numbers[uint64](body)
+		a.values, err = convert[uint64](body)
 	default:
 		return nil, f.wrong(name, "type "+header.Descr.Type, "float16, float32, float64, integers or booleans")
 	}
 	if err != nil {
 		return nil, f.unreadable(name, "invalid array", err)
 	}
-	if header.Descr.Fortran && dimensions == 2 {
-		a.values = transposed(a.values, a.shape[0], a.shape[1])
+	if header.Descr.Fortran {
+		a.values = rowMajor(a.values, a.shape)
 	}
 	return a, nil
 }
@@ -309,8 +360,8 @@ func values[T any](body []byte, convert func(T) float64) ([]float64, error) {
 	return out, nil
 }
 
-// numbers reads an array of numbers.
-func numbers[T int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64 | float32 | float64](body []byte) ([]float64, error) {
+// convert reads an array of numbers.
+func convert[T int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64 | float32 | float64](body []byte) ([]float64, error) {
 	return values(body, func(v T) float64 { return float64(v) })
 }
 
@@ -343,12 +394,21 @@ func narrow(values []float64) []float32 {
 	return out
 }
 
-// transposed converts values from column-major to row-major order.
-func transposed(values []float64, rows, columns int) []float64 {
+// rowMajor converts values of a shape from column-major to row-major order.
+func rowMajor(values []float64, shape []int) []float64 {
 	out := make([]float64, len(values))
-	for i := range rows {
-		for j := range columns {
-			out[i*columns+j] = values[j*rows+i]
+	index := make([]int, len(shape))
+	for _, v := range values { // The first index changes fastest.
+		at := 0
+		for d, size := range shape {
+			at = at*size + index[d]
+		}
+		out[at] = v
+		for d := range index {
+			if index[d]++; index[d] < shape[d] {
+				break
+			}
+			index[d] = 0
 		}
 	}
 	return out

@@ -94,6 +94,55 @@ func TestRead_numpyFiles(t *testing.T) {
 	}
 }
 
+// withEpisodes adds the starts of episodes in fixtures.py.
+func withEpisodes(r *rollout.Rollout) *rollout.Rollout {
+	r.EpisodeStart = []bool{true, false, false, true, false}
+	return r
+}
+
+func TestReadEnvironment_trainingLoops(t *testing.T) {
+	dir := testfile.Find(t, "KRABBY_ROLLOUTS")
+	for name, test := range map[string]struct {
+		environment int
+		want        *rollout.Rollout
+	}{
+		"one_environment":          {-1, sample()},
+		"two_environments":         {1, sample()},
+		"two_environments_fortran": {1, sample()},
+		"isaac_lab":                {-1, sample()},
+		"episodes":                 {-1, withEpisodes(sample())},
+	} {
+		got, err := ReadEnvironment(filepath.Join(dir, name+".npz"), Options{test.environment})
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		same(t, name, got, test.want)
+	}
+	for name, test := range map[string]struct {
+		environment int
+		want        string
+	}{
+		"two_environments": {-1, "joint_position_rad: found shape [5 2 3], expected 2 dimensions: the second one of 2 looks like environments; say which with --environment=0 to 1"},
+		"restarted":        {-1, "time_s[3]: found 0, expected a time after that of the step before, 0.04, or an array episode_start that is nonzero in this step"},
+	} {
+		if _, err := Read(filepath.Join(dir, name+".npz")); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want %q", name, err, test.want)
+		}
+	}
+	if _, err := ReadEnvironment(filepath.Join(dir, "two_environments.npz"), Options{2}); err == nil || !strings.Contains(err.Error(), "more than 2 environments") {
+		t.Errorf("environment 2 of 2: %v", err)
+	}
+}
+
+func TestRead_severalNames(t *testing.T) {
+	f := &file{path: "r.npz", entries: map[string]*zip.File{"obs": nil, "policy": nil}}
+	want := "obs: found also policy, expected one array for observation"
+	if _, err := f.nameOf("observation"); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %q", err, want)
+	}
+}
+
 func TestRead_writtenFiles(t *testing.T) {
 	for name, want := range map[string]*rollout.Rollout{"required arrays": sample(), "all arrays": withOptional(sample())} {
 		dir := t.TempDir()
@@ -225,7 +274,7 @@ func TestRead_invalidValue(t *testing.T) {
 		"NaN":                {changed(func(r *rollout.Rollout) { r.VelocityRadPerSec.Values[7] = nan }), "joint_velocity_rad_per_s[2, 1]: found NaN, expected a finite number"},
 		"infinite":           {changed(func(r *rollout.Rollout) { r.Contacts.Values[0] = float32(math.Inf(1)) }), "contacts[0, 0]: found +Inf"},
 		"invalid quaternion": {changed(func(r *rollout.Rollout) { r.Orientation.Row(3)[0] = 0 }), "orientation_wxyz[3]: found [0 0 0 0], expected a unit quaternion"},
-		"constant time":      {changed(func(r *rollout.Rollout) { r.TimeS[2] = r.TimeS[1] }), "time_s[2]: found 0.02, expected an increasing time"},
+		"constant time":      {changed(func(r *rollout.Rollout) { r.TimeS[2] = r.TimeS[1] }), "time_s[2]: found 0.02, expected a time after that of the step before"},
 		"duplicate joint":    {changed(func(r *rollout.Rollout) { r.JointNames = []string{"hip", "hip", "calf"} }), `joint_names[1]: found "hip", expected unique names`},
 	})
 }
