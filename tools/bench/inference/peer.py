@@ -1,6 +1,7 @@
 """Measures steps of a policy's graph with onnxruntime, or the wake-ups of a loop, as the peer of inference.
 
     peer.py plain|bound SECONDS MODEL GRAPH
+    peer.py step SECONDS MODEL GRAPH ROBOT
     peer.py loop SECONDS PERIOD_NS
 
 Writes a line of JSON: the version, the output of the first step, and the time of each step or the lateness of each wake-up.
@@ -76,6 +77,54 @@ def bound(model, graph):
     return step
 
 
+def whole(model, graph, robot):
+    """A whole step of the G1's policy, from sensors to joint targets, on memory that is bound once and shared with numpy."""
+    runs = session(model)
+    binding = runs.io_binding()
+    tensor_in, tensor_out = graph["inputs"][0], graph["outputs"][0]
+    observation = np.zeros(tensor_in["shape"], np.float32)
+    output = np.zeros(tensor_out["shape"], np.float32)
+    # On the CPU a value of onnxruntime lies in the memory of the array.
+    values = ort.OrtValue.ortvalue_from_numpy(observation), ort.OrtValue.ortvalue_from_numpy(output)
+    binding.bind_ortvalue_input(tensor_in["name"], values[0])
+    binding.bind_ortvalue_output(tensor_out["name"], values[1])
+    sensors = {name: np.array(value) for name, value in robot.items()}
+    joints, n = sensors["joints"], len(robot["joints"])
+    base_velocity, angular_velocity, orientation = (sensors[k] for k in ("base_velocity", "angular_velocity", "orientation"))
+    command, position, velocity = sensors["command"], sensors["position"], sensors["velocity"]
+    pose, scale, action = sensors["pose"], sensors["scale"], output[0]
+    row = observation[0]
+    parts = np.split(row, np.cumsum([3, 3, 3, 3, n, n, n, len(robot["offsets"])]))
+    phase, advance = sensors["offsets"].astype(np.float64), 2 * np.pi / robot["period_steps"]
+    targets = np.zeros(len(robot["position"]))
+
+    def step():
+        w, x, y, z = orientation.tolist()
+        norm = -1 / (w * w + x * x + y * y + z * z)
+        parts[0][:] = base_velocity
+        parts[1][:] = angular_velocity
+        parts[2][:] = norm * 2 * (x * z - w * y), norm * 2 * (y * z + w * x), norm * (w * w - x * x - y * y + z * z)
+        parts[3][:] = command
+        np.subtract(position[joints], pose, out=parts[4], casting="same_kind")
+        parts[5][:] = velocity[joints]
+        parts[6][:] = action
+        parts[7][:] = np.cos(phase)
+        parts[8][:] = np.sin(phase)
+        np.add(phase, advance, out=phase)
+        phase[:] = np.remainder(phase + np.pi, 2 * np.pi) - np.pi
+        runs.run_with_iobinding(binding)
+        targets[joints] = pose + scale * action
+        return targets
+
+    return step
+
+
+def whole_steps(step, seconds):
+    """The targets of the first three steps, and the times of the steps after the warm-up."""
+    first = np.concatenate([step().copy() for _ in range(3)])
+    return {**steps(step, lambda targets: targets, seconds), "first": first.tolist()}
+
+
 def steps(step, value, seconds):
     """The output of the first step, and the times of the steps after the warm-up."""
     first = np.asarray(value(step())).reshape(-1).tolist()
@@ -111,8 +160,10 @@ def main(mode, seconds, *args):
         result = steps(plain(args[0], json.loads(args[1])), lambda first: first, float(seconds))
     elif mode == "bound":
         result = steps(bound(args[0], json.loads(args[1])), lambda first: first.numpy(), float(seconds))
+    elif mode == "step":
+        result = whole_steps(whole(args[0], *map(json.loads, args[1:])), float(seconds))
     else:
-        sys.exit(f"found {mode!r}, expected plain, bound or loop")
+        sys.exit(f"found {mode!r}, expected plain, bound, step or loop")
     version = f"Python {sys.version.split()[0]}, onnxruntime {ort.__version__}, numpy {np.__version__}"
     print(json.dumps({"version": version, **result}))
 

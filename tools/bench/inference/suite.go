@@ -22,7 +22,7 @@ import (
 
 // Runfile paths, set by the linker (x_defs).
 var (
-	libraryFile, floorFile, manifestFile, modelFile, parkourFolder, pythonFile, onnxruntimeFile string
+	libraryFile, floorFile, manifestFile, modelFile, g1ManifestFile, g1ModelFile, doctorFile, parkourFolder, pythonFile, onnxruntimeFile string
 )
 
 // files has the paths of runfiles.
@@ -30,19 +30,22 @@ type files struct {
 	library     string // ONNX Runtime, for C and for krabby.
 	floor       string // The program in C.
 	go1         string // Folder of the policy.
+	g1          string // Folder of the policy.
+	doctor      string // policy-doctor of this checkout.
 	parkour     string // Folder of the policies teacher and student.
 	python      string // Root file system of Python.
 	onnxruntime string // A file in Python's package onnxruntime.
 }
 
-// findFiles finds the runfiles. It links the manifest and the model of the Go1's policy into a folder below dir, because a source
+// findFiles finds the runfiles. It links the manifests and the models of the policies into folders below dir, because a source
 // and an output may be in different folders.
 func findFiles(dir string) (f files, err error) {
 	f.go1 = filepath.Join(dir, "go1_joystick")
-	if err := os.Mkdir(f.go1, 0o755); err != nil {
+	f.g1 = filepath.Join(dir, "g1_joystick")
+	if err := errors.Join(os.Mkdir(f.go1, 0o755), os.Mkdir(f.g1, 0o755)); err != nil {
 		return files{}, err
 	}
-	var manifest, model string
+	var manifest, model, g1Manifest, g1Model string
 	for _, file := range []struct {
 		to       *string
 		runfile  string
@@ -52,6 +55,9 @@ func findFiles(dir string) (f files, err error) {
 		{&f.floor, floorFile, "the program in C"},
 		{&manifest, manifestFile, "the Go1's manifest"},
 		{&model, modelFile, "the Go1's policy"},
+		{&g1Manifest, g1ManifestFile, "the G1's manifest"},
+		{&g1Model, g1ModelFile, "the G1's policy"},
+		{&f.doctor, doctorFile, "policy-doctor"},
 		{&f.parkour, parkourFolder, "the parkour policies"},
 		{&f.python, pythonFile, "Python"},
 		{&f.onnxruntime, onnxruntimeFile, "onnxruntime for Python"},
@@ -63,6 +69,8 @@ func findFiles(dir string) (f files, err error) {
 	return f, errors.Join(
 		os.Symlink(manifest, filepath.Join(f.go1, policy.ManifestFile)),
 		os.Symlink(model, filepath.Join(f.go1, policy.ModelFile)),
+		os.Symlink(g1Manifest, filepath.Join(f.g1, policy.ManifestFile)),
+		os.Symlink(g1Model, filepath.Join(f.g1, policy.ModelFile)),
 	)
 }
 
@@ -74,15 +82,28 @@ const (
 	boundName  = "onnxruntime, Python, bound memory"
 )
 
+// The parts of the benchmark.
+const (
+	partObservations = "observations"
+	partSteps        = "steps"
+	partWholeStep    = "whole-step"
+	partDoctor       = "doctor"
+	partLoops        = "loops"
+)
+
 // suite measures each step with each tool, and then each loop.
 type suite struct {
-	runs        int           // Of a step.
-	step, loop  time.Duration // Durations of a run.
-	progress    func(string, ...any)
-	files       files
-	python      *peer.Python
-	pythonFails error    // Not nil if Python cannot run here.
-	peers       []string // Versions of the peers that have run.
+	runs       int           // Of a step.
+	step, loop time.Duration // Durations of a run.
+	progress   func(string, ...any)
+	files      files
+	python     *peer.Python
+	// baseline is an earlier commit, and baselineDoctor its policy-doctor; empty without one.
+	baseline, baselineDoctor string
+	pythonFails              error    // Not nil if Python cannot run here.
+	scratch                  string   // Directory for recordings.
+	parts                    []string // The parts to measure; empty measures all.
+	peers                    []string // Versions of the peers that have run.
 }
 
 func (s *suite) measure(ctx context.Context) (_ *latency.Report, err error) {
@@ -92,14 +113,22 @@ func (s *suite) measure(ctx context.Context) (_ *latency.Report, err error) {
 	}
 	defer func() { err = errors.Join(err, runtime.Close()) }()
 	r := &latency.Report{Count: "samples", Lost: "missed"}
-	if err := s.observations(ctx, r); err != nil {
-		return nil, err
-	}
-	if err := s.steps(ctx, r, runtime); err != nil {
-		return nil, err
-	}
-	if err := s.loops(ctx, r); err != nil {
-		return nil, err
+	for _, part := range []struct {
+		name    string
+		measure func() error
+	}{
+		{partObservations, func() error { return s.observations(ctx, r) }},
+		{partSteps, func() error { return s.steps(ctx, r, runtime) }},
+		{partWholeStep, func() error { return s.wholeSteps(ctx, r, runtime) }},
+		{partDoctor, func() error { return s.doctors(ctx, r) }},
+		{partLoops, func() error { return s.loops(ctx, r) }},
+	} {
+		if len(s.parts) > 0 && !slices.Contains(s.parts, part.name) {
+			continue
+		}
+		if err := part.measure(); err != nil {
+			return nil, err
+		}
 	}
 	r.Header = []string{
 		measure.Machine(),
