@@ -100,65 +100,80 @@ func (a *aligner) bestHistory(g, natural arrangement) arrangement {
 // bestOfStacked returns the arrangement of an observation whose history stands in the place of the terms.
 func (a *aligner) bestOfStacked(natural arrangement) arrangement {
 	o := &a.policy.Observation
-	uniform, frame := len(a.terms) <= maxAlignedTerms, 0
+	s := stacked{aligner: a, uniform: len(a.terms) <= maxAlignedTerms}
 	for i := range o.Terms {
-		uniform = uniform && (o.Terms[i].HistorySteps == nil || *o.Terms[i].HistorySteps == o.History.Steps)
-		frame += a.terms[i].width
+		s.uniform = s.uniform && (o.Terms[i].HistorySteps == nil || *o.Terms[i].HistorySteps == o.History.Steps)
+		s.frame += a.terms[i].width
 	}
-	steps := o.History.Steps
-	type candidate struct {
-		arrangement
-		inconsistency, cost float64
-	}
-	var all []candidate
-	for _, h := range a.historyArrangements() {
-		g := arrangement{terms: natural.terms, history: h}
-		newest := 0
-		if h.order == policy.OldestFirst {
-			newest = steps - 1
-		}
-		places := func(term, offset int) []int {
-			width := a.terms[term].width
-			switch h.layout {
-			case policy.ByStep:
-				return consecutive(newest*frame+offset, width)
-			case policy.ByTerm:
-				return consecutive(steps*offset+newest*width, width)
-			}
-			out := make([]int, width)
-			for j := range out {
-				out[j] = steps*(offset+j) + newest
-			}
-			return out
-		}
-		total := func(terms []int) float64 {
-			sum, offset := 0.0, 0
-			for _, i := range terms {
-				if !a.terms[i].external {
-					sum += a.cost(i, places(i, offset)) * float64(a.terms[i].width)
-				}
-				offset += a.terms[i].width
-			}
-			return sum / float64(frame)
-		}
-		if uniform && total(g.terms) > matchedCost/2 {
-			if terms, _ := a.cheapest(places); a.isBetter(natural.terms, terms, places) {
-				g.terms = terms
-			}
-		}
-		c := candidate{arrangement: g, inconsistency: a.inconsistency(a.placed(g))}
-		if uniform {
-			c.cost = total(g.terms)
-		}
-		all = append(all, c)
-	}
-	best := all[0]
-	for _, c := range all[1:] {
+	var best stackedCandidate
+	for i, h := range a.historyArrangements() {
+		c := s.candidate(natural, h)
 		// Another order of the history has to be consistent, and to fit better.
-		if c.inconsistency <= best.inconsistency+1e-3 && c.inconsistency+c.cost < 0.5*(best.inconsistency+best.cost) &&
-			best.inconsistency+best.cost > 2*matchedCost {
+		if i == 0 || c.inconsistency <= best.inconsistency+1e-3 && c.total() < 0.5*best.total() && best.total() > 2*matchedCost {
 			best = c
 		}
 	}
 	return best.arrangement
+}
+
+// stacked is an observation whose history stands in the place of the terms.
+type stacked struct {
+	*aligner
+	frame   int  // Values of one step.
+	uniform bool // All terms have the same number of steps, so that their places follow from the order of terms.
+}
+
+// stackedCandidate is an arrangement with how badly it fits.
+type stackedCandidate struct {
+	arrangement
+	inconsistency, cost float64
+}
+
+func (c *stackedCandidate) total() float64 { return c.inconsistency + c.cost }
+
+// candidate returns the arrangement with an order of the history and the best order of terms.
+func (s *stacked) candidate(natural arrangement, h historyArrangement) stackedCandidate {
+	g := arrangement{terms: natural.terms, history: h}
+	places := func(term, offset int) []int { return s.current(h, term, offset) }
+	if s.uniform && s.costOf(g.terms, places) > matchedCost/2 {
+		if terms, _ := s.cheapest(places); s.isBetter(natural.terms, terms, places) {
+			g.terms = terms
+		}
+	}
+	c := stackedCandidate{arrangement: g, inconsistency: s.inconsistency(s.placed(g))}
+	if s.uniform {
+		c.cost = s.costOf(g.terms, places)
+	}
+	return c
+}
+
+// current returns the places of a term's values of the current step, if the terms before it have offset values in a step.
+func (s *stacked) current(h historyArrangement, term, offset int) []int {
+	width, steps, newest := s.terms[term].width, s.policy.Observation.History.Steps, 0
+	if h.order == policy.OldestFirst {
+		newest = steps - 1
+	}
+	switch h.layout {
+	case policy.ByStep:
+		return consecutive(newest*s.frame+offset, width)
+	case policy.ByTerm:
+		return consecutive(steps*offset+newest*width, width)
+	}
+	out := make([]int, width)
+	for j := range out {
+		out[j] = steps*(offset+j) + newest
+	}
+	return out
+}
+
+// costOf returns the mean cost of the terms in an order.
+func (s *stacked) costOf(terms []int, places func(term, offset int) []int) float64 {
+	sum, offset := 0.0, 0
+	for _, i := range terms {
+		if !s.terms[i].external {
+			sum += s.cost(i, places(i, offset)) * float64(s.terms[i].width)
+		}
+		offset += s.terms[i].width
+	}
+	return sum / float64(s.frame)
 }

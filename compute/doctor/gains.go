@@ -13,8 +13,9 @@ import (
 const WrongGains Kind = "gains"
 
 const (
-	// gainTolerance is the largest relative difference between gains that counts as none.
-	gainTolerance = 0.1
+	// kpTolerance and kdTolerance are the largest relative differences between gains that count as none. The velocity of a step
+	// is that at its end, so kd is less certain.
+	kpTolerance, kdTolerance = 0.1, 0.25
 	// gainFit is the part of the effort's variance that gains must explain to be known.
 	gainFit = 0.9
 )
@@ -46,12 +47,9 @@ func (c *comparison) wrongGains() []Finding {
 			continue
 		}
 		known++
-		difference := max(math.Abs(best.kp-kp[joint])/kp[joint], math.Abs(best.kd-kd[joint])/max(kd[joint], 0.1))
-		if math.Abs(best.kd-kd[joint]) < 0.05 {
-			difference = math.Abs(best.kp-kp[joint]) / kp[joint]
-		}
-		if difference > gainTolerance {
-			worst = max(worst, difference)
+		ofKp, ofKd := math.Abs(best.kp-kp[joint])/kp[joint], math.Abs(best.kd-kd[joint])/max(kd[joint], 0.2)
+		if ofKp > kpTolerance || ofKd > kdTolerance {
+			worst = max(worst, ofKp, ofKd)
 			summaries = append(summaries, fmt.Sprintf("%s kp %.3g, kd %.2g instead of %.3g, %.2g",
 				c.policy.Robot.Joints[joint].Name, best.kp, best.kd, kp[joint], kd[joint]))
 		}

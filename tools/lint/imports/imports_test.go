@@ -148,7 +148,7 @@ var krabby = imports.Table{
 		{Packages: "tools/bench/hal", Imports: []string{"tools/bench/...", "internal/...", "hal/..."}},
 		{
 			Packages: "tools/bench/inference",
-			Imports:  []string{"tools/bench/...", "internal/cli/...", "compute/observation", "compute/onnx", "compute/policy", "hal/clock", "hal/message", "hal/robot"},
+			Imports:  []string{"tools/bench/...", "internal/cli/...", "compute/observation", "compute/onnx", "compute/policy", "compute/rollout", "hal/clock", "hal/message", "hal/robot"},
 			Tests:    []string{"compute/policy/policytest"},
 		},
 		{Packages: "tools/...", Imports: []string{"tools/...", "internal/cli/..."}, Tests: []string{"internal/testfile"}},
