@@ -96,7 +96,7 @@ func diagnose(b *rebuilder, rebuilt rollout.Array, noise float64) (*Report, roll
 	before := c.newEvidence(own)
 	if !before.differsAtAll() {
 		findings = append(findings, c.wrongGains()...)
-		return c.report(own, own, func(i int) afterwards { return c.afterwards(own, i) }, findings), rebuilt, nil
+		return c.report(own, own, nil, findings), rebuilt, nil
 	}
 	// The recorded values in the order of the policy's layout, and what is rebuilt from them.
 	inOrder, aligned := c, own

@@ -123,6 +123,7 @@ type evidence struct {
 	*comparison
 	rebuilt columns // With the corrections of the findings so far.
 	before  []score // The scores of rebuilt, by group.
+	sampled []sampledScore
 }
 
 // newEvidence returns the evidence after the findings that lead to rebuilt.

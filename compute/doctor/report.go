@@ -122,7 +122,7 @@ func (r *Report) Series(e Element) Series {
 }
 
 // report returns the report about the observations: rebuilt as built from the sensors, corrected with all findings. After are
-// the residuals with all findings, by element.
+// the residuals with all findings, by element; nil if those are of rebuilt.
 func (c *comparison) report(rebuilt, corrected columns, after func(element int) afterwards, findings []Finding) *Report {
 	p := c.policy
 	r := &Report{
@@ -134,7 +134,11 @@ func (c *comparison) report(rebuilt, corrected columns, after func(element int) 
 	exact, white := true, true
 	unexplained := map[string]bool{}
 	for i, e := range c.elements {
-		before, left := c.residual(rebuilt, i), after(i)
+		before := c.residual(rebuilt, i)
+		left := afterwards{residual: before, agrees: c.agrees(before, i)}
+		if after != nil {
+			left = after(i)
+		}
 		if before.n == 0 || e.Term.Quantity == policy.External && e.Term.AgeSteps == 0 {
 			continue
 		}
@@ -184,7 +188,8 @@ type afterwards struct {
 // afterwards returns what corrected values leave of an element.
 func (c *comparison) afterwards(corrected columns, element int) afterwards {
 	r := c.residual(corrected, element)
-	return afterwards{r, c.agrees(r, element), r.n > 0 && c.white(corrected, element)}
+	agrees := c.agrees(r, element)
+	return afterwards{r, agrees, !agrees && r.n > 0 && c.white(corrected, element)}
 }
 
 // element returns the report about one element, of which before and after are the residuals.

@@ -117,51 +117,68 @@ func (e *evidence) try(x correction) *trial {
 // isPromising reports whether a sample of the steps leaves it open that try accepts a correction. It spares computing the values
 // of all steps for the many corrections that are far off.
 func (e *evidence) isPromising(x correction, made changes) bool {
-	const margin = 2
+	const margin = 1.5
 	if 2*len(e.sample) > e.rollout.Steps() {
 		return true
 	}
-	promising := false
+	if e.sampled == nil {
+		e.scoreSample()
+	}
+	needed, explained := 0, 0
 	for i, g := range e.groups {
 		if !made.touch(g) {
 			continue
 		}
-		different := 0
-		before := e.scoreOf(g, func(element int) (r residual) {
-			tolerance := e.tolerance[element]
-			for _, t := range e.sample {
-				d := float64(e.recorded[element][t]) - float64(e.rebuilt[element][t])
-				r.add(d)
-				if math.Abs(d) > tolerance {
-					different++
-				}
-			}
-			return r
-		})
+		before := e.sampled[i]
 		after := e.scoreOf(g, func(element int) (r residual) {
-			value := made[element]
+			recorded, value := e.recorded[element], made[element]
 			if value == nil {
 				value = held(e.rebuilt[element])
 			}
 			for _, t := range e.sample {
-				r.add(float64(e.recorded[element][t]) - float64(value(t)))
+				r.add(float64(recorded[t]) - float64(value(t)))
 			}
 			return r
 		})
 		switch {
-		case !before.exact && different < 20:
+		case !before.exact && before.different < 20:
 			return true // Too few to tell.
 		case e.before[i].exact && !after.exact:
 			return false
 		case after.meanSquare > margin*sameResidual*before.meanSquare && !after.exact:
 			return false
-		case e.before[i].exact || after.exact && before.exact:
-			promising = promising || !e.before[i].exact
+		case !e.needsExplanation(i):
+			continue
 		case after.exact || after.meanSquare <= margin*explainedResidual && after.meanSquare <= margin*explainedResidual*before.meanSquare:
-			promising = true
+			explained++
 		}
+		needed++
 	}
-	return promising
+	return explained > 0 && 2*explained >= needed
+}
+
+// sampledScore is the score of a group in the sample, and the number of values that differ there.
+type sampledScore struct {
+	score
+	different int
+}
+
+// scoreSample computes the scores of the sample, once a round.
+func (e *evidence) scoreSample() {
+	for _, g := range e.groups {
+		s := sampledScore{}
+		s.score = e.scoreOf(g, func(element int) (r residual) {
+			for _, t := range e.sample {
+				d := float64(e.recorded[element][t]) - float64(e.rebuilt[element][t])
+				r.add(d)
+				if math.Abs(d) > e.tolerance[element] {
+					s.different++
+				}
+			}
+			return r
+		})
+		e.sampled = append(e.sampled, s)
+	}
 }
 
 // touch reports whether x changes an element of g.

@@ -10,6 +10,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strings"
 
@@ -210,9 +211,9 @@ func (f *file) numbers(name string, dimensions int, required bool) (*array, erro
 		a.values, err = values[float16.Num](body, func(v float16.Num) float64 { return float64(v.Float32()) })
 	case "f4":
 		a.rounding = 1.0 / (1 << 24)
-		a.values, err = convert[float32](body)
+		a.values, err = floats(header, body, 4, convert[float32])
 	case "f8":
-		a.values, err = convert[float64](body)
+		a.values, err = floats(header, body, 8, convert[float64])
 	case "b1":
 		a.values, err = values[bool](body, func(v bool) float64 {
 			if v {
@@ -356,6 +357,27 @@ func values[T any](body []byte, convert func(T) float64) ([]float64, error) {
 	out := make([]float64, len(read))
 	for i, v := range read {
 		out[i] = convert(v)
+	}
+	return out, nil
+}
+
+// floats reads an array of little-endian floats, as nearly all are, straight from its bytes: the library reads one number at a
+// time, which took half the time of a diagnosis. Others it leaves to the library.
+func floats(h *npy.Header, body []byte, width int, other func([]byte) ([]float64, error)) ([]float64, error) {
+	n := 1
+	for _, d := range h.Descr.Shape {
+		n *= d
+	}
+	if !strings.HasPrefix(strings.Trim(h.Descr.Type, "'"), "<") {
+		return other(body)
+	}
+	data, out := body[len(body)-n*width:], make([]float64, n) // open has checked the size.
+	for i := range out {
+		if width == 4 {
+			out[i] = float64(math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:])))
+		} else {
+			out[i] = math.Float64frombits(binary.LittleEndian.Uint64(data[8*i:]))
+		}
 	}
 	return out, nil
 }
