@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"krabby.dev/krabby/compute/doctor"
@@ -189,26 +190,31 @@ func plantedFaults(p *policy.Policy) []planted {
 
 // TestExamine_plantedFaults plants each fault alone, and pairs of faults in different places.
 func TestExamine_plantedFaults(t *testing.T) {
-	count := 0
+	var count atomic.Int32
+	t.Cleanup(func() {
+		if n := count.Load(); n < 80 {
+			t.Errorf("%d faults planted, want 80 or more", n)
+		}
+		t.Logf("%d planted, alone and in pairs", count.Load())
+	})
 	for name, p := range map[string]*policy.Policy{
 		joystick: joystickPolicy(), "robot_lab": robotLabPolicy(0), "robot_lab with history": robotLabPolicy(5), "humanoid": humanoidPolicy(), parkour: policies(t)[parkour],
 	} {
-		faults := plantedFaults(p)
-		for i, f := range faults {
-			count++
-			checkPlanted(t, name, p, f)
-			for j, second := range faults[i+1:] {
-				if (i+j)%3 == 0 && f.place != second.place && !strings.Contains(f.place, " ") && !strings.Contains(second.place, " ") {
-					count++
-					checkPlanted(t, name, p, f, second)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			faults := plantedFaults(p)
+			for i, f := range faults {
+				count.Add(1)
+				checkPlanted(t, name, p, f)
+				for j, second := range faults[i+1:] {
+					if (i+j)%3 == 0 && f.place != second.place && !strings.Contains(f.place, " ") && !strings.Contains(second.place, " ") {
+						count.Add(1)
+						checkPlanted(t, name, p, f, second)
+					}
 				}
 			}
-		}
+		})
 	}
-	if count < 80 {
-		t.Errorf("%d faults planted, want 80 or more", count)
-	}
-	t.Logf("%d planted, alone and in pairs", count)
 }
 
 // checkPlanted checks that the first findings are those of the faults, and that there are no others.
