@@ -2,8 +2,9 @@ package importer
 
 import (
 	"fmt"
-	"slices"
 	"strings"
+
+	"krabby.dev/krabby/hal/robot"
 )
 
 // Error reports a value of a source that is wrong. Its text is one line.
@@ -42,27 +43,5 @@ func oneOf(found string, known []string) string {
 	if len(known) == 0 {
 		return "nothing"
 	}
-	near := slices.MinFunc(known, func(a, b string) int { return editDistance(found, a) - editDistance(found, b) })
-	return fmt.Sprintf("%q, which is nearest, or another one of %s", near, strings.Join(known, ", "))
-}
-
-// editDistance returns the number of bytes to insert, delete or replace to make b of a.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j+1]+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
+	return fmt.Sprintf("%q, which is nearest, or another one of %s", robot.Nearest(found, known), strings.Join(known, ", "))
 }
