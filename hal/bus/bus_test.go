@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -356,5 +357,28 @@ func TestBind_inUse_namesEndpoint(t *testing.T) {
 	bustest.Must[*bus.Publisher](t)(c.NewPublisher("inproc://taken"))
 	if _, err := c.NewPublisher("inproc://taken"); err == nil || !strings.Contains(err.Error(), "inproc://taken") {
 		t.Errorf("error = %v, want one that names the endpoint", err)
+	}
+}
+
+func TestBind_loopbackAddresses(t *testing.T) {
+	for _, host := range []string{"127.0.0.1", "localhost", "[::1]"} {
+		t.Run(host, func(t *testing.T) {
+			if l, err := net.Listen("tcp", host+":0"); err != nil {
+				t.Skip(err) // A machine without IPv6.
+			} else if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range directions {
+				write, read := d.dial(t, bustest.NewContext(t), "tcp://"+host+":0")
+				meet(t, write, read)
+			}
+		})
+	}
+}
+
+func TestBind_name_error(t *testing.T) {
+	_, err := bustest.NewContext(t).NewPublisher("tcp://nonexistent0:0", bus.WithSecurity(bus.Security{Insecure: true}))
+	if err == nil || !strings.Contains(err.Error(), "tcp://nonexistent0:0") || !strings.Contains(err.Error(), "expected an address or a network interface") {
+		t.Errorf("error = %v, want one that names the endpoint and what is expected", err)
 	}
 }

@@ -3,8 +3,11 @@ package bus
 import (
 	"errors"
 	"fmt"
+	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/pebbe/zmq4"
@@ -72,8 +75,10 @@ type tcpSocket struct {
 
 // open returns a socket that is bound or connected to endpoint.
 func (t *tcpTransport) open(kind zmq4.Type, binds bool, endpoint string, o *settings, options ...zmqOption) (_ *tcpSocket, err error) {
-	s := &tcpSocket{binds: binds, address: endpoint}
+	address, ipv6 := tcpAddress(endpoint)
+	s := &tcpSocket{binds: binds, address: address}
 	options = append(options, o.security.options(binds)...)
+	options = append(options, func(z *zmqSocket) error { return z.SetIpv6(ipv6) })
 	options = append(options, noLinger, tcpOptions(kind, o))
 	if o.security.hasKeys() && binds {
 		if s.domain, err = t.admit(o.security.AuthorizedKeys); err != nil {
@@ -88,6 +93,19 @@ func (t *tcpTransport) open(kind zmq4.Type, binds bool, endpoint string, o *sett
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
+}
+
+// tcpAddress returns the endpoint for libzmq, which takes localhost for the name of a network interface when it binds, and reports
+// whether it is an address of IPv6, for which libzmq has an option.
+func tcpAddress(endpoint string) (address string, ipv6 bool) {
+	host, port, err := net.SplitHostPort(strings.TrimPrefix(endpoint, tcpScheme))
+	if err != nil {
+		return endpoint, false // Already rejected, or not of TCP.
+	}
+	if host == "localhost" {
+		return tcpScheme + net.JoinHostPort("127.0.0.1", port), false
+	}
+	return endpoint, strings.Contains(host, ":")
 }
 
 // tcpOptions sets the options that do not depend on the direction.
@@ -125,7 +143,9 @@ func (s *tcpSocket) attach(t *tcpTransport, options []zmqOption) (err error) {
 	if !s.binds {
 		return s.zmq.Connect(s.address)
 	}
-	if err := s.zmq.Bind(s.address); err != nil {
+	if err := s.zmq.Bind(s.address); errors.Is(err, zmq4.Errno(syscall.ENODEV)) {
+		return fmt.Errorf("%w: expected an address or a network interface of this machine, such as 127.0.0.1 or 0.0.0.0", err)
+	} else if err != nil {
 		return err
 	}
 	s.address, err = s.zmq.GetLastEndpoint()

@@ -101,6 +101,7 @@ def connect(
     socket.setsockopt(zmq.RECONNECT_IVL, 20)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
     socket.setsockopt(zmq.HANDSHAKE_IVL, 5000)
+    socket.setsockopt(zmq.IPV6, "[" in endpoint)
     for option, value in options.items():
         socket.setsockopt(option, value)
     if keys is not None:
