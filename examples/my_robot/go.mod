@@ -7,6 +7,9 @@ require (
 	krabby.dev/krabby v0.0.0
 )
 
-require golang.org/x/sys v0.47.0 // indirect
+require (
+	github.com/pebbe/zmq4 v1.4.0 // indirect
+	golang.org/x/sys v0.47.0 // indirect
+)
 
 replace krabby.dev/krabby => ../..
