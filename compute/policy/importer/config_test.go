@@ -293,6 +293,7 @@ func TestImport_isaacLabInvalid(t *testing.T) {
 		old, new string
 		want     []string
 	}{
+		"negative step":     {"decimation: 4", "decimation: -4", []string{"sim.dt: found a step of -0.02 s, expected more than 0"}},
 		"own function":      {"observations:joint_vel_rel", "observations:joint_velocity", []string{`observations.policy.joint_vel.func: found "isaaclab.envs.mdp.observations:joint_velocity", expected the function "joint_`, "--term joint_vel=TERM"}},
 		"gains of the USD":  {"stiffness: 25.0", "stiffness: null", []string{"stiffness of the actuator base_legs, which is that of the robot's USD file: give --kp"}},
 		"joint without one": {"[.*_calf_joint]", "[FL_calf_joint]", []string{"scene.robot.actuators: found no actuator for FR_calf_joint"}},

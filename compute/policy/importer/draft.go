@@ -162,6 +162,23 @@ func (d *draft) setRate(stepS float64, where string) {
 	}
 }
 
+// setDecimatedRate takes the rate of a policy that acts every few steps of a simulation: its step dt, in s, times the decimation.
+func (d *draft) setDecimatedRate(dt, decimation value) error {
+	x, err := dt.number()
+	if err != nil {
+		return err
+	}
+	n, err := decimation.number()
+	if err != nil {
+		return err
+	}
+	if x*n <= 0 {
+		return dt.wrong(fmt.Sprintf("a step of %v s", x*n), "more than 0")
+	}
+	d.setRate(x*n, from(dt)+" * "+decimation.path[strings.LastIndexByte(decimation.path, '.')+1:])
+	return nil
+}
+
 // roundRate removes the rounding of a division: 1/0.02 and 1/(0.005*4) are 50.
 func roundRate(hz float64) float64 {
 	rounded, _ := strconv.ParseFloat(strconv.FormatFloat(hz, 'g', 9, 64), 64)

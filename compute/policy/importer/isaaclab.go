@@ -49,16 +49,7 @@ func (i *isaacLab) rate() error {
 	if !hasDt || !hasDecimation {
 		return nil
 	}
-	x, err := dt.number()
-	if err != nil {
-		return err
-	}
-	n, err := decimation.number()
-	if err != nil {
-		return err
-	}
-	i.setRate(x*n, from(dt)+" * decimation")
-	return nil
+	return i.setDecimatedRate(dt, decimation)
 }
 
 // joint reads the joints. Their order is the simulator's, which the file does not state, unless the action lists names in order.

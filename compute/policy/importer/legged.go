@@ -56,13 +56,7 @@ func (l *leggedGym) rate() error {
 	if !hasDt || !hasDecimation {
 		return nil
 	}
-	x, err := dt.number()
-	if err != nil {
-		return err
-	}
-	n, err := decimation.number()
-	l.setRate(x*n, from(dt)+" * control_decimation")
-	return err
+	return l.setDecimatedRate(dt, decimation)
 }
 
 func (l *leggedGym) numbers() error {

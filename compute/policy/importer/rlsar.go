@@ -153,19 +153,7 @@ func (s rlSar) rate() error {
 	if !hasDt || !hasDecimation {
 		return nil
 	}
-	x, err := dt.number()
-	if err != nil {
-		return err
-	}
-	n, err := decimation.number()
-	if err != nil {
-		return err
-	}
-	if x*n <= 0 {
-		return dt.wrong(fmt.Sprintf("a step of %v s", x*n), "more than 0")
-	}
-	s.setRate(x*n, from(dt)+" * decimation")
-	return nil
+	return s.setDecimatedRate(dt, decimation)
 }
 
 // rlSarTerms are rl_sar's names of terms, and the keys of their scales.
