@@ -22,24 +22,14 @@ func (s *suite) wholeSteps(ctx context.Context, r *latency.Report, runtime *onnx
 	if err != nil {
 		return err
 	}
-	var expected []float32
-	checked := func(result peer.Result, err error) (latency.Sample, error) {
-		if err != nil {
-			return latency.Sample{}, err
-		}
-		if expected == nil {
-			expected = result.First
-		}
-		s.addPeer(result)
-		return result.Sample, checkSame(result.First, expected)
-	}
+	tool := s.sameResults()
 	tools := []latency.Tool{
-		{Name: "numpy and onnxruntime, bound memory", Fails: s.pythonFails, Measure: func(ctx context.Context) (latency.Sample, error) {
-			return checked(measurePythonStep(ctx, s.python, p, s.step))
-		}},
-		{Name: krabbyName, Measure: func(ctx context.Context) (latency.Sample, error) {
-			return checked(measureWholeStep(ctx, runtime, p, s.step))
-		}},
+		tool("numpy and onnxruntime, bound memory", s.pythonFails, func(ctx context.Context) (peer.Result, error) {
+			return measurePythonStep(ctx, s.python, p, s.step)
+		}),
+		tool(krabbyName, nil, func(ctx context.Context) (peer.Result, error) {
+			return measureWholeStep(ctx, runtime, p, s.step)
+		}),
 	}
 	progress := func(step string) { s.progress("%s, for %v", step, s.step) }
 	return r.Compare(ctx, "G1, whole step", s.runs, tools, progress)

@@ -155,20 +155,7 @@ func (s *suite) steps(ctx context.Context, r *latency.Report, runtime *onnx.Runt
 		if err != nil {
 			return err
 		}
-		var expected []float32 // Output of the first tool.
-		tool := func(name string, fails error, measure func(context.Context) (peer.Result, error)) latency.Tool {
-			return latency.Tool{Name: name, Fails: fails, Measure: func(ctx context.Context) (latency.Sample, error) {
-				result, err := measure(ctx)
-				if err != nil {
-					return latency.Sample{}, err
-				}
-				if expected == nil {
-					expected = result.First
-				}
-				s.addPeer(result)
-				return result.Sample, checkSame(result.First, expected)
-			}}
-		}
+		tool := s.sameResults()
 		python := func(name, mode string) latency.Tool {
 			return tool(name, s.pythonFails, func(ctx context.Context) (peer.Result, error) {
 				return measurePython(ctx, s.python, p, st.graph, mode, s.step)
@@ -190,6 +177,24 @@ func (s *suite) steps(ctx context.Context, r *latency.Report, runtime *onnx.Runt
 		}
 	}
 	return nil
+}
+
+// sameResults returns a function that makes the tools of an operation. The first result of each must be that of the first tool.
+func (s *suite) sameResults() func(name string, fails error, measure func(context.Context) (peer.Result, error)) latency.Tool {
+	var expected []float32
+	return func(name string, fails error, measure func(context.Context) (peer.Result, error)) latency.Tool {
+		return latency.Tool{Name: name, Fails: fails, Measure: func(ctx context.Context) (latency.Sample, error) {
+			result, err := measure(ctx)
+			if err != nil {
+				return latency.Sample{}, err
+			}
+			if expected == nil {
+				expected = result.First
+			}
+			s.addPeer(result)
+			return result.Sample, checkSame(result.First, expected)
+		}}
+	}
 }
 
 // addPeer records the version of a peer for the header.
